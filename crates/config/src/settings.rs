@@ -1,0 +1,187 @@
+//! The resolved settings: total, typed, and the same in every process of one generation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+/// Everything that was configured, resolved. Fields bear gunicorn's names where gunicorn has one.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The application, as given: `module`, `module:attr` or `module:factory("x", y=1)`. A Rust app has none.
+    pub app: Option<String>,
+    /// Listen addresses, in order; never empty.
+    pub bind: Vec<Bind>,
+    /// The backlog of `listen(2)`.
+    pub backlog: u32,
+    /// Number of worker processes.
+    pub workers: usize,
+    /// How the app is driven.
+    pub worker_class: WorkerClass,
+    /// App threads per worker.
+    pub threads: usize,
+    /// Connections that one worker holds at most.
+    pub worker_connections: usize,
+    /// Requests after which a worker is replaced; 0 means never.
+    pub max_requests: u64,
+    /// At most this many requests are added to `max_requests`, drawn once per worker.
+    pub max_requests_jitter: u64,
+    /// Time without progress after which a worker is killed; `None` if never.
+    pub timeout: Option<Duration>,
+    /// Time that requests in flight have to end when a worker stops.
+    pub graceful_timeout: Duration,
+    /// How long an idle connection is kept; zero closes after each response.
+    pub keepalive: Duration,
+    /// What one request may be at most.
+    pub limits: Limits,
+    /// How long the server waits for a client.
+    pub deadlines: Deadlines,
+    /// The directory in which the app is loaded.
+    pub chdir: PathBuf,
+    /// Directories put in front of `sys.path`.
+    pub pythonpath: Vec<PathBuf>,
+    /// Variables set in `os.environ` before the app is loaded.
+    pub raw_env: Vec<(String, String)>,
+    /// Where the master's pid is written.
+    pub pidfile: Option<PathBuf>,
+    /// The umask under which a Unix socket is made.
+    pub umask: u32,
+    /// Whose word counts, and for what.
+    pub trust: Trust,
+    /// The prefix that is taken off the path (the `SCRIPT_NAME` environment variable).
+    pub script_name: String,
+    /// Where the access log goes; `None` if there is none.
+    pub accesslog: Option<LogTarget>,
+    /// The format of an access-log line.
+    pub access_log_format: String,
+    /// Where the error log goes.
+    pub errorlog: LogTarget,
+    /// The least severe level that the error log shows.
+    pub loglevel: LogLevel,
+    /// The name in the process title; the app's by default.
+    pub proc_name: String,
+}
+
+/// A listen address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bind {
+    /// A host name or IP address, and a port; resolved when it is bound. Port 0 lets the kernel choose.
+    Tcp {
+        /// The host, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A path in the file system.
+    Unix(PathBuf),
+    /// An inherited file descriptor.
+    Fd(i32),
+}
+
+/// How the app is driven; see `docs/settings.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerClass {
+    /// Detected from the app.
+    Async,
+    /// One app thread.
+    Sync,
+}
+
+/// What one request may be at most. Zero never means zero: it is resolved to `None` or to the maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the request line, its CRLF included.
+    pub request_line: usize,
+    /// Header fields.
+    pub request_fields: usize,
+    /// Bytes of one header field, its CRLF included.
+    pub request_field_size: usize,
+    /// Bytes of the body; `None` if unlimited.
+    pub request_body: Option<u64>,
+}
+
+/// How long the server waits for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a whole request head, from its first byte (or from the accept, for the first request).
+    pub head: Duration,
+    /// For the next byte of a request body.
+    pub body: Duration,
+    /// For a client that reads nothing of its response.
+    pub write: Duration,
+}
+
+/// Which peers are trusted proxies, and which headers they may set.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// `forwarded_allow_ips`.
+    pub forwarded_allow_ips: AllowList,
+    /// Header name and the exact value that means https.
+    pub secure_scheme_headers: Vec<(HeaderName, String)>,
+    /// Header names with `_` that a trusted peer may set, upper-case; `*` for all.
+    pub forwarder_headers: Vec<String>,
+    /// What becomes of header names that contain `_`.
+    pub header_map: HeaderMapPolicy,
+}
+
+/// A list of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowList {
+    /// `*`.
+    All,
+    /// Networks and single addresses.
+    Nets(Vec<IpNet>),
+}
+
+impl AllowList {
+    /// Whether the address is on the list. An IPv4 address mapped into IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, peer: &SocketAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nets(nets) => {
+                let ip = peer.ip().to_canonical();
+                nets.iter().any(|net| net.contains(&ip))
+            }
+        }
+    }
+}
+
+/// What becomes of header names that contain `_` (gunicorn's `header_map`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderMapPolicy {
+    /// They are dropped.
+    Drop,
+    /// The request is refused with a 400.
+    Refuse,
+    /// They are passed on, and can be forged.
+    Dangerous,
+}
+
+/// Where a log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// `-` for the access log.
+    Stdout,
+    /// `-` for the error log.
+    Stderr,
+    /// A file, appended to, and opened again on USR1.
+    File(PathBuf),
+}
+
+/// Severity, as Python's `logging` orders it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Details for whoever looks for a fault.
+    Debug,
+    /// What happens in a normal life.
+    Info,
+    /// Something that somebody should know.
+    Warning,
+    /// Something failed.
+    Error,
+    /// The service is affected.
+    Critical,
+}

@@ -1,0 +1,1 @@
+//! The extension module inside the wheel: glue.

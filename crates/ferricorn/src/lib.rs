@@ -1,0 +1,1 @@
+//! The composition root: command line, exit codes, and the facade that a Rust app links.

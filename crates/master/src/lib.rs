@@ -1,0 +1,1 @@
+//! Forks workers and supervises them.

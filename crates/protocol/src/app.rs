@@ -1,0 +1,88 @@
+//! The application and how it comes into a worker.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{AppFault, ExitCode, Request, Response, ResponseBody};
+
+/// A boxed future, as `futures` calls it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An application, loaded in one worker and shared by its connections.
+///
+/// One method serves every kind of application, blocking or not. What differs is where the server calls it,
+/// and the application says so once, with [`App::drive`].
+pub trait App: Send + Sync + 'static {
+    /// Where the server calls [`App::call`].
+    fn drive(&self) -> Drive;
+
+    /// Answers one request. It takes `&self` because calls overlap: app threads and tasks share the app.
+    fn call(&self, request: Request) -> Answer;
+
+    /// Runs once, in the worker's runtime, before the first request (ASGI's `lifespan.startup`).
+    fn startup(&self) -> BoxFuture<'_, Result<(), AppFault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Runs once, in the worker's runtime, after the last request, within the graceful timeout.
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Where an application is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drive {
+    /// On an app thread and outside the event loop, since the call blocks: WSGI. The request body is read
+    /// whole beforehand.
+    Seat,
+    /// In the connection's own task, since the call returns at once with a future: Rust apps. The request
+    /// body streams.
+    Task,
+}
+
+/// What a call gives back.
+pub enum Answer {
+    /// A whole response (its body may still come in pieces).
+    Response(Response),
+    /// The response began with [`Early::begin`](crate::Early::begin); this is the rest of its body.
+    Begun(ResponseBody),
+    /// A future that gives the response, polled in the connection's task. Only with [`Drive::Task`].
+    Later(BoxFuture<'static, Result<Response, AppFault>>),
+    /// The application failed. If nothing was sent yet the client gets a 500, else its connection is closed.
+    Fault(AppFault),
+}
+
+/// Brings the application into a worker, after the fork.
+pub trait Loader {
+    /// Loads the application. Blocks as long as an import takes.
+    ///
+    /// # Errors
+    /// What the operator must be told, and the exit code that says it to the master.
+    fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError>;
+}
+
+/// What an application may know of the worker that it runs in.
+#[derive(Clone, Debug)]
+pub struct WorkerInfo {
+    /// How many workers were forked before this one, plus one (gunicorn's `worker.age`).
+    pub age: u64,
+    /// Whether other workers may run the same application (`wsgi.multiprocess`).
+    pub multiprocess: bool,
+    /// How many app threads may call the application at the same time (`wsgi.multithread` if more than one).
+    pub app_threads: usize,
+    /// Names of environ variables that the access log wants (its `%({name}e)s` atoms).
+    pub log_environ: Vec<String>,
+}
+
+/// Why the application could not be loaded.
+#[derive(Debug)]
+pub struct LoadError {
+    /// [`ExitCode::BOOT_ERROR`] or [`ExitCode::APP_LOAD_ERROR`].
+    pub exit: ExitCode,
+    /// One line that names the thing and, where it is known, what to do.
+    pub message: String,
+    /// The traceback of the user's code, if it is the user's code that failed.
+    pub traceback: Option<String>,
+}

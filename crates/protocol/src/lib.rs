@@ -1,0 +1,20 @@
+//! The app interface: what a server and an application say to each other.
+//!
+//! The ground floor of the workspace. It holds one trait for an application ([`App`]), one for loading it in
+//! a worker ([`Loader`]), the request and the response that pass between them, and the exit codes. It does no
+//! I/O, knows neither hyper nor Python, and lets through the types of three crates only: `http`, `bytes` and
+//! `http-body`.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod exit;
+mod fault;
+mod request;
+mod response;
+
+pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
+pub use exit::ExitCode;
+pub use fault::{AppFault, BodyError, ClientGone};
+pub use request::{Connection, Local, Request, RequestBody, Scheme};
+pub use response::{Early, FileBody, Head, Pieces, Response, ResponseBody, Stream};

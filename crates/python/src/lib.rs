@@ -1,0 +1,1 @@
+//! The bridge to CPython: WSGI apps, gunicorn.conf.py.

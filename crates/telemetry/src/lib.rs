@@ -1,0 +1,1 @@
+//! Error log, access-log grammar, counters.

@@ -1,0 +1,1 @@
+//! Serves HTTP with hyper on an inherited listener and drives the app.
