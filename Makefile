@@ -1,0 +1,108 @@
+# The commands of this repository. `make` alone lists them.
+
+ifndef PYTHON
+PYTHON := $(firstword $(shell .ci/pythons))
+endif
+CARGO ?= cargo
+DEMO := .venv
+TEST := .venv-test
+# pytest's workers; each starts servers of its own.
+JOBS ?= 2
+# The bridge is a library for a Python process and cannot be linked into a test program; pytest covers it.
+RUST_TESTS := --workspace --exclude ferricorn-python --exclude ferricorn-extension
+export PYO3_PYTHON = $(abspath $(PYTHON))
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-python test-pythons test-gunicorn lint bench docs clean python cargo
+
+help:
+	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
+	@echo 'make test           set everything up and run every test (Rust and Python)'
+	@echo 'make test-rust      the Rust tests alone'
+	@echo 'make test-python    the end-to-end tests alone; PYTEST="-k NAME" chooses'
+	@echo 'make test-pythons   a wheel and the bridge tests on each CPython found (3.10 to 3.14)'
+	@echo 'make test-gunicorn  the end-to-end tests against gunicorn, where both must agree'
+	@echo 'make lint           rustfmt, clippy with warnings denied, and generated files up to date'
+	@echo 'make bench          compare speed and memory with other servers (minutes; needs wrk)'
+	@echo 'make docs           write the generated documents again'
+	@echo 'make clean          remove what these commands made'
+	@echo 'PYTHON=/path/to/python3 chooses the interpreter; now: $(PYTHON)'
+
+cargo:
+	@command -v $(CARGO) >/dev/null || { echo 'Rust is missing. Install it from https://rustup.rs and try again.' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'A C compiler is missing. Try: apt-get install build-essential' >&2; exit 1; }
+
+python:
+	@test -n '$(PYTHON)' || { \
+	    if test -n "$$(.ci/pythons --all)"; then \
+	        echo 'Python cannot make a virtual environment. Try: apt-get install python3-venv' >&2; \
+	    else \
+	        echo 'No CPython 3.10 to 3.14 found. Try: apt-get install python3 python3-venv' >&2; \
+	    fi; exit 1; }
+
+# An environment is made anew when its list of needs changes.
+
+$(DEMO)/.ready: examples/requirements.txt | python
+	$(PYTHON) -m venv --clear $(DEMO)
+	$(DEMO)/bin/pip install -q maturin==1.16.0 -r examples/requirements.txt
+	@touch $@
+
+$(TEST)/.ready: tests/requirements.txt | python
+	$(PYTHON) -m venv --clear $(TEST)
+	$(TEST)/bin/pip install -q -r tests/requirements.txt
+	@touch $@
+
+# $(call wheel,ENVIRONMENT,PROFILE): builds the wheel for the environment's interpreter and installs it there.
+define wheel
+rm -rf $(1)/wheel
+$(1)/bin/maturin build -q --profile $(2) --locked --interpreter $(1)/bin/python --out $(1)/wheel
+$(1)/bin/pip install -q --force-reinstall --no-deps $(1)/wheel/*.whl
+endef
+
+demo: cargo $(DEMO)/.ready
+	$(call wheel,$(DEMO),release)
+	@echo
+	@echo 'Serving examples/flask on http://127.0.0.1:8000 with two workers; Ctrl-C ends it. In another terminal:'
+	@echo '    curl http://127.0.0.1:8000/'
+	@echo '    curl http://127.0.0.1:8000/hello/Ada'
+	@echo '    curl --data-binary @Makefile http://127.0.0.1:8000/upload'
+	@echo '    curl -N http://127.0.0.1:8000/stream'
+	@echo
+	@exec $(DEMO)/bin/ferricorn --chdir examples/flask -w 2 -b 127.0.0.1:8000 --access-logfile - app:app
+
+test: lint test-rust test-python smoke-pythons
+
+test-rust: cargo | python
+	$(CARGO) test --profile ci --locked $(RUST_TESTS)
+
+test-python: cargo $(TEST)/.ready
+	$(call wheel,$(TEST),ci)
+	$(CARGO) build --profile ci --locked -p axum-example
+	$(TEST)/bin/pytest tests -n $(JOBS) $(PYTEST)
+
+test-gunicorn: $(TEST)/.ready
+	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) $(PYTEST)
+
+# Beside the interpreter of `make test`, each other one that is found: `smoke` runs less than the bridge tests.
+.PHONY: smoke-pythons
+smoke-pythons: cargo | python
+	.ci/on-each-python --except $(PYTHON) tests/test_boot.py -k 'serves or syntax'
+
+test-pythons: cargo | python
+	.ci/on-each-python tests/test_wsgi.py tests/test_boot.py tests/test_cli.py
+
+lint: cargo | python
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --profile ci --locked --workspace --all-targets -- -D warnings
+
+bench: cargo | python
+	$(PYTHON) benches/compare.py
+
+docs: cargo
+	$(CARGO) run -q --locked -p ferricorn-config --example generate
+
+clean:
+	$(CARGO) clean
+	rm -rf $(DEMO) $(TEST) .venv-test-* .venv-bench tests/.artifacts dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,11 @@
+"""A small language for tests that start a real server and speak to it in literal bytes."""
+
+from .client import Client, Response, Unanswered, request
+from .load import Load
+from .procs import alive, children, gone, in_session, proportional_kib, threads
+from .server import DEADLINE, IS_GUNICORN, SERVER, Server, run_cli, until
+
+__all__ = [
+    "Client", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
+    "children", "gone", "in_session", "proportional_kib", "request", "run_cli", "threads", "until",
+]

@@ -1,0 +1,59 @@
+"""What /proc says of other processes."""
+
+import os
+from pathlib import Path
+
+
+def _stat(pid):
+    """The fields of /proc/PID/stat behind the command name, or None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _all():
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = _stat(name)
+            if fields is not None:
+                yield int(name), fields
+
+
+def alive(pid):
+    """Whether the process exists and is not a zombie."""
+    fields = _stat(pid)
+    return fields is not None and fields[0] != "Z"
+
+
+def gone(pid):
+    """Whether the process has left the table, so that somebody has reaped it too."""
+    return _stat(pid) is None
+
+
+def children(pid):
+    """The living children of a process, oldest first."""
+    return sorted(child for child, fields in _all() if fields[0] != "Z" and int(fields[1]) == pid)
+
+
+def in_session(pid):
+    """Every process, living or zombie, in the session that the process leads."""
+    return sorted(member for member, fields in _all() if int(fields[3]) == pid)
+
+
+def threads(pid):
+    """How many threads a process has."""
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def _rollup(pid, key):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise AssertionError(f"/proc/{pid}/smaps_rollup has no {key}")
+
+
+def proportional_kib(pid):
+    """The proportional set size of a process, in KiB."""
+    return _rollup(pid, "Pss")
