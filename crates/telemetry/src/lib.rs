@@ -1,1 +1,16 @@
-//! Error log, access-log grammar, counters.
+//! What the server tells its operator: the error log and the access log, in gunicorn's formats.
+//!
+//! Both write whole lines with one system call, so that processes can share a file, and neither lets a client
+//! forge a line or drive a terminal: see [`escape`].
+
+#![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod error_log;
+mod escape;
+mod sink;
+mod stamp;
+
+pub use access_log::{AccessLog, Capture};
+pub use error_log::ErrorLog;
+pub use escape::{Escaped, escape};

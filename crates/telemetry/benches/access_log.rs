@@ -1,0 +1,56 @@
+//! How long an access line takes, from the request to the buffer.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ferricorn_config::LogTarget;
+use ferricorn_protocol::{Connection, Local, Request, RequestBody, Scheme};
+use ferricorn_telemetry::AccessLog;
+use http::{HeaderMap, StatusCode};
+
+const DEFAULT: &str = r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
+
+fn request() -> Request {
+    let request = http::Request::builder()
+        .uri("/articles/2026/11?page=2")
+        .header("host", "www.example.com")
+        .header("accept", "*/*")
+        .header("referer", "https://www.example.com/articles/")
+        .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+    let (head, ()) = request.body(()).expect("a sound request").into_parts();
+    let address = "127.0.0.1:54321".parse().expect("a sound address");
+    Request {
+        head,
+        raw_target: None,
+        scheme: Scheme::Http,
+        connection: Arc::new(Connection {
+            peer: Some(address),
+            local: Local::Tcp(address),
+            trusted: true,
+            notes: OnceLock::new(),
+        }),
+        body: RequestBody::Empty,
+        early: None,
+    }
+}
+
+fn line(criterion: &mut Criterion) {
+    let target = LogTarget::File("/dev/null".into());
+    let request = request();
+    let headers = HeaderMap::new();
+    for (name, format) in [("default", DEFAULT), ("with time taken", &format!("{DEFAULT} %(D)s %(L)s"))] {
+        let log = AccessLog::new(&target, format, "").expect("a sound format and /dev/null");
+        criterion.bench_function(&format!("access line, {name}"), |bencher| {
+            bencher.iter(|| {
+                let mut capture = log.begin(&request);
+                log.head(&mut capture, StatusCode::OK, &headers);
+                log.end(capture, 13, Duration::from_micros(120), &[]);
+            });
+        });
+    }
+}
+
+criterion_group!(benches, line);
+criterion_main!(benches);

@@ -1,0 +1,333 @@
+//! The grammar of `access_log_format`: Python's `%`-format over a mapping, with gunicorn's atoms as its names.
+
+use std::fmt;
+
+use http::HeaderName;
+
+/// A format that was understood, in the order in which it is written.
+#[derive(Debug, Default)]
+pub(super) struct Grammar {
+    pub(super) parts: Vec<Part>,
+    /// The environ variables of the `{name}e` atoms, each once.
+    pub(super) environ: Vec<String>,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Part {
+    Literal(String),
+    Atom(Atom, Shape),
+}
+
+/// What an atom stands for, sorted by when it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Atom {
+    Request(RequestAtom),
+    /// `{name}o`.
+    ResponseHeader(HeaderName),
+    End(EndAtom),
+    /// `-`: `l`, and names that gunicorn does not know.
+    Absent,
+}
+
+/// Known when the request has been read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RequestAtom {
+    RemoteAddress,
+    User,
+    RequestLine,
+    Method,
+    Path,
+    Query,
+    Protocol,
+    Referer,
+    UserAgent,
+    /// `{name}i`.
+    Header(HeaderName),
+}
+
+/// Known when the response has been sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum EndAtom {
+    Time,
+    Status,
+    /// `B`, and `b`, which print the same since the count is always known.
+    Bytes,
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    DecimalSeconds,
+    Pid,
+    /// `{name}e`: an index into the values that the application gave.
+    Environ(usize),
+}
+
+/// Flags, width and precision of a conversion, as in Python.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// `d`, against `s`.
+    pub(super) number: bool,
+    pub(super) left: bool,
+    pub(super) zeros: bool,
+    pub(super) plus: bool,
+    pub(super) space: bool,
+    pub(super) width: usize,
+    pub(super) precision: Option<usize>,
+}
+
+/// Everything that is wrong with a format; `Display` gives one line for each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FormatError(Vec<String>);
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// A width beyond this is a slip of the finger, and would cost memory with each request.
+const WIDEST: usize = 4096;
+
+impl Grammar {
+    pub(super) fn parse(format: &str) -> Result<Self, FormatError> {
+        let mut grammar = Self::default();
+        let mut faults = Vec::new();
+        let mut rest = format;
+        while let Some(at) = rest.find('%') {
+            grammar.literal(&rest[..at]);
+            let (behind, fault) = grammar.conversion(&rest[at..]);
+            faults.extend(fault);
+            rest = behind;
+        }
+        grammar.literal(rest);
+        if faults.is_empty() { Ok(grammar) } else { Err(FormatError(faults)) }
+    }
+
+    fn literal(&mut self, text: &str) {
+        match self.parts.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Part::Literal(before)) => before.push_str(text),
+            _ => self.parts.push(Part::Literal(text.to_owned())),
+        }
+    }
+
+    /// Reads one conversion, at whose `%` the text begins; returns what follows, and what is wrong with it.
+    fn conversion<'a>(&mut self, text: &'a str) -> (&'a str, Option<String>) {
+        let after = &text[1..];
+        if let Some(rest) = after.strip_prefix('%') {
+            self.literal("%");
+            return (rest, None);
+        }
+        let Some((name, rest)) = named(after) else {
+            let fault = format!(
+                "access_log_format: '{}' has no name in parentheses; write '%%' for a percent sign",
+                cut(text)
+            );
+            return (after, Some(fault));
+        };
+        let (shape, letter, rest) = shape(rest);
+        let written = &text[..text.len() - rest.len()];
+        let fault = match (self.atom(name), letter) {
+            (None, _) => Some(format!(
+                "access_log_format: '{written}' names no atom; the atoms of one letter are h l u t r m U q H s B b f a T M D L p"
+            )),
+            (_, None) => Some(format!(
+                "access_log_format: '{}' ends without a conversion; write '%({name})s'",
+                cut(written)
+            )),
+            (Some(_), _) if shape.width.max(shape.precision.unwrap_or(0)) > WIDEST => {
+                Some(format!("access_log_format: '{written}' is wider than {WIDEST}"))
+            }
+            (Some(atom), Some('s' | 'r' | 'a')) => {
+                self.place(atom, shape);
+                None
+            }
+            (Some(atom), Some('d' | 'i' | 'u')) if atom.is_number() => {
+                self.place(atom, Shape { number: true, ..shape });
+                None
+            }
+            (Some(_), Some(_)) => {
+                Some(format!("access_log_format: '{written}' cannot be printed so; write '%({name})s'"))
+            }
+        };
+        (rest, fault)
+    }
+
+    fn place(&mut self, atom: Atom, shape: Shape) {
+        if atom == Atom::Absent && shape == Shape::default() {
+            self.literal("-");
+        } else {
+            self.parts.push(Part::Atom(atom, shape));
+        }
+    }
+
+    /// The atom of that name; none for an unknown letter. Longer unknown names print `-`, as with gunicorn.
+    fn atom(&mut self, name: &str) -> Option<Atom> {
+        use {EndAtom as E, RequestAtom as R};
+        if let Some((inner, kind)) = name.strip_prefix('{').and_then(|name| name.rsplit_once('}')) {
+            let header = HeaderName::from_bytes(inner.as_bytes());
+            return Some(match (kind, header) {
+                ("i" | "I", Ok(header)) => Atom::Request(R::Header(header)),
+                ("o" | "O", Ok(header)) => Atom::ResponseHeader(header),
+                ("e" | "E", _) => Atom::End(E::Environ(self.environ(inner))),
+                _ => Atom::Absent,
+            });
+        }
+        let end = |atom| Some(Atom::End(atom));
+        let request = |atom| Some(Atom::Request(atom));
+        match name {
+            "h" => request(R::RemoteAddress),
+            "l" => Some(Atom::Absent),
+            "u" => request(R::User),
+            "t" => end(E::Time),
+            "r" => request(R::RequestLine),
+            "m" => request(R::Method),
+            "U" => request(R::Path),
+            "q" => request(R::Query),
+            "H" => request(R::Protocol),
+            "s" => end(E::Status),
+            "B" | "b" => end(E::Bytes),
+            "f" => request(R::Referer),
+            "a" => request(R::UserAgent),
+            "T" => end(E::Seconds),
+            "M" => end(E::Milliseconds),
+            "D" => end(E::Microseconds),
+            "L" => end(E::DecimalSeconds),
+            "p" => end(E::Pid),
+            _ if name.chars().count() == 1 => None,
+            _ => Some(Atom::Absent),
+        }
+    }
+
+    /// The place of an environ variable. CGI's names are upper-case; those with a dot (`wsgi.url_scheme`) are
+    /// what they are.
+    fn environ(&mut self, name: &str) -> usize {
+        let name = if name.contains('.') { name.to_owned() } else { name.to_ascii_uppercase() };
+        self.environ.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.environ.push(name);
+            self.environ.len() - 1
+        })
+    }
+}
+
+impl Atom {
+    /// Whether Python's `%d` takes it. gunicorn's status is text, but nothing is lost by printing it so.
+    fn is_number(&self) -> bool {
+        use EndAtom as E;
+        matches!(self, Self::End(E::Status | E::Bytes | E::Seconds | E::Milliseconds | E::Microseconds))
+    }
+}
+
+/// Splits `(name)rest`; parentheses inside the name are counted, as Python does.
+fn named(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('(')?;
+    let mut depth = 1;
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((&inner[..at], &inner[at + 1..]));
+        }
+    }
+    None
+}
+
+/// Reads flags, width, precision and length modifier; returns the letter of the conversion, and the rest.
+fn shape(text: &str) -> (Shape, Option<char>, &str) {
+    let mut shape = Shape::default();
+    let flags = text.len() - text.trim_start_matches(['#', '0', '-', ' ', '+']).len();
+    for flag in text[..flags].chars() {
+        match flag {
+            '-' => shape.left = true,
+            '0' => shape.zeros = true,
+            '+' => shape.plus = true,
+            ' ' => shape.space = true,
+            _ => {}
+        }
+    }
+    let (width, rest) = digits(&text[flags..]);
+    shape.width = width.unwrap_or(0);
+    let rest = match rest.strip_prefix('.') {
+        Some(behind) => {
+            let (precision, rest) = digits(behind);
+            shape.precision = Some(precision.unwrap_or(0));
+            rest
+        }
+        None => rest,
+    };
+    let rest = rest.strip_prefix(['h', 'l', 'L']).unwrap_or(rest);
+    let mut letters = rest.chars();
+    let letter = letters.next();
+    (shape, letter, letters.as_str())
+}
+
+fn digits(text: &str) -> (Option<usize>, &str) {
+    let (digits, rest) =
+        text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+    if digits.is_empty() { (None, rest) } else { (Some(digits.parse().unwrap_or(usize::MAX)), rest) }
+}
+
+/// The beginning of a text, for a message.
+fn cut(text: &str) -> String {
+    text.chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(format: &str) -> Vec<String> {
+        Grammar::parse(format).unwrap_err().0
+    }
+
+    #[test]
+    fn literals_and_absent_atoms_become_one_piece() {
+        let grammar = Grammar::parse("100%% %(l)s [%(nobody)s] %({a}x)s").unwrap();
+        assert_eq!(grammar.parts, [Part::Literal("100% - [-] -".to_owned())]);
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_and_names_the_atom() {
+        let faults = faults("%(h)d %(x)s %s %(L).3f %(a)99999s %(u)");
+        assert!(faults[0].contains("'%(h)d'") && faults[0].contains("'%(h)s'"));
+        assert!(faults[1].contains("'%(x)s' names no atom"));
+        assert!(faults[2].contains("no name in parentheses"));
+        assert!(faults[3].contains("'%(L).3f'"));
+        assert!(faults[4].contains("wider than 4096"));
+        assert!(faults[5].contains("ends without a conversion"));
+        assert_eq!(faults.len(), 6);
+    }
+
+    #[test]
+    fn a_name_that_never_closes_is_a_fault() {
+        assert!(faults("%(h")[0].contains("'%(h'"));
+        assert!(faults("%")[0].contains("write '%%'"));
+    }
+
+    #[test]
+    fn environ_names_are_listed_once_in_their_usual_case() {
+        let grammar = Grammar::parse("%({server_name}e)s %({SERVER_NAME}e)s %({wsgi.url_scheme}e)s").unwrap();
+        assert_eq!(grammar.environ, ["SERVER_NAME", "wsgi.url_scheme"]);
+    }
+
+    #[test]
+    fn shapes_are_read_as_python_reads_them() {
+        let grammar = Grammar::parse("%(h)-15s%(D)+08ld%(a).20s").unwrap();
+        let shapes: Vec<_> = grammar
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Atom(_, shape) => *shape,
+                Part::Literal(text) => panic!("{text}"),
+            })
+            .collect();
+        let none = Shape::default();
+        assert_eq!(shapes[0], Shape { left: true, width: 15, ..none });
+        assert_eq!(shapes[1], Shape { number: true, plus: true, zeros: true, width: 8, ..none });
+        assert_eq!(shapes[2], Shape { precision: Some(20), ..none });
+    }
+}

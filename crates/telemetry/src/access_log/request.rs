@@ -1,0 +1,109 @@
+//! What an access line takes from a request, copied before the application gets the request.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use ferricorn_protocol::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use percent_encoding::percent_decode;
+
+use super::grammar::{RequestAtom, Shape};
+
+/// Clients that leave the padding away are understood too.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Appends the value of one atom.
+pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request: &Request, prefix: &str) {
+    let headers = &request.head.headers;
+    match atom {
+        RequestAtom::RemoteAddress => push_address(out, shape, request),
+        RequestAtom::User => {
+            let user = headers.get(header::AUTHORIZATION).and_then(basic_user);
+            shape.push_text(out, user.as_deref().unwrap_or(b"-"));
+        }
+        RequestAtom::RequestLine => push_request_line(out, shape, request),
+        RequestAtom::Method => shape.push_text(out, request.head.method.as_str().as_bytes()),
+        RequestAtom::Path => push_path(out, shape, request, prefix),
+        RequestAtom::Query => shape.push_text(out, request.query()),
+        RequestAtom::Protocol => shape.push_safe(out, protocol(request.head.version)),
+        RequestAtom::Referer => push_header(out, shape, headers, &header::REFERER),
+        RequestAtom::UserAgent => push_header(out, shape, headers, &header::USER_AGENT),
+        RequestAtom::Header(name) => push_header(out, shape, headers, name),
+    }
+}
+
+/// Appends a header's value, the last one if it came several times, or `-`.
+pub(super) fn push_header(out: &mut Vec<u8>, shape: &Shape, headers: &HeaderMap, name: &HeaderName) {
+    let value = headers.get_all(name).iter().next_back();
+    shape.push_text(out, value.map_or(b"-", HeaderValue::as_bytes));
+}
+
+/// `REMOTE_ADDR`: empty on a Unix socket.
+fn push_address(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
+    let Some(peer) = request.connection.peer else { return shape.push_safe(out, b"") };
+    // Long enough for every IPv6 address, so that writing cannot fail.
+    let mut text = [0u8; 48];
+    let mut free = &mut text[..];
+    let _ = match peer.ip() {
+        IpAddr::V4(ip) => write!(free, "{ip}"),
+        IpAddr::V6(ip) => write!(free, "{ip}"),
+    };
+    let length = 48 - free.len();
+    shape.push_safe(out, &text[..length]);
+}
+
+/// `GET /path?query HTTP/1.1`, the target as it was sent.
+fn push_request_line(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
+    let (method, target) = (request.head.method.as_str().as_bytes(), request.target());
+    let protocol = protocol(request.head.version);
+    if *shape == Shape::default() {
+        shape.push_text(out, method);
+        out.push(b' ');
+        shape.push_text(out, target);
+        out.push(b' ');
+        out.extend_from_slice(protocol);
+    } else {
+        shape.push_text(out, &[method, target, protocol].join(&b' '));
+    }
+}
+
+/// `PATH_INFO`: decoded, and without the prefix that the application is mounted at. A proxy that may set the
+/// prefix with a header has been checked long before.
+fn push_path(out: &mut Vec<u8>, shape: &Shape, request: &Request, prefix: &str) {
+    let header = request.head.headers.get("script_name").map(HeaderValue::as_bytes);
+    let path = request.path();
+    let path = path.strip_prefix(header.unwrap_or(prefix.as_bytes())).unwrap_or(path);
+    match std::borrow::Cow::from(percent_decode(path)) {
+        std::borrow::Cow::Borrowed(path) => shape.push_text(out, path),
+        std::borrow::Cow::Owned(path) => shape.push_text(out, &path),
+    }
+}
+
+fn protocol(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_09 => b"HTTP/0.9",
+        Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
+        Version::HTTP_3 => b"HTTP/3.0",
+        _ => b"HTTP/1.1",
+    }
+}
+
+/// The user of Basic authentication (RFC 7617), unless it is empty or not UTF-8.
+fn basic_user(authorization: &HeaderValue) -> Option<Vec<u8>> {
+    let (scheme, credentials) = authorization.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let mut user = BASE64.decode(credentials.trim()).ok()?;
+    user.truncate(user.iter().position(|&byte| byte == b':').unwrap_or(user.len()));
+    (!user.is_empty() && std::str::from_utf8(&user).is_ok()).then_some(user)
+}

@@ -1,0 +1,83 @@
+//! Appends one value in the shape that its conversion asks for, padding what is already in place.
+
+use super::grammar::Shape;
+use crate::escape::push_escaped;
+
+impl Shape {
+    /// Appends text of a client, or of the application: cut to the precision, escaped, then padded. It is cut
+    /// first, so that no escape is cut in two and left to swallow the quote behind it.
+    pub(super) fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let start = out.len();
+        push_escaped(out, &text[..self.precision.unwrap_or(text.len()).min(text.len())]);
+        self.pad(out, start);
+    }
+
+    /// Appends text of ours that has nothing to escape.
+    pub(super) fn push_safe(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let start = out.len();
+        out.extend_from_slice(&text[..self.precision.unwrap_or(text.len()).min(text.len())]);
+        self.pad(out, start);
+    }
+
+    /// Appends a number.
+    pub(super) fn push_number(&self, out: &mut Vec<u8>, number: u64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        if !self.number {
+            return self.push_safe(out, digits);
+        }
+        let start = out.len();
+        if self.plus || self.space {
+            out.push(if self.plus { b'+' } else { b' ' });
+        }
+        let signed = out.len();
+        // A precision is the least number of digits; flag 0 fills the width with digits unless flag - is there.
+        let fill = if self.zeros && !self.left { self.width.saturating_sub(signed - start) } else { 0 };
+        let least = self.precision.unwrap_or(0).max(fill);
+        out.resize(signed + least.saturating_sub(digits.len()), b'0');
+        out.extend_from_slice(digits);
+        self.pad(out, start);
+    }
+
+    /// Fills what was appended since `start` with spaces up to the width.
+    fn pad(&self, out: &mut Vec<u8>, start: usize) {
+        let missing = self.width.saturating_sub(out.len() - start);
+        if missing > 0 {
+            out.resize(out.len() + missing, b' ');
+            if !self.left {
+                out[start..].rotate_right(missing);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(shape: Shape) -> String {
+        let mut out = b"|".to_vec();
+        Shape { number: true, ..shape }.push_number(&mut out, 1234);
+        out.push(b'|');
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_look_as_python_prints_them() {
+        let none = Shape::default();
+        assert_eq!(number(none), "|1234|");
+        assert_eq!(number(Shape { width: 8, ..none }), "|    1234|");
+        assert_eq!(number(Shape { width: 8, left: true, zeros: true, ..none }), "|1234    |");
+        assert_eq!(number(Shape { width: 8, plus: true, zeros: true, ..none }), "|+0001234|");
+        assert_eq!(number(Shape { width: 8, space: true, precision: Some(6), ..none }), "|  001234|");
+        assert_eq!(number(Shape { width: 2, ..none }), "|1234|");
+    }
+
+    #[test]
+    fn text_is_cut_before_it_is_escaped_and_padded_after() {
+        let mut out = b"|".to_vec();
+        Shape { width: 6, precision: Some(2), ..Shape::default() }.push_text(&mut out, b"a\"bcd");
+        out.push(b'|');
+        assert_eq!(out, b"|   a\\\"|");
+    }
+}
