@@ -1,9 +1,24 @@
 //! Every setting declared once, layered, resolved, with all errors at once.
+//!
+//! [`table`] declares the settings. [`Layers`] lays their sources over one another, and
+//! [`Layers::resolve`] makes [`Settings`] of them. This crate does no I/O: the environment, the config file's
+//! content and the number of cores are given to it, and who calls it prints or logs what it found.
 
 #![forbid(unsafe_code)]
 
+mod error;
+mod layers;
+mod parse;
+mod resolve;
 mod settings;
+pub mod table;
+mod value;
 
+pub use error::SettingError;
+/// What a config file left in its namespace, and its values.
+pub use figment::value::{Dict, Value};
+pub use layers::Layers;
+pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
     AllowList, Bind, Deadlines, HeaderMapPolicy, Limits, LogLevel, LogTarget, Settings, Trust, WorkerClass,
 };

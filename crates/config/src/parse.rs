@@ -1,0 +1,170 @@
+//! The grammars of single settings: addresses, networks, header names, levels, worker classes.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use crate::{AllowList, Bind, LogLevel, LogTarget, WorkerClass};
+
+/// What was expected instead, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Reads on after "... is not ".
+    pub(crate) expected: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+impl Fault {
+    fn new(expected: impl Into<String>) -> Self {
+        Self { expected: expected.into(), hint: None }
+    }
+}
+
+/// An address of `bind`, in the forms of gunicorn's `parse_address`.
+pub(crate) fn bind(text: &str) -> Result<Bind, Fault> {
+    let fault = || Fault::new("an address: HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N");
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return if path.is_empty() { Err(fault()) } else { Ok(Bind::Unix(PathBuf::from(path))) };
+    }
+    if let Some(number) = text.strip_prefix("fd://") {
+        return number.parse().ok().filter(|&fd: &i32| fd >= 0).map(Bind::Fd).ok_or_else(fault);
+    }
+    let text = text.strip_prefix("tcp://").unwrap_or(text);
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or_else(fault)?;
+            (host, after.strip_prefix(':'))
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            Some(_) => {
+                let hint = Some(format!("write an IPv6 address in brackets, as in [{text}]:8000"));
+                return Err(Fault { hint, ..fault() });
+            }
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        None => 8000,
+        Some(port) => port.parse().map_err(|_| Fault::new("an address: its port must be from 0 to 65535"))?,
+    };
+    let host = if host.is_empty() { "0.0.0.0".to_owned() } else { host.to_ascii_lowercase() };
+    Ok(Bind::Tcp { host, port })
+}
+
+/// `forwarded_allow_ips`: `*`, or addresses and networks.
+pub(crate) fn allow_list(items: &[String]) -> Result<AllowList, (String, Fault)> {
+    if items.iter().any(|item| item == "*") {
+        return Ok(AllowList::All);
+    }
+    let net = |item: &String| match (item.parse::<IpNet>(), item.parse::<IpAddr>()) {
+        (Ok(net), _) => Ok(net.trunc()),
+        (_, Ok(address)) => Ok(IpNet::from(address.to_canonical())),
+        _ => Err((item.clone(), Fault::new("an address, a network such as 10.0.0.0/8, or *"))),
+    };
+    items.iter().map(net).collect::<Result<_, _>>().map(AllowList::Nets)
+}
+
+/// A name of `secure_scheme_headers`.
+pub(crate) fn header_name(text: &str) -> Result<HeaderName, Fault> {
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| Fault::new("the name of a header"))
+}
+
+/// An entry of `raw_env`.
+pub(crate) fn variable(text: &str) -> Result<(String, String), Fault> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err(Fault::new("an environment variable, KEY=VALUE")),
+    }
+}
+
+/// A log's target; `dash` is what `-` means.
+pub(crate) fn log_target(text: &str, dash: LogTarget) -> LogTarget {
+    if text == "-" { dash } else { LogTarget::File(PathBuf::from(text)) }
+}
+
+/// A log level, by the names of Python's `logging`; `None` for other words, which mean `info` in gunicorn.
+pub(crate) fn log_level(text: &str) -> Option<LogLevel> {
+    match text.to_ascii_lowercase().as_str() {
+        "debug" => Some(LogLevel::Debug),
+        "info" => Some(LogLevel::Info),
+        "warning" => Some(LogLevel::Warning),
+        "error" => Some(LogLevel::Error),
+        "critical" => Some(LogLevel::Critical),
+        _ => None,
+    }
+}
+
+/// A worker class, by the names of gunicorn and of those who write workers for it.
+pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
+    let instead = match text {
+        "async" => return Ok(WorkerClass::Async),
+        "sync" | "gunicorn.workers.sync.SyncWorker" => return Ok(WorkerClass::Sync),
+        "gthread" | "gunicorn.workers.gthread.ThreadWorker" => {
+            "use async with more workers; several app threads come in a later version"
+        }
+        "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "gunicorn.workers.ggevent.GeventWorker" => {
+            "use async with more workers; greenlets come in a later version"
+        }
+        "asgi" => "keep uvicorn for this app; ASGI comes in a later version",
+        _ if text.starts_with("uvicorn") => "keep uvicorn for this app; ASGI comes in a later version",
+        "tornado" => "run the app with Tornado's own server",
+        "eventlet" => "eventlet is no longer maintained; use async with more workers",
+        _ => "worker classes written in Python cannot drive this server; use async or sync",
+    };
+    let expected = "a worker class that this version of ferricorn has (async, sync)".to_owned();
+    Err(Fault { expected, hint: Some(instead.to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Result<Bind, Fault> {
+        Ok(Bind::Tcp { host: host.into(), port })
+    }
+
+    #[test]
+    fn addresses_have_gunicorns_forms() {
+        assert_eq!(bind("127.0.0.1:80"), tcp("127.0.0.1", 80));
+        assert_eq!(bind("Example.org"), tcp("example.org", 8000));
+        assert_eq!(bind(":9000"), tcp("0.0.0.0", 9000));
+        assert_eq!(bind(""), tcp("0.0.0.0", 8000));
+        assert_eq!(bind("[::1]:0"), tcp("::1", 0));
+        assert_eq!(bind("[::]"), tcp("::", 8000));
+        assert_eq!(bind("tcp://h:1"), tcp("h", 1));
+        assert_eq!(bind("unix:/run/a.sock"), Ok(Bind::Unix("/run/a.sock".into())));
+        assert_eq!(bind("unix:///run/a.sock"), Ok(Bind::Unix("/run/a.sock".into())));
+        assert_eq!(bind("fd://3"), Ok(Bind::Fd(3)));
+        for wrong in ["h:port", "h:65536", "h:-1", "[::1", "fd://x", "fd://-1", "unix:", "h:"] {
+            assert!(bind(wrong).is_err(), "{wrong}");
+        }
+        assert!(bind("::1").unwrap_err().hint.unwrap().contains("[::1]:8000"));
+    }
+
+    #[test]
+    fn trust_takes_addresses_and_networks() {
+        let list = |items: &[&str]| allow_list(&items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>());
+        assert_eq!(list(&["127.0.0.1", "*"]).unwrap(), AllowList::All);
+        let nets = list(&["10.1.2.3/8", "::ffff:192.0.2.1", "fe80::/10"]).unwrap();
+        assert!(nets.contains(&"10.9.9.9:1".parse().unwrap()));
+        assert!(nets.contains(&"[::ffff:10.0.0.1]:1".parse().unwrap()));
+        assert!(nets.contains(&"192.0.2.1:1".parse().unwrap()));
+        assert!(!nets.contains(&"192.0.2.2:1".parse().unwrap()));
+        assert!(!list(&[]).unwrap().contains(&"127.0.0.1:1".parse().unwrap()));
+        assert_eq!(list(&["10.0.0.0/33"]).unwrap_err().0, "10.0.0.0/33");
+    }
+
+    #[test]
+    fn a_foreign_worker_class_is_told_what_to_use() {
+        assert_eq!(worker_class("sync"), Ok(WorkerClass::Sync));
+        assert!(worker_class("uvicorn.workers.UvicornWorker").unwrap_err().hint.unwrap().contains("ASGI"));
+        assert!(worker_class("aiohttp.GunicornWebWorker").unwrap_err().hint.unwrap().contains("async or sync"));
+    }
+}

@@ -1,0 +1,340 @@
+//! From layers to [`Settings`]: key by key, so that all errors come at once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::layers::COMMAND_LINE;
+use crate::parse::{self, Fault};
+use crate::table::{self, Setting, Support};
+use crate::value::{self, Typed, Wrong};
+use crate::{
+    AllowList, Bind, Deadlines, HeaderMapPolicy, Layers, Limits, LogLevel, LogTarget, SettingError, Settings,
+    Trust, WorkerClass,
+};
+
+/// What the settings depend on and do not say themselves.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// How many cores this process may use: the meaning of `workers = auto`.
+    pub cpus: usize,
+    /// The directory in which the server was started, absolute.
+    pub directory: PathBuf,
+    /// The process title's name if neither `proc_name` nor the app gives one.
+    pub program: String,
+}
+
+/// Settings that were found good.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The settings.
+    pub settings: Settings,
+    /// What the operator should know, to be logged.
+    pub notes: Vec<Note>,
+    /// Whether the configuration and the app are only to be checked.
+    pub check_config: bool,
+    /// Whether the configuration is to be printed.
+    pub print_config: bool,
+}
+
+/// Something that the operator should know and that is no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// How much it matters: `Warning` or `Debug`.
+    pub level: LogLevel,
+    /// One line.
+    pub message: String,
+}
+
+impl Layers {
+    /// Resolves the layers into settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the table.
+    pub fn resolve(&self, facts: &Facts) -> Result<Resolved, Vec<SettingError>> {
+        let mut reader = Reader::new(self);
+        let settings = settings(&mut reader, facts);
+        let (check, print) = (reader.switch("check_config"), reader.switch("print_config"));
+        if !reader.errors.is_empty() {
+            let place = |error: &SettingError| table::settings().position(|setting| setting.name == error.key);
+            reader.errors.sort_by_key(place);
+            return Err(reader.errors);
+        }
+        Ok(Resolved { settings, notes: reader.notes, check_config: check || print, print_config: print })
+    }
+}
+
+fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
+    let app = read.optional("wsgi_app");
+    let workers = match read.typed("workers") {
+        Typed::Text(_) => facts.cpus.max(1),
+        number => size(number),
+    };
+    let errorlog = parse::log_target(&read.text("errorlog"), LogTarget::Stderr);
+    if read.switch("capture_output") && errorlog != LogTarget::Stderr {
+        let hint = "remove it and redirect the server's stdout and stderr instead, for example in the shell or \
+                    with systemd's `StandardOutput=append:FILE`";
+        read.refuse("capture_output", "is not supported yet by ferricorn", Some(hint));
+    }
+    if read.int("threads") > 1 {
+        read.refuse(
+            "threads",
+            "more than one app thread is not supported yet by ferricorn",
+            Some("remove it and use more workers"),
+        );
+    }
+    Settings {
+        bind: binds(read),
+        backlog: u32::try_from(read.int("backlog")).unwrap_or(u32::MAX),
+        workers,
+        worker_class: {
+            let class = read.text("worker_class");
+            read.parsed("worker_class", &class, parse::worker_class(&class), WorkerClass::Async)
+        },
+        threads: 1,
+        worker_connections: size(read.typed("worker_connections")),
+        max_requests: read.int("max_requests"),
+        max_requests_jitter: read.int("max_requests_jitter"),
+        timeout: Some(read.seconds("timeout")).filter(|timeout| !timeout.is_zero()),
+        graceful_timeout: read.seconds("graceful_timeout"),
+        keepalive: read.seconds("keepalive"),
+        limits: limits(read),
+        deadlines: Deadlines {
+            head: read.seconds("header_timeout"),
+            body: read.seconds("body_timeout"),
+            write: read.seconds("write_timeout"),
+        },
+        chdir: facts.directory.join(read.optional("chdir").unwrap_or_default()),
+        pythonpath: read.list("pythonpath").into_iter().map(PathBuf::from).collect(),
+        raw_env: read.each("raw_env", parse::variable),
+        pidfile: read.optional("pidfile").map(PathBuf::from),
+        umask: u32::try_from(read.int("umask")).unwrap_or(0),
+        trust: trust(read),
+        script_name: read.layers.script_name().to_owned(),
+        accesslog: read.optional("accesslog").map(|target| parse::log_target(&target, LogTarget::Stdout)),
+        access_log_format: read.text("access_log_format"),
+        errorlog,
+        loglevel: level(read),
+        proc_name: read.optional("proc_name").or_else(|| app.clone()).unwrap_or_else(|| facts.program.clone()),
+        app,
+    }
+}
+
+fn binds(read: &mut Reader<'_>) -> Vec<Bind> {
+    let binds = read.each("bind", parse::bind);
+    if read.list("bind").is_empty() {
+        read.refuse("bind", "no address to listen on", Some("remove it to listen on 127.0.0.1:8000"));
+    }
+    binds
+}
+
+/// gunicorn's clamps: a zero, or more than the parser takes, is the most that the parser takes.
+fn limits(read: &mut Reader<'_>) -> Limits {
+    const LINE: usize = 8190;
+    const FIELDS: usize = 32_768;
+    const FIELD: usize = 8190;
+    let clamp = |limit: usize, most: usize| if limit == 0 || limit > most { most } else { limit };
+    let field = size(read.typed("limit_request_field_size"));
+    Limits {
+        request_line: clamp(size(read.typed("limit_request_line")), LINE),
+        request_fields: clamp(size(read.typed("limit_request_fields")), FIELDS),
+        request_field_size: if field == 0 { FIELD } else { field },
+        request_body: Some(read.int("limit_request_body")).filter(|&limit| limit > 0),
+    }
+}
+
+fn trust(read: &mut Reader<'_>) -> Trust {
+    let ips = read.list("forwarded_allow_ips");
+    let forwarded_allow_ips = parse::allow_list(&ips).unwrap_or_else(|(item, fault)| {
+        read.fault("forwarded_allow_ips", &item, fault);
+        AllowList::Nets(Vec::new())
+    });
+    let mut secure_scheme_headers = Vec::new();
+    for (name, value) in read.pairs("secure_scheme_headers") {
+        match parse::header_name(&name) {
+            Ok(header) => secure_scheme_headers.push((header, value)),
+            Err(fault) => read.fault("secure_scheme_headers", &name, fault),
+        }
+    }
+    Trust {
+        forwarded_allow_ips,
+        secure_scheme_headers,
+        forwarder_headers: read.list("forwarder_headers").iter().map(|name| name.to_uppercase()).collect(),
+        header_map: match read.text("header_map").as_str() {
+            "refuse" => HeaderMapPolicy::Refuse,
+            "dangerous" => HeaderMapPolicy::Dangerous,
+            _ => HeaderMapPolicy::Drop,
+        },
+    }
+}
+
+fn level(read: &mut Reader<'_>) -> LogLevel {
+    let text = read.text("loglevel");
+    parse::log_level(&text).unwrap_or_else(|| {
+        let message = format!("loglevel: {text:?} is no level, so it is info (from {})", read.source_of("loglevel"));
+        read.notes.push(Note { level: LogLevel::Warning, message });
+        LogLevel::Info
+    })
+}
+
+fn size(value: Typed) -> usize {
+    match value {
+        Typed::Int(number) => usize::try_from(number).unwrap_or(usize::MAX),
+        _ => 0,
+    }
+}
+
+/// Reads settings by name. What cannot be read is noted as an error and replaced by the default, so that
+/// reading goes on.
+struct Reader<'a> {
+    values: HashMap<&'static str, Typed>,
+    errors: Vec<SettingError>,
+    notes: Vec<Note>,
+    layers: &'a Layers,
+}
+
+impl<'a> Reader<'a> {
+    /// Gives every setting of the table its type, and tells of those that this version does not act on.
+    fn new(layers: &'a Layers) -> Self {
+        let mut reader =
+            Self { values: HashMap::new(), errors: Vec::new(), notes: layers.notes().to_vec(), layers };
+        for setting in table::settings() {
+            let default = value::typed(setting.kind, &setting.default.value());
+            let default = default.expect("the table's defaults are of their settings' kinds");
+            let (given, origin) = layers.value(setting);
+            let typed = value::typed(setting.kind, &given).unwrap_or_else(|wrong| {
+                reader.wrong(setting, value::show(&given), wrong);
+                default.clone()
+            });
+            if typed != default {
+                reader.unsupported(setting, &typed, &origin);
+            }
+            reader.values.insert(setting.name, typed);
+        }
+        reader
+    }
+
+    fn unsupported(&mut self, setting: &'static Setting, typed: &Typed, origin: &str) {
+        let origin = source(setting, origin);
+        let name = setting.name;
+        // `None`, false and the empty string say "no" where the default says nothing.
+        let nothing = matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
+        let note = match setting.support {
+            Support::Refused(_) if nothing || same_in_gunicorn(setting, typed) => return,
+            Support::Refused(instead) => {
+                let message = format!("is not supported yet by ferricorn {}", env!("CARGO_PKG_VERSION"));
+                return self.refuse(name, &message, Some(&format!("remove it: {instead}")));
+            }
+            Support::Warned(_) if nothing => return,
+            Support::Warned(instead) => (LogLevel::Warning, instead),
+            Support::Ignored(why) => (LogLevel::Debug, why),
+            Support::Yes | Support::Hook => return,
+        };
+        let message = format!("{name} has no effect: {} (from {origin})", note.1);
+        self.notes.push(Note { level: note.0, message });
+    }
+
+    fn typed(&self, key: &str) -> Typed {
+        self.values.get(key).cloned().unwrap_or(Typed::Unset)
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.optional(key).unwrap_or_default()
+    }
+
+    /// The empty string counts as nothing.
+    fn optional(&self, key: &str) -> Option<String> {
+        match self.typed(key) {
+            Typed::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    fn int(&self, key: &str) -> u64 {
+        match self.typed(key) {
+            Typed::Int(number) => u64::try_from(number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn seconds(&self, key: &str) -> Duration {
+        Duration::from_secs(self.int(key))
+    }
+
+    fn switch(&self, key: &str) -> bool {
+        self.typed(key) == Typed::Bool(true)
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        match self.typed(key) {
+            Typed::List(items) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    fn pairs(&self, key: &str) -> Vec<(String, String)> {
+        match self.typed(key) {
+            Typed::Pairs(items) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Parses each item of a list and keeps the good ones.
+    fn each<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
+        let mut good = Vec::new();
+        for item in self.list(key) {
+            match parse(&item) {
+                Ok(value) => good.push(value),
+                Err(fault) => self.fault(key, &item, fault),
+            }
+        }
+        good
+    }
+
+    fn parsed<T>(&mut self, key: &'static str, text: &str, result: Result<T, Fault>, fallback: T) -> T {
+        result.unwrap_or_else(|fault| {
+            self.fault(key, text, fault);
+            fallback
+        })
+    }
+
+    fn fault(&mut self, key: &'static str, text: &str, fault: Fault) {
+        self.refuse(key, &format!("{text:?} is not {}", fault.expected), fault.hint.as_deref());
+    }
+
+    fn refuse(&mut self, key: &'static str, message: &str, hint: Option<&str>) {
+        let source = self.source_of(key);
+        let hint = hint.map(str::to_owned);
+        self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
+    }
+
+    fn wrong(&mut self, setting: &'static Setting, shown: String, wrong: Wrong) {
+        let source = self.source_of(setting.name);
+        let usage = wrong.malformed && source.starts_with(COMMAND_LINE);
+        let message = format!("{shown} is not {}", wrong.expected);
+        self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
+    }
+
+    fn source_of(&self, key: &str) -> String {
+        table::find(key).map_or_else(String::new, |setting| source(setting, &self.layers.value(setting).1))
+    }
+}
+
+/// The origin, with the flag where the setting has one and a flag set it.
+fn source(setting: &Setting, origin: &str) -> String {
+    match setting.long_flag() {
+        Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => format!("{origin}, {flag}"),
+        _ => origin.to_owned(),
+    }
+}
+
+/// Other spellings of gunicorn's default.
+fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
+    match typed {
+        Typed::Text(text) if setting.name == "logger_class" => {
+            matches!(text.as_str(), "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>")
+        }
+        Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
+        _ => false,
+    }
+}

@@ -1,0 +1,163 @@
+//! Settings of the chapter "Server Mechanics".
+
+use super::Section::ServerMechanics;
+use super::{Kind, Preset, Reload, Setting};
+
+const LAX: &str = "this version refuses such requests with a 400; let the proxy in front repair them";
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new("preload_app", ServerMechanics, "Load the app before the workers are forked.")
+        .flags(&["--preload"])
+        .switch()
+        .refused("without it each worker imports the app by itself"),
+    Setting::new("sendfile", ServerMechanics, "Whether files are sent with `sendfile(2)`.")
+        .flags(&["--no-sendfile"])
+        .kind(Kind::Switch(false), Preset::Unset)
+        .env("SENDFILE")
+        .ignored("the server chooses how it sends files"),
+    Setting::new("reuse_port", ServerMechanics, "Let each worker bind a socket of its own (`SO_REUSEPORT`).")
+        .flags(&["--reuse-port"])
+        .switch()
+        .refused("without it all workers share the master's socket"),
+    Setting::new(
+        "chdir",
+        ServerMechanics,
+        "The directory in which the app is loaded and relative paths are meant; it comes first on `sys.path`. \
+         The current one if it is not set.",
+    )
+    .flags(&["--chdir"])
+    .metavar("DIR"),
+    Setting::new("daemon", ServerMechanics, "Go to the background.")
+        .flags(&["--daemon", "-D"])
+        .switch()
+        .refused("let systemd or a container run the server in the foreground"),
+    Setting::new(
+        "raw_env",
+        ServerMechanics,
+        "Environment variables to set before the app is loaded, `KEY=VALUE`. May be given several times.",
+    )
+    .flags(&["--env", "-e"])
+    .list(&[])
+    .metavar("ENV"),
+    Setting::new("pidfile", ServerMechanics, "The file that the master writes its process id to.")
+        .flags(&["--pid", "-p"])
+        .metavar("FILE")
+        .reload(Reload::Master),
+    Setting::new("worker_tmp_dir", ServerMechanics, "Where gunicorn keeps its heartbeat files.")
+        .flags(&["--worker-tmp-dir"])
+        .metavar("DIR")
+        .ignored("the heartbeat is kept in shared memory, not in a file"),
+    Setting::new("user", ServerMechanics, "The user that workers run as.")
+        .flags(&["--user", "-u"])
+        .refused("start the server as that user, for example with systemd's `User=`"),
+    Setting::new("group", ServerMechanics, "The group that workers run as.")
+        .flags(&["--group", "-g"])
+        .refused("start the server with that group, for example with systemd's `Group=`"),
+    Setting::new(
+        "umask",
+        ServerMechanics,
+        "The umask under which a Unix socket is made, so that `007` keeps others out; octal with a leading zero.",
+    )
+    .flags(&["--umask", "-m"])
+    .kind(Kind::Mode, Preset::Int(0))
+    .metavar("INT")
+    .reload(Reload::Restart),
+    Setting::new("initgroups", ServerMechanics, "Give workers all groups of their user.")
+        .flags(&["--initgroups"])
+        .switch()
+        .refused("start the server with those groups, for example with systemd's `SupplementaryGroups=`"),
+    Setting::new("tmp_upload_dir", ServerMechanics, "gunicorn accepts it and does nothing with it.")
+        .ignored("gunicorn does nothing with it either"),
+    Setting::new(
+        "secure_scheme_headers",
+        ServerMechanics,
+        "Headers that tell of https, each with the exact value that does. They count only from trusted peers \
+         (`forwarded_allow_ips`).",
+    )
+    .kind(
+        Kind::Pairs,
+        Preset::Pairs(&[
+            ("X-FORWARDED-PROTOCOL", "ssl"),
+            ("X-FORWARDED-PROTO", "https"),
+            ("X-FORWARDED-SSL", "on"),
+        ]),
+    ),
+    Setting::new(
+        "forwarded_allow_ips",
+        ServerMechanics,
+        "Addresses and networks (CIDR) of the proxies whose headers count, separated by commas; `*` trusts \
+         everybody. Peers on a Unix socket are always trusted.",
+    )
+    .flags(&["--forwarded-allow-ips"])
+    .commas(&["127.0.0.1", "::1"])
+    .env("FORWARDED_ALLOW_IPS"),
+    Setting::new(
+        "pythonpath",
+        ServerMechanics,
+        "Directories to put in front of `sys.path`, separated by commas.",
+    )
+    .flags(&["--pythonpath"])
+    .commas(&[]),
+    Setting::new("paste", ServerMechanics, "A PasteDeploy file to load the app from.")
+        .flags(&["--paste", "--paster"])
+        .refused("write a module that calls `paste.deploy.loadapp` and name that"),
+    Setting::new("proxy_protocol", ServerMechanics, "Expect the PROXY protocol from a load balancer.")
+        .flags(&["--proxy-protocol"])
+        .kind(Kind::Object, Preset::Text("off"))
+        .refused("let the proxy set X-Forwarded-For and X-Forwarded-Proto"),
+    Setting::new("proxy_allow_ips", ServerMechanics, "Who may speak the PROXY protocol.")
+        .flags(&["--proxy-allow-from"])
+        .commas(&["127.0.0.1", "::1"])
+        .ignored("it has a meaning only with `proxy_protocol`"),
+    Setting::new("protocol", ServerMechanics, "`http` or `uwsgi`.")
+        .flags(&["--protocol"])
+        .text("http")
+        .refused("use nginx's `proxy_pass` instead of `uwsgi_pass`"),
+    Setting::new("uwsgi_allow_ips", ServerMechanics, "Who may speak the uwsgi protocol.")
+        .flags(&["--uwsgi-allow-from"])
+        .commas(&["127.0.0.1", "::1"])
+        .ignored("it has a meaning only with `protocol = \"uwsgi\"`"),
+    Setting::new("raw_paste_global_conf", ServerMechanics, "Global values for a PasteDeploy file.")
+        .flags(&["--paste-global"])
+        .list(&[])
+        .ignored("it has a meaning only with `paste`"),
+    Setting::new("permit_obsolete_folding", ServerMechanics, "Accept folded header lines.")
+        .flags(&["--permit-obsolete-folding"])
+        .switch()
+        .refused(LAX),
+    Setting::new("strip_header_spaces", ServerMechanics, "Accept a space before a header's colon.")
+        .flags(&["--strip-header-spaces"])
+        .switch()
+        .refused(LAX),
+    Setting::new("permit_unconventional_http_method", ServerMechanics, "Accept unusual methods.")
+        .flags(&["--permit-unconventional-http-method"])
+        .switch()
+        .refused(LAX),
+    Setting::new("permit_unconventional_http_version", ServerMechanics, "Accept unusual versions of HTTP.")
+        .flags(&["--permit-unconventional-http-version"])
+        .switch()
+        .refused(LAX),
+    Setting::new("casefold_http_method", ServerMechanics, "Turn methods into upper case.")
+        .flags(&["--casefold-http-method"])
+        .switch()
+        .refused(LAX),
+    Setting::new(
+        "forwarder_headers",
+        ServerMechanics,
+        "Header names with `_`, in upper case and separated by commas, that a trusted peer may set; `*` for all.",
+    )
+    .flags(&["--forwarder-headers"])
+    .commas(&["SCRIPT_NAME", "PATH_INFO"]),
+    Setting::new(
+        "header_map",
+        ServerMechanics,
+        "What becomes of other header names with `_`, which an app cannot tell from the same name with `-`: \
+         `drop` them, `refuse` the request with a 400, or be `dangerous` and pass them on.",
+    )
+    .flags(&["--header-map"])
+    .choice(&["drop", "refuse", "dangerous"], "drop"),
+    Setting::new("root_path", ServerMechanics, "The prefix of ASGI apps.")
+        .flags(&["--root-path"])
+        .text("")
+        .warned("it counts for ASGI only, which is not supported yet; a WSGI app's prefix is the environment's SCRIPT_NAME"),
+];

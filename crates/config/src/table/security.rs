@@ -1,0 +1,65 @@
+//! Settings of the chapter "Security": what one request may be at most, and how long a client may take.
+
+use super::Section::Security;
+use super::Setting;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "limit_request_line",
+        Security,
+        "Bytes that a request line may have; a longer one is answered with 414. At most 8,190, which 0 means \
+         too.",
+    )
+    .flags(&["--limit-request-line"])
+    .count(4094),
+    Setting::new(
+        "limit_request_fields",
+        Security,
+        "How many header fields a request may have; more are answered with 431. At most 32,768, which 0 means \
+         too.",
+    )
+    .flags(&["--limit-request-fields"])
+    .count(100),
+    Setting::new(
+        "limit_request_field_size",
+        Security,
+        "Bytes that one header field may have; a longer one is answered with 431. 0 means the default. The flag \
+         has an underscore, as gunicorn's has.",
+    )
+    .flags(&["--limit-request-field_size"])
+    .int(0, 1_073_741_824, 8190),
+    Setting::new(
+        "limit_request_body",
+        Security,
+        "Bytes that a request body may have; a longer one is answered with 413; 0 means no limit. gunicorn has \
+         no such setting.",
+    )
+    .flags(&["--limit-request-body"])
+    .count(0)
+    .metavar("BYTES"),
+    Setting::new(
+        "header_timeout",
+        Security,
+        "Seconds in which a whole request head must arrive. gunicorn has no such setting.",
+    )
+    .flags(&["--header-timeout"])
+    .int(1, 31_536_000, 30)
+    .metavar("SECONDS"),
+    Setting::new(
+        "body_timeout",
+        Security,
+        "Seconds for which a client may send nothing of a request body that it owes. gunicorn has no such \
+         setting.",
+    )
+    .flags(&["--body-timeout"])
+    .int(1, 31_536_000, 30)
+    .metavar("SECONDS"),
+    Setting::new(
+        "write_timeout",
+        Security,
+        "Seconds for which a client may read nothing of its response. gunicorn has no such setting.",
+    )
+    .flags(&["--write-timeout"])
+    .int(1, 31_536_000, 60)
+    .metavar("SECONDS"),
+];

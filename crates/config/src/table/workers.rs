@@ -1,0 +1,113 @@
+//! Settings of the chapter "Worker Processes".
+
+use super::Section::WorkerProcesses;
+use super::{Kind, Preset, Reload, Setting};
+
+const NO_ASGI: &str = "ASGI is not supported yet by this version";
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "workers",
+        WorkerProcesses,
+        "Number of worker processes. `auto` means as many as this process may use cores, with cgroup limits \
+         and CPU affinity taken into account. At most 1,024.",
+    )
+    .flags(&["--workers", "-w"])
+    .kind(Kind::IntOrAuto(0, 1024), Preset::Int(1))
+    .env("WEB_CONCURRENCY")
+    .metavar("INT|auto")
+    .reload(Reload::Master),
+    Setting::new(
+        "worker_class",
+        WorkerProcesses,
+        "How the app is driven: `async` finds out from the app, `sync` is `async` with one app thread. Slow \
+         clients block neither.",
+    )
+    .flags(&["--worker-class", "-k"])
+    .text("async")
+    .metavar("NAME"),
+    Setting::new(
+        "threads",
+        WorkerProcesses,
+        "App threads per worker: how many calls of the app may run at the same time in one worker. This version \
+         has one.",
+    )
+    .flags(&["--threads"])
+    .count(1),
+    Setting::new(
+        "worker_connections",
+        WorkerProcesses,
+        "How many connections one worker holds at most. Further clients wait in the backlog or go to another \
+         worker.",
+    )
+    .flags(&["--worker-connections"])
+    .int(1, i64::MAX, 1000),
+    Setting::new(
+        "max_requests",
+        WorkerProcesses,
+        "How many requests a worker serves before it is replaced, against memory that leaks; 0 means never.",
+    )
+    .flags(&["--max-requests"])
+    .count(0),
+    Setting::new(
+        "max_requests_jitter",
+        WorkerProcesses,
+        "At most this many requests are added to `max_requests`, drawn once per worker, so that workers are not \
+         all replaced at the same time.",
+    )
+    .flags(&["--max-requests-jitter"])
+    .count(0),
+    Setting::new(
+        "timeout",
+        WorkerProcesses,
+        "Seconds without progress after which a worker is killed and replaced; 0 means never. With one app \
+         thread it bounds each request. The error log names the request and shows its Python stack.",
+    )
+    .flags(&["--timeout", "-t"])
+    .int(0, 31_536_000, 30)
+    .reload(Reload::Master),
+    Setting::new(
+        "graceful_timeout",
+        WorkerProcesses,
+        "Seconds that requests in flight have to end when a worker stops. What is left then is killed.",
+    )
+    .flags(&["--graceful-timeout"])
+    .int(0, 31_536_000, 30)
+    .reload(Reload::Master),
+    Setting::new(
+        "keepalive",
+        WorkerProcesses,
+        "Seconds for which an idle connection is kept; 0 closes after each response. The default is longer than \
+         gunicorn's 2 s, since idle connections are cheap here and load balancers keep theirs for 60 s.",
+    )
+    .flags(&["--keep-alive"])
+    .int(0, 31_536_000, 75),
+    Setting::new("asgi_loop", WorkerProcesses, "The event loop of ASGI apps.")
+        .flags(&["--asgi-loop"])
+        .choice(&["auto", "asyncio", "uvloop"], "auto")
+        .ignored(NO_ASGI),
+    Setting::new("asgi_lifespan", WorkerProcesses, "Whether ASGI apps get lifespan events.")
+        .flags(&["--asgi-lifespan"])
+        .choice(&["auto", "on", "off"], "auto")
+        .ignored(NO_ASGI),
+    Setting::new(
+        "asgi_disconnect_grace_period",
+        WorkerProcesses,
+        "Seconds that an ASGI app goes on after its client has left.",
+    )
+    .flags(&["--asgi-disconnect-grace-period"])
+    .count(3)
+    .ignored(NO_ASGI),
+    Setting::new(
+        "websocket_max_message_size",
+        WorkerProcesses,
+        "Bytes that a WebSocket message may have; 0 means no limit.",
+    )
+    .flags(&["--websocket-max-message-size"])
+    .count(16_777_216)
+    .ignored(NO_ASGI),
+    Setting::new("http_parser", WorkerProcesses, "Which of gunicorn's two parsers is used.")
+        .flags(&["--http-parser"])
+        .choice(&["auto", "fast", "python"], "auto")
+        .ignored("there is one parser"),
+];

@@ -1,0 +1,273 @@
+//! From a value as some layer gave it to the value that its setting's kind demands, as lenient as gunicorn.
+
+use figment::value::{Num, Value};
+
+use crate::table::Kind;
+
+/// A value of the type that its setting demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// Nothing.
+    Unset,
+    /// A string.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+    /// A boolean.
+    Bool(bool),
+    /// Several strings.
+    List(Vec<String>),
+    /// Pairs of strings.
+    Pairs(Vec<(String, String)>),
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// What the value should have been, such as "a whole number of 0 or more".
+    pub(crate) expected: String,
+    /// Whether the value is not even of the right type, for which gunicorn's command line exits with 2.
+    pub(crate) malformed: bool,
+}
+
+impl Wrong {
+    pub(crate) fn new(expected: impl Into<String>) -> Self {
+        Self { expected: expected.into(), malformed: false }
+    }
+}
+
+/// Reads a value as the kind demands.
+pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
+    match kind {
+        Kind::Text => match value {
+            Value::Empty(..) => Err(Wrong::new("a string")),
+            _ => Ok(Typed::Text(text(value)?)),
+        },
+        Kind::OptionalText => match value {
+            Value::Empty(..) => Ok(Typed::Unset),
+            _ => Ok(Typed::Text(text(value)?)),
+        },
+        Kind::Int(least, most) => int(value, least, most, "").map(Typed::Int),
+        Kind::IntOrAuto(least, most) => match value.as_str() {
+            Some(word) if word.trim().eq_ignore_ascii_case("auto") => Ok(Typed::Text("auto".to_owned())),
+            _ => int(value, least, most, " or `auto`").map(Typed::Int),
+        },
+        Kind::Mode => mode(value).map(Typed::Int),
+        Kind::Switch(_) => switch(value),
+        Kind::Choice(words) => choice(value, words),
+        Kind::List => list(value).map(Typed::List),
+        Kind::Commas => commas(value).map(Typed::List),
+        Kind::Pairs => pairs(value).map(Typed::Pairs),
+        Kind::Object => Ok(object(value)),
+    }
+}
+
+fn text(value: &Value) -> Result<String, Wrong> {
+    value.as_str().map(|text| text.trim().to_owned()).ok_or_else(|| Wrong::new("a string"))
+}
+
+fn int(value: &Value, least: i64, most: i64, or: &str) -> Result<i64, Wrong> {
+    let bounds = if most == i64::MAX { format!("of {least} or more") } else { format!("from {least} to {most}") };
+    let wrong = |malformed| Wrong { expected: format!("a whole number {bounds}{or}"), malformed };
+    let number = number(value, |text| parse_int(text)).ok_or_else(|| wrong(true))?;
+    match i64::try_from(number) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(wrong(false)),
+    }
+}
+
+/// A umask or the like: gunicorn reads a leading zero as octal here.
+fn mode(value: &Value) -> Result<i64, Wrong> {
+    let wrong = |malformed| Wrong { expected: "a mode from 0 to 0o777, such as 0o022".to_owned(), malformed };
+    let octal = |text: &str| match text.trim().strip_prefix('0') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            i128::from_str_radix(digits, 8).ok()
+        }
+        _ => parse_int(text),
+    };
+    let number = number(value, octal).ok_or_else(|| wrong(true))?;
+    match i64::try_from(number) {
+        Ok(number) if (0..=0o777).contains(&number) => Ok(number),
+        _ => Err(wrong(false)),
+    }
+}
+
+fn number(value: &Value, parse: impl Fn(&str) -> Option<i128>) -> Option<i128> {
+    match value {
+        Value::String(_, text) => parse(text),
+        // Python's booleans are integers, and gunicorn lets them pass.
+        Value::Bool(_, truth) => Some(i128::from(*truth)),
+        Value::Num(_, Num::F32(_) | Num::F64(_)) => None,
+        Value::Num(_, number) => {
+            number.to_i128().or_else(|| number.to_u128().and_then(|number| i128::try_from(number).ok()))
+        }
+        _ => None,
+    }
+}
+
+/// Reads what Python's `int(text, 0)` reads.
+fn parse_int(text: &str) -> Option<i128> {
+    let text = text.trim();
+    let (negative, digits) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (digits, radix) = match lower.get(..2) {
+        Some("0x") => (&lower[2..], 16),
+        Some("0o") => (&lower[2..], 8),
+        Some("0b") => (&lower[2..], 2),
+        _ => (lower.as_str(), 10),
+    };
+    let plain = !digits.starts_with(['+', '-', '_']) && !digits.ends_with('_') && !digits.contains("__");
+    // As Python 3, take no leading zeros, which once meant octal.
+    let clear = radix != 10 || !digits.starts_with('0') || digits.bytes().all(|byte| byte == b'0');
+    if !plain || !clear {
+        return None;
+    }
+    let number = i128::from_str_radix(&digits.replace('_', ""), radix).ok()?;
+    Some(if negative { -number } else { number })
+}
+
+fn switch(value: &Value) -> Result<Typed, Wrong> {
+    let wrong = || Wrong::new("true or false");
+    match value {
+        Value::Empty(..) => Ok(Typed::Unset),
+        Value::Bool(_, truth) => Ok(Typed::Bool(*truth)),
+        Value::String(_, text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" => Ok(Typed::Bool(true)),
+            "false" => Ok(Typed::Bool(false)),
+            _ => Err(wrong()),
+        },
+        _ => Err(wrong()),
+    }
+}
+
+fn choice(value: &Value, words: &[&str]) -> Result<Typed, Wrong> {
+    let given = value.as_str().map(|word| word.trim().to_ascii_lowercase());
+    match given {
+        Some(given) if words.contains(&given.as_str()) => Ok(Typed::Text(given)),
+        _ => Err(Wrong::new(format!("one of {}", words.join(", ")))),
+    }
+}
+
+fn list(value: &Value) -> Result<Vec<String>, Wrong> {
+    match value {
+        Value::Empty(..) => Ok(Vec::new()),
+        Value::String(_, text) if text.trim().is_empty() => Ok(Vec::new()),
+        Value::String(_, text) => Ok(vec![text.trim().to_owned()]),
+        Value::Array(_, items) => items.iter().map(text).collect(),
+        _ => Err(Wrong::new("a string or a list of strings")),
+    }
+    .map_err(|_| Wrong::new("a string or a list of strings"))
+}
+
+fn commas(value: &Value) -> Result<Vec<String>, Wrong> {
+    let items = list(value).map_err(|_| Wrong::new("strings, separated by commas or in a list"))?;
+    let parts = items.iter().flat_map(|item| item.split(','));
+    Ok(parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+}
+
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
+    let wrong = || Wrong::new("a dictionary of strings");
+    let Value::Array(_, items) = value else {
+        return if matches!(value, Value::Empty(..)) { Ok(Vec::new()) } else { Err(wrong()) };
+    };
+    let pair = |item: &Value| match item {
+        Value::Array(_, pair) => match pair.as_slice() {
+            [name, value] => Ok((text(name)?, text(value)?)),
+            _ => Err(wrong()),
+        },
+        _ => Err(wrong()),
+    };
+    items.iter().map(pair).collect::<Result<_, _>>().map_err(|_| wrong())
+}
+
+/// What a setting holds that only Python understands. It is only compared with the default.
+fn object(value: &Value) -> Typed {
+    match value {
+        Value::Empty(..) => Typed::Unset,
+        Value::Array(_, items) if items.is_empty() => Typed::Unset,
+        Value::Dict(_, items) if items.is_empty() => Typed::Unset,
+        Value::String(_, text) => Typed::Text(text.trim().to_owned()),
+        Value::Bool(_, truth) => Typed::Bool(*truth),
+        _ => Typed::Text(show(value)),
+    }
+}
+
+/// The value as a message shows it: short, and as it would be written in a config file.
+pub(crate) fn show(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Char(_, letter) => format!("{letter:?}"),
+        Value::Bool(_, true) => "True".to_owned(),
+        Value::Bool(_, false) => "False".to_owned(),
+        Value::Num(_, number) => match number.to_f64() {
+            Some(float) => float.to_string(),
+            None => number.to_i128().map_or_else(|| "a large number".to_owned(), |number| number.to_string()),
+        },
+        Value::Empty(..) => "None".to_owned(),
+        Value::Dict(..) => "a dictionary".to_owned(),
+        Value::Array(_, items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int_of(value: impl Into<Value>) -> Result<Typed, Wrong> {
+        typed(Kind::Int(0, i64::MAX), &value.into())
+    }
+
+    #[test]
+    fn numbers_are_read_as_python_reads_them() {
+        for text in ["16", " 16 ", "+16", "0x10", "0X10", "0o20", "0b10000", "1_6"] {
+            assert_eq!(int_of(text), Ok(Typed::Int(16)), "{text}");
+        }
+        for text in ["", "abc", "012", "1.5", "1__6", "_16", "16_", "0x", "--1", "0x-1", "1 6"] {
+            assert!(int_of(text).unwrap_err().malformed, "{text}");
+        }
+        assert_eq!(int_of("00"), Ok(Typed::Int(0)));
+        assert_eq!(int_of(true), Ok(Typed::Int(1)));
+        assert!(int_of(2.0).unwrap_err().malformed);
+        assert_eq!(int_of(-1).unwrap_err().expected, "a whole number of 0 or more");
+        assert!(!int_of("-1").unwrap_err().malformed);
+        assert!(int_of("99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_mode_with_a_leading_zero_is_octal() {
+        let mode = |text: &str| typed(Kind::Mode, &Value::from(text));
+        assert_eq!(mode("022"), Ok(Typed::Int(0o22)));
+        assert_eq!(mode("0o22"), Ok(Typed::Int(0o22)));
+        assert_eq!(mode("0x12"), Ok(Typed::Int(0o22)));
+        assert_eq!(mode("18"), Ok(Typed::Int(0o22)));
+        assert_eq!(mode("0"), Ok(Typed::Int(0)));
+        assert!(mode("09").is_err());
+        assert!(mode("01000").is_err());
+    }
+
+    #[test]
+    fn booleans_may_be_words_but_not_numbers() {
+        let switch = |value: Value| typed(Kind::Switch(true), &value);
+        assert_eq!(switch("true".into()), Ok(Typed::Bool(true)));
+        assert_eq!(switch(" False ".into()), Ok(Typed::Bool(false)));
+        assert_eq!(switch(true.into()), Ok(Typed::Bool(true)));
+        assert!(switch(1.into()).is_err());
+        assert!(switch("yes".into()).is_err());
+    }
+
+    #[test]
+    fn lists_may_be_one_string() {
+        assert_eq!(typed(Kind::List, &"a".into()), Ok(Typed::List(vec!["a".into()])));
+        assert_eq!(typed(Kind::List, &vec![" a", "b"].into()), Ok(Typed::List(vec!["a".into(), "b".into()])));
+        assert_eq!(typed(Kind::List, &"".into()), Ok(Typed::List(vec![])));
+        assert_eq!(typed(Kind::Commas, &"a, b,".into()), Ok(Typed::List(vec!["a".into(), "b".into()])));
+        assert_eq!(typed(Kind::Commas, &vec!["a,b", "c"].into()).unwrap(), {
+            Typed::List(vec!["a".into(), "b".into(), "c".into()])
+        });
+        assert!(typed(Kind::List, &vec![1, 2].into()).is_err());
+    }
+}
