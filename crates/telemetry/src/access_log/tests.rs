@@ -1,1 +1,245 @@
-//! Tests follow.
+//! Access lines as they come out, for every atom of the format.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ferricorn_config::LogTarget;
+use ferricorn_protocol::{Connection, Local, Request, RequestBody, Scheme};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::{AccessLog, OpenError};
+
+fn request(target: &str, headers: &[(&str, &[u8])], peer: Option<&str>) -> Request {
+    let mut builder = http::Request::builder().method("GET").uri(target);
+    for (name, value) in headers {
+        builder = builder.header(*name, HeaderValue::from_bytes(value).unwrap());
+    }
+    let connection = Connection {
+        peer: peer.map(|peer| peer.parse::<SocketAddr>().unwrap()),
+        local: Local::Unix("/run/shop.sock".into()),
+        trusted: false,
+        notes: OnceLock::new(),
+    };
+    Request {
+        head: builder.body(()).unwrap().into_parts().0,
+        raw_target: None,
+        scheme: Scheme::Http,
+        connection: Arc::new(connection),
+        body: RequestBody::Empty,
+        early: None,
+    }
+}
+
+/// The line for a request that was answered with 200 and 13 bytes after 1.234567 s.
+fn line(format: &str, request: &Request) -> String {
+    line_with(format, request, "", &[])
+}
+
+fn line_with(format: &str, request: &Request, script_name: &str, environ: &[Option<String>]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder.path().join("access.log"), format, script_name);
+    let mut capture = log.begin(request);
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("text/plain"));
+    log.head(&mut capture, StatusCode::OK, &headers);
+    log.end(capture, 13, Duration::from_micros(1_234_567), environ);
+    log.flush();
+    let text = fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let line = text.strip_suffix('\n').expect("a line ends").to_owned();
+    assert!(!line.contains('\n'), "{line}");
+    line
+}
+
+fn open(path: &Path, format: &str, script_name: &str) -> AccessLog {
+    AccessLog::new(&LogTarget::File(path.to_owned()), format, script_name).unwrap()
+}
+
+#[test]
+fn the_default_format_gives_gunicorns_line() {
+    let request = request(
+        "/a%20b?c=d",
+        &[("referer", b"http://x/"), ("user-agent", b"curl/8"), ("authorization", b"Basic YW5uOnNlY3JldA==")],
+        Some("192.0.2.7:1234"),
+    );
+    let line = line(r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#, &request);
+    let (before, rest) = line.split_once('[').unwrap();
+    let (time, after) = rest.split_once(']').unwrap();
+    assert_eq!(before, "192.0.2.7 - ann ");
+    chrono::DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z").unwrap();
+    assert_eq!(after, r#" "GET /a%20b?c=d HTTP/1.1" 200 13 "http://x/" "curl/8""#);
+}
+
+#[test]
+fn every_atom_prints_what_gunicorn_prints() {
+    let request = request("/caf%65?q=1&r", &[("x-id", b"7")], Some("[2001:db8::1]:80"));
+    let cases = [
+        ("%(h)s", "2001:db8::1"),
+        ("%(l)s", "-"),
+        ("%(u)s", "-"),
+        ("%(m)s", "GET"),
+        ("%(U)s", "/cafe"),
+        ("%(q)s", "q=1&r"),
+        ("%(H)s", "HTTP/1.1"),
+        ("%(s)s", "200"),
+        ("%(B)s", "13"),
+        ("%(b)s", "13"),
+        ("%(f)s", "-"),
+        ("%(a)s", "-"),
+        ("%(T)s", "1"),
+        ("%(M)s", "1234"),
+        ("%(D)s", "1234567"),
+        ("%(L)s", "1.234567"),
+        ("%({X-Id}i)s", "7"),
+        ("%({x-missing}i)s", "-"),
+        ("%({Content-Type}o)s", "text/plain"),
+        ("%({Server}o)s", "-"),
+        ("%(whatever)s", "-"),
+        ("%%%(s)s%%", "%200%"),
+    ];
+    for (format, expected) in cases {
+        assert_eq!(line(format, &request), expected, "{format}");
+    }
+    assert_eq!(line("%(p)s", &request), format!("<{}>", std::process::id()));
+}
+
+#[test]
+fn widths_and_number_conversions_are_pythons() {
+    let request = request("/", &[], Some("127.0.0.1:1"));
+    assert_eq!(line("%(h)-15s|", &request), "127.0.0.1      |");
+    assert_eq!(line("%(h)12s|", &request), "   127.0.0.1|");
+    assert_eq!(line("%(D)d", &request), "1234567");
+    assert_eq!(line("%(D)010d|%(s)5d|", &request), "0001234567|  200|");
+    assert_eq!(line("%(r).3s|%(l)3s|", &request), "GET|  -|");
+    assert_eq!(line("%({nothing}o)4s|", &request), "   -|");
+}
+
+#[test]
+fn values_that_do_not_exist_are_a_dash() {
+    let request = request("/", &[], None);
+    assert_eq!(line("[%(h)s] [%(q)s]", &request), "[] []");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open(&path, "%(s)s %({etag}o)s %(b)s", "");
+    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    log.flush();
+    assert_eq!(fs::read_to_string(path).unwrap(), "- - 0\n");
+}
+
+#[test]
+fn a_client_cannot_forge_a_line_or_drive_a_terminal() {
+    let mut request = request(
+        "/%0a127.0.0.1%20-%22",
+        &[("user-agent", b"a\" \"b\\\tc\xff"), ("authorization", b"Basic bWEKbGljZTp4")],
+        Some("127.0.0.1:1"),
+    );
+    request.raw_target = Some("/\u{1b}]0;x\u{7}".into());
+    assert_eq!(line("%(a)s", &request), r#"a\" \"b\x5C\x09c\xFF"#);
+    assert_eq!(line("%(u)s", &request), r"ma\x0Alice");
+    assert_eq!(line("%(r)s", &request), r"GET /\x1B]0;x\x07 HTTP/1.1");
+    request.raw_target = None;
+    assert_eq!(line("%(U)s", &request), r#"/\x0A127.0.0.1 -\""#);
+    request.raw_target = Some("/?x=\"\r".into());
+    assert_eq!(line("%(q)s", &request), r#"x=\"\x0D"#);
+}
+
+#[test]
+fn the_user_comes_from_basic_authentication_only() {
+    let cases: [(&[u8], &str); 8] = [
+        (b"Basic YW5uOnNlY3JldA==", "ann"),
+        (b"basic YW5uOnNlY3JldA", "ann"),
+        (b"Basic  YW5u ", "ann"),
+        (b"Basic OnNlY3JldA==", "-"),
+        (b"Basic not base64!", "-"),
+        (b"Basic /w==", "-"),
+        (b"Basic", "-"),
+        (b"Bearer YW5uOnNlY3JldA==", "-"),
+    ];
+    for (header, user) in cases {
+        let request = request("/", &[("authorization", header)], None);
+        assert_eq!(line("%(u)s", &request), user, "{}", String::from_utf8_lossy(header));
+    }
+}
+
+#[test]
+fn the_path_is_that_of_the_application() {
+    let mut mounted = request("/shop/cart", &[], None);
+    assert_eq!(line_with("%(U)s", &mounted, "/shop", &[]), "/cart");
+    assert_eq!(line_with("%(U)s", &mounted, "/other", &[]), "/shop/cart");
+    mounted.head.headers.insert("script_name", HeaderValue::from_static("/shop/c"));
+    assert_eq!(line_with("%(U)s", &mounted, "", &[]), "art");
+}
+
+#[test]
+fn environ_values_come_in_the_order_of_their_names() {
+    let format = "%({REMOTE_USER}e)s %({shop.id}e)s %({remote_user}e)s %({X}e)s";
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder.path().join("access.log"), format, "");
+    assert_eq!(log.environ_names(), ["REMOTE_USER", "shop.id", "X"]);
+    let values = [Some("ann".to_owned()), Some("a\nb".to_owned()), None];
+    let request = request("/", &[], None);
+    assert_eq!(line_with(format, &request, "", &values), r"ann a\x0Ab ann -");
+    assert_eq!(line_with(format, &request, "", &[]), "- - - -");
+}
+
+#[test]
+fn the_last_head_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open(&path, "%(s)s %({x}o)s", "");
+    let mut capture = log.begin(&request("/", &[], None));
+    let mut headers = HeaderMap::new();
+    headers.insert("x", HeaderValue::from_static("a first, long value"));
+    log.head(&mut capture, StatusCode::OK, &headers);
+    log.head(&mut capture, StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
+    log.end(capture, 0, Duration::ZERO, &[]);
+    log.flush();
+    assert_eq!(fs::read_to_string(path).unwrap(), "500 -\n");
+}
+
+#[test]
+fn lines_wait_for_the_flush_or_a_full_buffer_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open(&path, "%(a)s", "");
+    let short = request("/", &[("user-agent", b"short")], None);
+    log.end(log.begin(&short), 0, Duration::ZERO, &[]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    let long = request("/", &[("user-agent", "x".repeat(6000).as_bytes())], None);
+    for _ in 0..3 {
+        log.end(log.begin(&long), 0, Duration::ZERO, &[]);
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
+    log.end(log.begin(&short), 0, Duration::ZERO, &[]);
+    drop(log);
+    let text = fs::read_to_string(&path).unwrap();
+    let lengths: Vec<_> = text.lines().map(str::len).collect();
+    assert_eq!(lengths, [5, 6000, 6000, 6000, 5]);
+}
+
+#[test]
+fn reopening_follows_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let log = open(&path, "%(m)s", "");
+    let request = request("/", &[], None);
+    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    fs::rename(&path, &rotated).unwrap();
+    log.reopen().unwrap();
+    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    log.flush();
+    assert_eq!(fs::read_to_string(&rotated).unwrap(), "GET\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "GET\n");
+}
+
+#[test]
+fn a_wrong_format_and_an_unwritable_file_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = LogTarget::File(folder.path().join("no/access.log"));
+    let error = AccessLog::new(&target, "%(x)s", "").unwrap_err();
+    assert!(matches!(&error, OpenError::Format(_)) && error.to_string().contains("'%(x)s'"), "{error}");
+    let error = AccessLog::new(&target, "%(h)s", "").unwrap_err();
+    assert!(error.to_string().starts_with("cannot open the access log '"), "{error}");
+}
