@@ -91,11 +91,20 @@ impl Layers {
         self
     }
 
-    /// The value that counts for a setting, and where it came from.
-    pub(crate) fn value(&self, setting: &Setting) -> (Value, String) {
-        let value = self.figment.find_value(setting.name).unwrap_or_else(|_| setting.default.value());
-        let origin = self.figment.get_metadata(value.tag()).map(|metadata| metadata.name.to_string());
-        (value, origin.unwrap_or_else(|| Origin::Default.to_string()))
+    /// The value that counts for a setting.
+    pub(crate) fn value(&self, setting: &Setting) -> Value {
+        self.figment.find_value(setting.name).unwrap_or_else(|_| setting.default.value())
+    }
+
+    /// Where the value that counts came from, as messages say it: `the command line, --workers`,
+    /// `WEB_CONCURRENCY in the environment`, the path of the config file, or `default`.
+    #[must_use]
+    pub fn source(&self, key: &str) -> String {
+        let origin = self.figment.find_metadata(key).map_or("default", |metadata| &metadata.name);
+        match table::find(key).and_then(Setting::long_flag) {
+            Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => format!("{origin}, {flag}"),
+            _ => origin.to_owned(),
+        }
     }
 
     /// The environment's `SCRIPT_NAME`.

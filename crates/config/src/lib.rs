@@ -9,6 +9,7 @@
 mod error;
 mod layers;
 mod parse;
+mod report;
 mod resolve;
 mod settings;
 pub mod table;

@@ -171,7 +171,7 @@ fn trust(read: &mut Reader<'_>) -> Trust {
 fn level(read: &mut Reader<'_>) -> LogLevel {
     let text = read.text("loglevel");
     parse::log_level(&text).unwrap_or_else(|| {
-        let message = format!("loglevel: {text:?} is no level, so it is info (from {})", read.source_of("loglevel"));
+        let message = format!("loglevel: {text:?} is no level, so it is info (from {})", read.layers.source("loglevel"));
         read.notes.push(Note { level: LogLevel::Warning, message });
         LogLevel::Info
     })
@@ -201,21 +201,20 @@ impl<'a> Reader<'a> {
         for setting in table::settings() {
             let default = value::typed(setting.kind, &setting.default.value());
             let default = default.expect("the table's defaults are of their settings' kinds");
-            let (given, origin) = layers.value(setting);
+            let given = layers.value(setting);
             let typed = value::typed(setting.kind, &given).unwrap_or_else(|wrong| {
                 reader.wrong(setting, value::show(&given), wrong);
                 default.clone()
             });
             if typed != default {
-                reader.unsupported(setting, &typed, &origin);
+                reader.unsupported(setting, &typed);
             }
             reader.values.insert(setting.name, typed);
         }
         reader
     }
 
-    fn unsupported(&mut self, setting: &'static Setting, typed: &Typed, origin: &str) {
-        let origin = source(setting, origin);
+    fn unsupported(&mut self, setting: &'static Setting, typed: &Typed) {
         let name = setting.name;
         // `None`, false and the empty string say "no" where the default says nothing.
         let nothing = matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
@@ -230,7 +229,7 @@ impl<'a> Reader<'a> {
             Support::Ignored(why) => (LogLevel::Debug, why),
             Support::Yes | Support::Hook => return,
         };
-        let message = format!("{name} has no effect: {} (from {origin})", note.1);
+        let message = format!("{name} has no effect: {} (from {})", note.1, self.layers.source(name));
         self.notes.push(Note { level: note.0, message });
     }
 
@@ -303,29 +302,18 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse(&mut self, key: &'static str, message: &str, hint: Option<&str>) {
-        let source = self.source_of(key);
+        let source = self.layers.source(key);
         let hint = hint.map(str::to_owned);
         self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
     }
 
     fn wrong(&mut self, setting: &'static Setting, shown: String, wrong: Wrong) {
-        let source = self.source_of(setting.name);
+        let source = self.layers.source(setting.name);
         let usage = wrong.malformed && source.starts_with(COMMAND_LINE);
         let message = format!("{shown} is not {}", wrong.expected);
         self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
     }
 
-    fn source_of(&self, key: &str) -> String {
-        table::find(key).map_or_else(String::new, |setting| source(setting, &self.layers.value(setting).1))
-    }
-}
-
-/// The origin, with the flag where the setting has one and a flag set it.
-fn source(setting: &Setting, origin: &str) -> String {
-    match setting.long_flag() {
-        Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => format!("{origin}, {flag}"),
-        _ => origin.to_owned(),
-    }
 }
 
 /// Other spellings of gunicorn's default.

@@ -1,1 +1,35 @@
 //! The composition root: command line, exit codes, and the facade that a Rust app links.
+//!
+//! [`run`] is the whole program, told in order. What differs between an app in Python and one in Rust is behind
+//! the trait [`Host`]: the wheel brings a host that is an interpreter, and [`main`] brings one that is nothing
+//! but this process, for an app that is a tower service such as an axum `Router`:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     ferricorn::main(|| Router::new().route("/", get(async || "Hello, world!\n")))
+//! }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod check;
+mod command_line;
+mod configuration;
+mod host;
+mod messages;
+mod native;
+mod run;
+mod service;
+mod stop;
+
+pub use body::Body;
+/// What a config file left in its namespace.
+pub use ferricorn_config::{Dict, Settings, Value};
+/// Why a request body did not arrive to its end.
+pub use ferricorn_protocol::BodyError;
+pub use host::{ConfigFile, Host};
+pub use native::main;
+pub use run::run;

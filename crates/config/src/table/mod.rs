@@ -276,4 +276,21 @@ impl Setting {
     pub fn long_flag(&self) -> Option<&'static str> {
         self.flags.iter().find(|flag| flag.starts_with("--")).copied()
     }
+
+    /// The default as documents show it; `None` if there is none, or a false switch's.
+    #[must_use]
+    pub fn default_text(&self) -> Option<String> {
+        match self.default {
+            Preset::Unset | Preset::Bool(false) => None,
+            Preset::Text("") | Preset::List([]) => None,
+            Preset::Text(text) => Some(text.to_owned()),
+            Preset::Int(number) if self.kind == Kind::Mode => Some(format!("{number:#o}")),
+            Preset::Int(number) => Some(number.to_string()),
+            Preset::Bool(truth) => Some(truth.to_string()),
+            Preset::List(items) => Some(items.join(",")),
+            Preset::Pairs(pairs) => {
+                Some(pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
 }

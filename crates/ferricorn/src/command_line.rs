@@ -1,0 +1,115 @@
+//! The command line, built from the table of settings.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use ferricorn_config::table::{self, Kind, Setting, Support};
+use ferricorn_config::{Dict, Value};
+
+use crate::stop::Stop;
+
+/// The id of the positional argument.
+const APP: &str = "APP_MODULE";
+
+/// Parses the command line, argv\[0\] included, into what it says of the settings. The positional argument is
+/// the setting `wsgi_app`.
+pub(crate) fn parse(argv: Vec<OsString>) -> Result<Dict, Stop> {
+    let program = program(argv.first());
+    let matches = command(program).try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, error))?;
+    let mut values = values(&matches);
+    if let Some(app) = matches.get_one::<String>(APP) {
+        values.insert("wsgi_app".to_owned(), Value::from(app.as_str()));
+    }
+    Ok(values)
+}
+
+/// Parses what `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` holds. An app in it does not count, as in gunicorn.
+pub(crate) fn parse_variable(variable: &'static str, text: &str) -> Result<Dict, Stop> {
+    let Some(words) = shlex::split(text) else {
+        return Err(Stop::Fault(format!("{variable} cannot be understood: a quote is not closed in {text:?}")));
+    };
+    let argv = std::iter::once(variable.to_owned()).chain(words);
+    let matches = command(variable.to_owned())
+        .try_get_matches_from(argv)
+        .map_err(|error| Stop::CommandLine(Some(variable), error))?;
+    Ok(values(&matches))
+}
+
+fn command(program: String) -> Command {
+    let app = Arg::new(APP).help(
+        "The application: `module`, `module:attr` or `module:factory(\"x\", y=1)`. `attr` is `application` if it \
+         is left out",
+    );
+    Command::new("ferricorn")
+        .bin_name(program)
+        .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
+        .override_usage("ferricorn [OPTIONS] [APP_MODULE]")
+        .max_term_width(100)
+        .infer_long_args(true)
+        .args_override_self(true)
+        .disable_version_flag(true)
+        .arg(app)
+        .arg(Arg::new("version").short('v').long("version").action(ArgAction::Version).help("Print the version"))
+        .args(table::settings().filter(|setting| !setting.flags.is_empty()).map(argument))
+}
+
+/// The argument of a setting. It takes any text: what the text must be is for the setting to say, so that all
+/// errors come together. Settings that have no effect are understood, but not shown.
+fn argument(setting: &'static Setting) -> Arg {
+    let action = match setting.kind {
+        Kind::Switch(_) => ArgAction::SetTrue,
+        Kind::List => ArgAction::Append,
+        _ => ArgAction::Set,
+    };
+    let longs: Vec<&str> = setting.flags.iter().filter_map(|flag| flag.strip_prefix("--")).collect();
+    let short = setting.flags.iter().find(|flag| !flag.starts_with("--")).and_then(|flag| flag.chars().nth(1));
+    let mut argument = Arg::new(setting.name)
+        .action(action)
+        .help(help(setting))
+        .help_heading(setting.section.title())
+        .hide(setting.support != Support::Yes)
+        .long(longs[0])
+        .visible_aliases(longs[1..].iter().copied());
+    if !matches!(setting.kind, Kind::Switch(_)) {
+        argument = argument.value_name(setting.metavar).allow_negative_numbers(true);
+    }
+    match short {
+        Some(short) => argument.short(short),
+        None => argument,
+    }
+}
+
+fn help(setting: &Setting) -> String {
+    match setting.default_text() {
+        Some(default) => format!("{} [default: {default}]", setting.help),
+        None => setting.help.to_owned(),
+    }
+}
+
+/// What the command line says, by setting.
+fn values(matches: &ArgMatches) -> Dict {
+    let given = |setting: &&Setting| {
+        !setting.flags.is_empty() && matches.value_source(setting.name) == Some(ValueSource::CommandLine)
+    };
+    let value = |setting: &Setting| match setting.kind {
+        Kind::Switch(meaning) => Value::from(meaning),
+        Kind::List => {
+            let items = matches.get_many::<String>(setting.name).into_iter().flatten();
+            Value::from(items.map(String::as_str).collect::<Vec<_>>())
+        }
+        _ => Value::from(matches.get_one::<String>(setting.name).map_or("", String::as_str)),
+    };
+    table::settings().filter(given).map(|setting| (setting.name.to_owned(), value(setting))).collect()
+}
+
+/// What the program is called in its messages.
+fn program(argv0: Option<&OsString>) -> String {
+    let name = argv0.and_then(|argv0| Path::new(argv0).file_name()).map(|name| name.to_string_lossy());
+    match name.as_deref() {
+        None | Some("") => "ferricorn".to_owned(),
+        Some("__main__.py") => "python -m ferricorn".to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}

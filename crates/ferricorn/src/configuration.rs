@@ -1,0 +1,113 @@
+//! Gathers what every source says about the settings: at the start, and again at each reload.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ferricorn_config::{Dict, Facts, Layers, LogLevel, Note, Resolved, SettingError};
+use ferricorn_telemetry::access_log;
+
+use crate::stop::Stop;
+use crate::{ConfigFile, Host, command_line};
+
+/// Variables that hold further arguments, the weightiest last.
+const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
+
+/// The file that is read if none is named.
+const USUAL_FILE: &str = "gunicorn.conf.py";
+
+/// What stays the same from one reload to the next: the command line, and where it was given.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    command_line: Dict,
+    directory: PathBuf,
+    program: String,
+}
+
+impl Configuration {
+    /// Parses the command line.
+    pub(crate) fn new(argv: Vec<OsString>) -> Result<Self, Stop> {
+        let program = argv.first().map(PathBuf::from);
+        let program = program.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into());
+        let directory = std::env::current_dir()
+            .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
+        let program = program.unwrap_or_else(|| "ferricorn".to_owned());
+        Ok(Self { command_line: command_line::parse(argv)?, directory, program })
+    }
+
+    /// Reads all sources and lays them over one another.
+    pub(crate) fn layers(&self, host: &dyn Host) -> Result<Layers, Stop> {
+        let mut arguments = Vec::new();
+        for variable in ARGUMENTS {
+            if let Some(text) = environment(variable) {
+                arguments.push((variable, command_line::parse_variable(variable, &text)?));
+            }
+        }
+        let mut layers = Layers::new().environment(environment);
+        if let Some(file) = self.file(&arguments)? {
+            let name = file.to_string();
+            let values = host.read_config(&file).map_err(|fault| Stop::ConfigFile(name.clone(), fault))?;
+            layers = layers.file(&name, values);
+        }
+        for (variable, values) in arguments {
+            layers = layers.arguments(variable, values);
+        }
+        Ok(layers.command_line(self.command_line.clone()))
+    }
+
+    /// Makes settings of the layers.
+    pub(crate) fn resolve(&self, layers: &Layers, host: &dyn Host) -> Result<Resolved, Stop> {
+        let facts = Facts {
+            cpus: ferricorn_unix::cpus::available(),
+            directory: self.directory.clone(),
+            program: self.program.clone(),
+        };
+        let resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
+        let settings = &resolved.settings;
+        if let Err(error) = access_log::check_format(&settings.access_log_format) {
+            return Err(Stop::Settings(vec![SettingError {
+                key: "access_log_format",
+                source: layers.source("access_log_format"),
+                message: error.to_string(),
+                hint: None,
+                usage: false,
+            }]));
+        }
+        if settings.app.is_none() && host.needs_app() {
+            return Err(Stop::Fault("No application module specified.".to_owned()));
+        }
+        Ok(resolved)
+    }
+
+    /// The config file: the one that is named, else the usual one if it exists.
+    fn file(&self, arguments: &[(&str, Dict)]) -> Result<Option<ConfigFile>, Stop> {
+        let mut dicts = std::iter::once(&self.command_line).chain(arguments.iter().rev().map(|(_, dict)| dict));
+        let Some(name) = dicts.find_map(|dict| dict.get("config")?.as_str()) else {
+            let usual = self.directory.join(USUAL_FILE);
+            return Ok(usual.exists().then_some(ConfigFile::Path(usual)));
+        };
+        if let Some(module) = name.strip_prefix("python:") {
+            return Ok(Some(ConfigFile::Module(module.to_owned())));
+        }
+        let path = self.directory.join(name.strip_prefix("file:").unwrap_or(name));
+        if path.exists() {
+            Ok(Some(ConfigFile::Path(path)))
+        } else {
+            Err(Stop::ConfigFile(path.display().to_string(), "the file does not exist".to_owned()))
+        }
+    }
+}
+
+/// Logs what was noticed about the settings.
+pub(crate) fn log(notes: &[Note]) {
+    for Note { level, message } in notes {
+        match level {
+            LogLevel::Debug => tracing::debug!("{message}"),
+            _ => tracing::warn!("{message}"),
+        }
+    }
+}
+
+/// An environment variable. One that is not UTF-8 is read as well as it can be.
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}

@@ -1,0 +1,60 @@
+//! What the program needs of the process that it runs in: an interpreter, or nothing at all.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use ferricorn_config::{Dict, Settings};
+use ferricorn_protocol::Loader;
+use ferricorn_unix::Fork;
+
+/// The process that the server runs in. Its methods are called in the main thread.
+pub trait Host {
+    /// What the apps of this host are and what runs them, in a few words: `CPython 3.13.1`.
+    fn description(&self) -> String;
+
+    /// Runs a config file and returns every public name that it left behind, as
+    /// [`Layers::file`](ferricorn_config::Layers::file) describes.
+    ///
+    /// # Errors
+    /// What is wrong with the file, with the traceback of its code if it is that which failed.
+    fn read_config(&self, source: &ConfigFile) -> Result<Dict, String>;
+
+    /// Forks the process with whatever care the interpreter needs.
+    ///
+    /// # Errors
+    /// As [`ferricorn_unix::fork`].
+    fn fork(&self) -> io::Result<Fork>;
+
+    /// Calls `wait` once, detached from the interpreter, so that its other threads run meanwhile.
+    fn detached(&self, wait: &mut dyn FnMut());
+
+    /// What loads the app of these settings.
+    fn loader(&self, settings: &Settings) -> Box<dyn Loader>;
+
+    /// Whether the command line or a config file must name an app.
+    fn needs_app(&self) -> bool;
+
+    /// Prepares the interpreter of a worker, before its app is loaded: when `stack_signal` arrives, the stacks of
+    /// all threads go to `stack_fd`.
+    fn prepare_worker(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32);
+}
+
+/// A config file, as `--config` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigFile {
+    /// A file, by its absolute path.
+    Path(PathBuf),
+    /// A Python module, `python:MODULE`.
+    Module(String),
+}
+
+impl fmt::Display for ConfigFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Module(name) => write!(f, "python:{name}"),
+        }
+    }
+}
