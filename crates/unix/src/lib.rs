@@ -1,1 +1,26 @@
-//! The one place that talks to the kernel by hand.
+//! The one place that talks to the kernel by hand, and speaks safe Rust upward.
+//!
+//! It knows nothing of HTTP, settings or Python. Each module is one concern; every descriptor that it makes is
+//! closed on exec.
+
+#![allow(unsafe_code)]
+
+pub mod clock;
+pub mod control;
+pub mod cpus;
+mod fork;
+mod inheritance;
+pub mod limits;
+pub mod listener;
+pub mod memfd;
+pub mod pidfile;
+pub mod poll;
+pub mod scoreboard;
+pub mod signal;
+pub mod systemd;
+pub mod title;
+pub mod wait;
+
+pub use fork::{Fork, fork, fork_beside_threads};
+pub use inheritance::Inheritance;
+pub use listener::{Address, Listener, Local};

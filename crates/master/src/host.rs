@@ -1,0 +1,36 @@
+//! What runs around the master, and what it comes back with.
+
+use std::io;
+
+use ferricorn_config::Settings;
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::{Fork, Inheritance};
+
+/// The process that the master runs in: a Python interpreter, or nothing but Rust.
+pub trait Host {
+    /// Forks. An interpreter is put in order before and after (`PyOS_BeforeFork`, `PyOS_AfterFork_Parent`,
+    /// `PyOS_AfterFork_Child`).
+    ///
+    /// # Errors
+    /// What fork(2) reports.
+    fn fork(&self) -> io::Result<Fork>;
+
+    /// Calls `wait` once, which blocks, in such a way that the interpreter's other threads can run meanwhile.
+    fn detached(&self, wait: &mut dyn FnMut());
+
+    /// Reads the configuration again, after a HUP: command line, environment and file.
+    ///
+    /// # Errors
+    /// What is wrong with it, as text for the operator. The master goes on with the old settings.
+    fn reload(&self) -> Result<Settings, String>;
+}
+
+/// How [`run`](crate::run) ends, once in the master and once in each worker.
+#[derive(Debug)]
+pub enum Outcome {
+    /// In the master: it has stopped, and the process should leave with this code.
+    Exit(ExitCode),
+    /// In a worker, just forked: what it inherits, and the settings of its generation. Its signals are caught, it
+    /// has claimed its slot, and nothing of the master's is open any more.
+    Worker(Box<Inheritance>, Settings),
+}

@@ -1,0 +1,209 @@
+//! Listening sockets: opened or inherited by the master, shared by all workers.
+
+mod bind;
+mod file;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use socket2::{Domain, SockRef};
+
+use file::SocketFile;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A host name or IP address, and a port; port 0 lets the kernel choose one.
+    Tcp {
+        /// The host, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A path in the file system; one that begins with a NUL byte is an abstract name.
+    Unix(PathBuf),
+    /// A listening socket that this process was started with.
+    Fd(RawFd),
+}
+
+impl fmt::Display for Address {
+    /// As gunicorn's log lines have it: `('127.0.0.1', 8000)`, a path, or `fd://3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "('{host}', {port})"),
+            Self::Unix(path) => write_path(f, path),
+            Self::Fd(fd) => write!(f, "fd://{fd}"),
+        }
+    }
+}
+
+/// Where a socket does listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// A TCP address, its port being the real one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket; empty for an unnamed one.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Local {
+    /// As gunicorn's log lines have it: `http://127.0.0.1:8000` or `unix:/run/app.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => {
+                f.write_str("unix:")?;
+                write_path(f, path)
+            }
+        }
+    }
+}
+
+fn write_path(f: &mut fmt::Formatter<'_>, path: &std::path::Path) -> fmt::Result {
+    // An abstract name begins with NUL, which people write as `@`.
+    f.write_str(&path.to_string_lossy().replacen('\0', "@", 1))
+}
+
+/// What applies to sockets that are opened, not to inherited ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The backlog of listen(2), in connections.
+    pub backlog: u32,
+    /// The umask under which the file of a Unix socket is made.
+    pub umask: u32,
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug)]
+pub enum BindError {
+    /// Somebody else listens there, perhaps not for long.
+    InUse,
+    /// Anything else; trying again would not help.
+    Failed(String),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("the address is in use"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// A listening socket, non-blocking and closed on exec.
+///
+/// A clone is another handle on the same socket. When the last handle of the process that made a Unix socket is
+/// dropped, its file is unlinked; an inherited socket's file never is.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    socket: Arc<OwnedFd>,
+    local: Local,
+    _file: Option<Arc<SocketFile>>,
+}
+
+/// A listening socket as the standard library has it, for an event loop.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpListener),
+    /// Unix.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Listens on an address, or takes over an inherited socket. Tries once.
+    ///
+    /// # Errors
+    /// [`BindError`]; its text names neither the address nor what to do about it.
+    pub fn bind(address: &Address, options: Options) -> Result<Self, BindError> {
+        match address {
+            Address::Tcp { host, port } => bind::tcp(host, *port, options),
+            Address::Unix(path) => bind::unix(path, options),
+            Address::Fd(fd) => Self::inherit(*fd),
+        }
+    }
+
+    /// Takes over a listening socket that this process was started with (`fd://N`, `LISTEN_FDS`).
+    ///
+    /// # Errors
+    /// [`BindError::Failed`] if the descriptor is not open or is no listening stream socket.
+    pub fn inherit(fd: RawFd) -> Result<Self, BindError> {
+        bind::inherited(fd)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// A handle for an event loop; it shares the socket with this one.
+    ///
+    /// # Errors
+    /// What fcntl(2) reports (`EMFILE`).
+    pub fn to_socket(&self) -> io::Result<Socket> {
+        let fd = self.socket.try_clone()?;
+        Ok(match self.local {
+            Local::Tcp(_) => Socket::Tcp(fd.into()),
+            Local::Unix(_) => Socket::Unix(fd.into()),
+        })
+    }
+
+    fn new(socket: socket2::Socket, file: Option<SocketFile>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?;
+        let local = local_of(&socket)?;
+        if matches!(local, Local::Tcp(_)) {
+            // Accepted connections inherit it.
+            socket.set_tcp_nodelay(true)?;
+        }
+        Ok(Self { socket: Arc::new(socket.into()), local, _file: file.map(Arc::new) })
+    }
+}
+
+fn local_of(socket: &socket2::Socket) -> io::Result<Local> {
+    let address = socket.local_addr()?;
+    if let Some(tcp) = address.as_socket() {
+        return Ok(Local::Tcp(tcp));
+    }
+    if SockRef::from(socket).domain()? != Domain::UNIX {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "the socket is neither TCP nor Unix"));
+    }
+    let path = match address.as_abstract_namespace() {
+        Some(name) => {
+            let text = [b"\0", name].concat();
+            PathBuf::from(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(text))
+        }
+        None => address.as_pathname().map(PathBuf::from).unwrap_or_default(),
+    };
+    Ok(Local::Unix(path))
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.local.fmt(f)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

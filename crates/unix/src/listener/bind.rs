@@ -1,0 +1,111 @@
+//! Opens listening sockets, or takes inherited ones over.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::stat::{Mode, umask};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::file::{self, SocketFile};
+use super::{BindError, Listener, Options};
+
+/// Explains an error in the words of the operator.
+fn failed(what: &str, error: &io::Error) -> BindError {
+    if error.raw_os_error() == Some(libc::EADDRINUSE) {
+        return BindError::InUse;
+    }
+    BindError::Failed(match error.raw_os_error() {
+        Some(libc::EACCES) => {
+            format!("{what}: permission denied; ports below 1024 and foreign directories need it")
+        }
+        Some(libc::EADDRNOTAVAIL) => format!("{what}: this machine does not have the address"),
+        Some(libc::EAFNOSUPPORT) => format!("{what}: this machine does not have the address family"),
+        _ => format!("{what}: {error}"),
+    })
+}
+
+pub(super) fn tcp(host: &str, port: u16, options: Options) -> Result<Listener, BindError> {
+    let address = resolve(host, port)?;
+    let open = || {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog(options))?;
+        Listener::new(socket, None)
+    };
+    open().map_err(|error| failed("cannot listen", &error))
+}
+
+fn backlog(options: Options) -> i32 {
+    i32::try_from(options.backlog).unwrap_or(i32::MAX)
+}
+
+/// The first IPv4 address of a name, else its first IPv6 address, as gunicorn chooses.
+fn resolve(host: &str, port: u16) -> Result<SocketAddr, BindError> {
+    let addresses: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
+        Ok(addresses) => addresses.collect(),
+        Err(error) => {
+            return Err(BindError::Failed(format!("the host '{host}' cannot be resolved: {error}")));
+        }
+    };
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().ok_or_else(|| BindError::Failed(format!("the host '{host}' has no address")))
+}
+
+pub(super) fn unix(path: &Path, options: Options) -> Result<Listener, BindError> {
+    let is_abstract = path.as_os_str().as_bytes().first() == Some(&0);
+    if !is_abstract {
+        file::make_room(path)?;
+    }
+    let open = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
+        let address = SockAddr::unix(path)?;
+        {
+            let _umask = Umask::set(options.umask);
+            socket.bind(&address)?;
+        }
+        let file = if is_abstract { None } else { Some(SocketFile::of(path)?) };
+        socket.listen(backlog(options))?;
+        Listener::new(socket, file)
+    };
+    open().map_err(|error| failed("cannot make the socket", &error))
+}
+
+pub(super) fn inherited(fd: RawFd) -> Result<Listener, BindError> {
+    let no_listener = |why: &str| {
+        BindError::Failed(format!("the inherited descriptor {fd} {why}; pass an open listening socket"))
+    };
+    // SAFETY: fcntl takes numbers; it tells whether the descriptor is open.
+    if fd < 0 || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(no_listener("is not open"));
+    }
+    // SAFETY: the descriptor is open, and whoever started this process gave it to us to own.
+    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    let socket = Socket::from(owned);
+    let listens = matches!(socket.r#type(), Ok(Type::STREAM)) && matches!(socket.is_listener(), Ok(true));
+    if !listens {
+        // It is not ours after all (it might be the terminal).
+        std::mem::forget(socket);
+        return Err(no_listener("is no listening stream socket"));
+    }
+    Listener::new(socket, None).map_err(|error| no_listener(&format!("cannot be used: {error}")))
+}
+
+/// Another umask, as long as this value lives.
+struct Umask(Mode);
+
+impl Umask {
+    fn set(mask: u32) -> Self {
+        Self(umask(Mode::from_bits_truncate(mask)))
+    }
+}
+
+impl Drop for Umask {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
+}

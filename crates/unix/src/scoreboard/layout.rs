@@ -1,0 +1,67 @@
+//! Where each word of a slot lies.
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// How many workers there can be at one time, those on their way out included.
+pub const SLOTS: usize = 1024;
+/// How many requests of one worker are told apart; the others are only counted.
+pub const IN_FLIGHT: usize = 64;
+/// How many bytes of a method are kept.
+pub const METHOD_BYTES: usize = 8 * METHOD_WORDS;
+/// How many bytes of a path are kept.
+pub const PATH_BYTES: usize = 8 * PATH_WORDS;
+/// How many buckets the latency histogram has: two for each power of two of microseconds.
+pub const BUCKETS: usize = 64;
+
+pub(super) const METHOD_WORDS: usize = 2;
+pub(super) const PATH_WORDS: usize = 11;
+/// App threads that can tell of their calls.
+pub(super) const LANES: usize = 64;
+
+/// One slot. Its alignment keeps two workers off the same page and the same cache line.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub(super) struct Memory {
+    pub(super) pid: AtomicU32,
+    pub(super) state: AtomicU32,
+    pub(super) age: AtomicU64,
+    pub(super) generation: AtomicU64,
+    /// When the loop last turned.
+    pub(super) beat: AtomicU64,
+    pub(super) requests: AtomicU64,
+    pub(super) connections: AtomicU32,
+    /// Requests in flight that found the table full.
+    pub(super) overflow: AtomicU32,
+    pub(super) client_errors: AtomicU64,
+    pub(super) app_errors: AtomicU64,
+    pub(super) server_errors: AtomicU64,
+    /// Bit n says that entry n of the table is taken.
+    pub(super) taken: AtomicU64,
+    pub(super) lanes: [Lane; LANES],
+    pub(super) latency: [AtomicU64; BUCKETS],
+    pub(super) entries: [Entry; IN_FLIGHT],
+}
+
+/// The call that an app thread is in.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Lane {
+    /// When it began; 0 if the thread is in none.
+    pub(super) since: AtomicU64,
+    /// Number of the request's entry plus one; 0 if it has none.
+    pub(super) entry: AtomicU64,
+}
+
+/// A request in flight: a seqlock of atomic words, 128 bytes.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Entry {
+    /// Odd while the words behind are being written.
+    pub(super) sequence: AtomicU64,
+    /// When the request began; 0 if there is none.
+    pub(super) since: AtomicU64,
+    /// Bytes of the method (low half) and of the path (high half).
+    pub(super) lengths: AtomicU64,
+    pub(super) method: [AtomicU64; METHOD_WORDS],
+    pub(super) path: [AtomicU64; PATH_WORDS],
+}

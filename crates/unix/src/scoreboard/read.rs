@@ -1,0 +1,170 @@
+//! The master's side: a picture of one slot, taken with a bounded number of tries.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU64, fence};
+
+use super::State;
+use super::layout::{
+    BUCKETS, Entry, IN_FLIGHT, Lane, METHOD_BYTES, METHOD_WORDS, Memory, PATH_BYTES, PATH_WORDS,
+};
+
+/// How often an entry that changes under the reader is read again.
+const TRIES: usize = 4;
+
+/// What a slot says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The worker's pid; 0 if nobody has claimed the slot.
+    pub pid: u32,
+    /// What it is about.
+    pub state: State,
+    /// How many workers were forked before it, plus one.
+    pub age: u64,
+    /// The number of the reload that made it.
+    pub generation: u64,
+    /// When its loop last turned, in milliseconds; 0 if never.
+    pub beat_ms: u64,
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Connections that are open.
+    pub connections: u32,
+    /// Requests that failed.
+    pub errors: Errors,
+    /// Requests in flight, the oldest first.
+    pub in_flight: Vec<InFlight>,
+    /// Requests in flight that the table had no room for, or that could not be read.
+    pub more_in_flight: usize,
+    /// Calls of the app that are running.
+    pub calls: Vec<Call>,
+    /// How many requests each bucket of the latency histogram holds; [`bucket_floor`] tells its lower bound.
+    pub latency: Vec<u64>,
+}
+
+/// Failed requests, by who is to blame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// The client.
+    pub client: u64,
+    /// The app.
+    pub app: u64,
+    /// The server.
+    pub server: u64,
+}
+
+/// A request in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// When it began, in milliseconds.
+    pub since_ms: u64,
+    /// Its method, cut.
+    pub method: String,
+    /// Its path without the query, cut; bytes that are no UTF-8 are replaced.
+    pub path: String,
+}
+
+/// A call of the app that is running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it began, in milliseconds.
+    pub since_ms: u64,
+    /// The request that it is for, if it is for one and the table had room for it.
+    pub request: Option<InFlight>,
+}
+
+pub(super) fn snapshot(memory: &Memory) -> Snapshot {
+    let taken = memory.taken.load(Acquire);
+    let mut unreadable = 0;
+    let mut in_flight = Vec::new();
+    for (index, entry) in memory.entries.iter().enumerate() {
+        if taken & (1 << index) != 0 {
+            match read_entry(entry) {
+                Some(request) if request.since_ms != 0 => in_flight.push(request),
+                // Ended since the bits were read, or not yet written.
+                Some(_) => {}
+                None => unreadable += 1,
+            }
+        }
+    }
+    in_flight.sort_by_key(|request| request.since_ms);
+    Snapshot {
+        state: State::from_word(memory.state.load(Acquire)),
+        pid: memory.pid.load(Relaxed),
+        age: memory.age.load(Relaxed),
+        generation: memory.generation.load(Relaxed),
+        beat_ms: memory.beat.load(Relaxed),
+        requests: memory.requests.load(Relaxed),
+        connections: memory.connections.load(Relaxed),
+        errors: Errors {
+            client: memory.client_errors.load(Relaxed),
+            app: memory.app_errors.load(Relaxed),
+            server: memory.server_errors.load(Relaxed),
+        },
+        in_flight,
+        more_in_flight: memory.overflow.load(Relaxed) as usize + unreadable,
+        calls: memory.lanes.iter().filter_map(|lane| read_call(memory, lane)).collect(),
+        latency: memory.latency.iter().map(|bucket| bucket.load(Relaxed)).collect(),
+    }
+}
+
+fn read_call(memory: &Memory, lane: &Lane) -> Option<Call> {
+    for _ in 0..TRIES {
+        let since_ms = lane.since.load(Acquire);
+        if since_ms == 0 {
+            return None;
+        }
+        let number = lane.entry.load(Relaxed) as usize;
+        let request =
+            (1..=IN_FLIGHT).contains(&number).then(|| read_entry(&memory.entries[number - 1])).flatten();
+        fence(Acquire);
+        if lane.since.load(Relaxed) == since_ms {
+            let request = request.filter(|request| request.since_ms != 0);
+            return Some(Call { since_ms, request });
+        }
+    }
+    // Calls that come and go this fast are in no need of a watchman.
+    None
+}
+
+/// `None` if the entry changed at each try, or its writer died half-way.
+fn read_entry(entry: &Entry) -> Option<InFlight> {
+    for _ in 0..TRIES {
+        let before = entry.sequence.load(Acquire);
+        let since_ms = entry.since.load(Relaxed);
+        let lengths = entry.lengths.load(Relaxed);
+        let method: [u8; METHOD_BYTES] = read_bytes::<METHOD_WORDS, METHOD_BYTES>(&entry.method);
+        let path: [u8; PATH_BYTES] = read_bytes::<PATH_WORDS, PATH_BYTES>(&entry.path);
+        fence(Acquire);
+        if before.is_multiple_of(2) && entry.sequence.load(Relaxed) == before {
+            let method = &method[..(lengths as u32 as usize).min(METHOD_BYTES)];
+            let path = &path[..((lengths >> 32) as usize).min(PATH_BYTES)];
+            return Some(InFlight {
+                since_ms,
+                method: String::from_utf8_lossy(method).into_owned(),
+                path: String::from_utf8_lossy(path).into_owned(),
+            });
+        }
+    }
+    None
+}
+
+fn read_bytes<const WORDS: usize, const BYTES: usize>(words: &[AtomicU64; WORDS]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+    }
+    bytes
+}
+
+/// The fewest microseconds that a request in this bucket of the latency histogram took. The bucket ends where
+/// the next begins; the last one has no end.
+#[must_use]
+pub fn bucket_floor(bucket: usize) -> u64 {
+    let bucket = bucket.min(BUCKETS - 1);
+    match bucket {
+        0 | 1 => bucket as u64,
+        _ => {
+            let power = bucket / 2;
+            (1 << power) + if bucket % 2 == 1 { 1 << (power - 1) } else { 0 }
+        }
+    }
+}

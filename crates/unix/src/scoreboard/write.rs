@@ -1,0 +1,192 @@
+//! The worker's side: plain stores and a few atomic additions, no system call.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+
+use super::State;
+use super::layout::{BUCKETS, Entry, IN_FLIGHT, METHOD_BYTES, Memory, PATH_BYTES};
+
+/// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    memory: &'static Memory,
+}
+
+/// A request in flight, as [`Slot::request_begin`] noted it. Give it back once, to [`Slot::request_end`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The number of the table's entry; `IN_FLIGHT` if the table was full.
+    entry: u8,
+}
+
+/// Who is to blame for a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The client: 4xx, or it left.
+    Client,
+    /// The app: an exception, or a response that cannot be sent.
+    App,
+    /// The server itself: a bug, or no resources.
+    Server,
+}
+
+const FULL: u8 = 64;
+const _: () = assert!(IN_FLIGHT == FULL as usize);
+
+impl Slot {
+    pub(super) fn new(memory: &'static Memory) -> Self {
+        Self { memory }
+    }
+
+    /// Forgets everything that the slot says. The master does it before it gives the slot to a new worker.
+    pub fn clear(&self) {
+        let memory = self.memory;
+        for word in [&memory.pid, &memory.state, &memory.connections, &memory.overflow] {
+            word.store(0, Relaxed);
+        }
+        let head = [&memory.age, &memory.generation, &memory.beat, &memory.requests, &memory.taken];
+        let errors = [&memory.client_errors, &memory.app_errors, &memory.server_errors];
+        let lanes = memory.lanes.iter().flat_map(|lane| [&lane.since, &lane.entry]);
+        let entries = memory.entries.iter().flat_map(|entry| [&entry.sequence, &entry.since]);
+        let words = head.into_iter().chain(errors).chain(lanes).chain(entries).chain(&memory.latency);
+        words.for_each(|word| word.store(0, Relaxed));
+        fence(Release);
+    }
+
+    /// Says whose slot it is; its state becomes [`State::Booting`].
+    pub fn claim(&self, pid: u32, age: u64, generation: u64) {
+        self.memory.age.store(age, Relaxed);
+        self.memory.generation.store(generation, Relaxed);
+        self.memory.pid.store(pid, Relaxed);
+        self.set_state(State::Booting);
+    }
+
+    /// Says what the worker is about.
+    pub fn set_state(&self, state: State) {
+        self.memory.state.store(state as u32, Release);
+    }
+
+    /// Says that the loop turned.
+    pub fn beat(&self, now_ms: u64) {
+        self.memory.beat.store(now_ms, Relaxed);
+    }
+
+    /// Notes a request. `path` is the path without its query; of method and path the first
+    /// [`METHOD_BYTES`](super::METHOD_BYTES) and [`PATH_BYTES`](super::PATH_BYTES) bytes are kept.
+    #[must_use]
+    pub fn request_begin(&self, now_ms: u64, method: &str, path: &[u8]) -> Ticket {
+        let taken = &self.memory.taken;
+        let mut bits = taken.load(Relaxed);
+        loop {
+            let free = bits.trailing_ones();
+            let Some(entry) = self.memory.entries.get(free as usize) else {
+                self.memory.overflow.fetch_add(1, Relaxed);
+                return Ticket { entry: FULL };
+            };
+            match taken.compare_exchange_weak(bits, bits | 1 << free, AcqRel, Relaxed) {
+                Ok(_) => {
+                    write_entry(entry, now_ms, method.as_bytes(), path);
+                    // `free` is below 64.
+                    return Ticket { entry: free as u8 };
+                }
+                Err(now) => bits = now,
+            }
+        }
+    }
+
+    /// The request has been answered, or given up.
+    pub fn request_end(&self, ticket: Ticket) {
+        self.memory.requests.fetch_add(1, Relaxed);
+        match self.memory.entries.get(usize::from(ticket.entry)) {
+            Some(entry) => {
+                entry.since.store(0, Relaxed);
+                self.memory.taken.fetch_and(!(1 << ticket.entry), Release);
+            }
+            None => {
+                self.memory.overflow.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+
+    /// The app thread goes into the app, on behalf of a request if `ticket` is given.
+    pub fn call_begin(&self, now_ms: u64, ticket: Option<Ticket>) {
+        let lane = &self.memory.lanes[0];
+        lane.entry.store(ticket.map_or(0, |ticket| u64::from(ticket.entry) + 1), Relaxed);
+        lane.since.store(now_ms, Release);
+    }
+
+    /// The app thread is back from the app.
+    pub fn call_end(&self) {
+        self.memory.lanes[0].since.store(0, Release);
+    }
+
+    /// A connection was accepted.
+    pub fn connection_begin(&self) {
+        self.memory.connections.fetch_add(1, Relaxed);
+    }
+
+    /// A connection was closed.
+    pub fn connection_end(&self) {
+        self.memory.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// A request failed.
+    pub fn error(&self, class: ErrorClass) {
+        let counter = match class {
+            ErrorClass::Client => &self.memory.client_errors,
+            ErrorClass::App => &self.memory.app_errors,
+            ErrorClass::Server => &self.memory.server_errors,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that took `micros` microseconds in the latency histogram.
+    pub fn latency(&self, micros: u64) {
+        self.memory.latency[bucket(micros)].fetch_add(1, Relaxed);
+    }
+
+    /// How many requests have ended, for `--max-requests`.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.memory.requests.load(Relaxed)
+    }
+
+    /// How many connections are open, for `--worker-connections`.
+    #[must_use]
+    pub fn connections(&self) -> u32 {
+        let connections: &AtomicU32 = &self.memory.connections;
+        connections.load(Acquire)
+    }
+}
+
+fn write_entry(entry: &Entry, now_ms: u64, method: &[u8], path: &[u8]) {
+    // Only the one who took the entry's bit writes, so that the sequence needs no atomic addition.
+    let sequence = entry.sequence.load(Relaxed);
+    entry.sequence.store(sequence.wrapping_add(1), Relaxed);
+    fence(Release);
+    let method = &method[..method.len().min(METHOD_BYTES)];
+    let path = &path[..path.len().min(PATH_BYTES)];
+    entry.since.store(now_ms, Relaxed);
+    entry.lengths.store(method.len() as u64 | (path.len() as u64) << 32, Relaxed);
+    write_bytes(&entry.method, method);
+    write_bytes(&entry.path, path);
+    entry.sequence.store(sequence.wrapping_add(2), Release);
+}
+
+fn write_bytes(words: &[AtomicU64], bytes: &[u8]) {
+    for (word, chunk) in words.iter().zip(bytes.chunks(8)) {
+        let mut whole = [0; 8];
+        whole[..chunk.len()].copy_from_slice(chunk);
+        word.store(u64::from_ne_bytes(whole), Relaxed);
+    }
+}
+
+/// Two buckets for each power of two: the upper half and the lower half.
+fn bucket(micros: u64) -> usize {
+    if micros < 2 {
+        return micros as usize;
+    }
+    let power = micros.ilog2() as usize;
+    let upper_half = (micros >> (power - 1)) as usize & 1;
+    (2 * power + upper_half).min(BUCKETS - 1)
+}
