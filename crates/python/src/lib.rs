@@ -1,1 +1,15 @@
-//! The bridge to CPython: WSGI apps, gunicorn.conf.py.
+//! The bridge to CPython: WSGI apps, gunicorn.conf.py, forks with an interpreter inside.
+//!
+//! Everything that user code sees of the server is made here, and nothing here does I/O with a client. The
+//! threads that call in are detached from Python; each function attaches for as long as it needs.
+
+mod config_file;
+mod fault;
+mod load;
+mod process;
+mod raw;
+pub mod wsgi;
+
+pub use config_file::{FUNCTION, read_config};
+pub use load::WsgiLoader;
+pub use process::{fork_with_interpreter, prepare_worker};

@@ -1,0 +1,147 @@
+//! Runs a `gunicorn.conf.py` and gives what it defines as settings.
+
+use std::path::{Path, absolute};
+
+use figment::value::{Dict, Empty, Tag, Value};
+use pyo3::prelude::*;
+use pyo3::types::{
+    PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyModule, PySet, PyString,
+    PyTuple,
+};
+
+use crate::fault::{one_line, traceback};
+
+/// What stands for a function, such as a hook, which a setting's value cannot hold.
+pub const FUNCTION: &str = "<function>";
+
+/// How deep lists and dictionaries may lie in one another.
+const DEPTH: usize = 16;
+
+/// Runs a configuration file and returns its public names with their values.
+///
+/// `source` is a path, `file:` and a path, or `python:` and the name of a module. The file runs each time
+/// anew. Functions become [`FUNCTION`], other objects a string that describes them; modules are left out.
+///
+/// # Errors
+/// What the operator must be told: a file that cannot be read, or the traceback of one that fails.
+pub fn read_config(source: &str) -> Result<Dict, String> {
+    Python::attach(|py| {
+        let namespace = match source.strip_prefix("python:") {
+            Some(module) => import(py, module),
+            None => execute(py, Path::new(source.strip_prefix("file:").unwrap_or(source)))?,
+        };
+        namespace.and_then(|namespace| settings(&namespace)).map_err(|error| {
+            let details = traceback(py, &error).unwrap_or_else(|| one_line(py, &error));
+            format!("Failed to read config file: {source}\n{}", details.trim_end())
+        })
+    })
+}
+
+/// Runs a file as the module `__config__`.
+fn execute<'py>(py: Python<'py>, path: &Path) -> Result<PyResult<Bound<'py, PyDict>>, String> {
+    let source = std::fs::read(path)
+        .map_err(|error| format!("The configuration file '{}' cannot be read: {error}", path.display()))?;
+    let run = || {
+        let path = absolute(path)?;
+        let module = PyModule::new(py, "__config__")?;
+        module.setattr("__file__", &path)?;
+        py.import("sys")?.getattr("modules")?.set_item("__config__", &module)?;
+        find_neighbours(py)?;
+        let builtins = py.import("builtins")?;
+        // Given as bytes, so that a coding line counts.
+        let code = builtins.call_method1("compile", (PyBytes::new(py, &source), &path, "exec", 0, true))?;
+        builtins.call_method1("exec", (code, module.dict()))?;
+        Ok(module.dict())
+    };
+    Ok(run())
+}
+
+/// Imports a module, or runs it again if it was imported by an earlier reading.
+fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+    find_neighbours(py)?;
+    let loaded = py.import("sys")?.getattr("modules")?.call_method1("get", (name,))?;
+    let module = if loaded.is_none() {
+        py.import(name)?
+    } else {
+        py.import("importlib")?.call_method1("reload", (loaded,))?.cast_into()?
+    };
+    Ok(module.dict())
+}
+
+/// Lets the file import modules of the working directory, as gunicorn does.
+fn find_neighbours(py: Python<'_>) -> PyResult<()> {
+    let path: Bound<'_, PyList> = py.import("sys")?.getattr("path")?.cast_into()?;
+    let here = std::env::current_dir()?;
+    if !path.contains(&here)? {
+        path.insert(0, here)?;
+    }
+    Ok(())
+}
+
+fn settings(namespace: &Bound<'_, PyDict>) -> PyResult<Dict> {
+    let mut settings = Dict::new();
+    for (name, value) in namespace {
+        let Ok(name) = name.extract::<String>() else { continue };
+        if !name.starts_with('_') && !value.is_instance_of::<PyModule>() {
+            settings.insert(name, convert(&value, DEPTH)?);
+        }
+    }
+    Ok(settings)
+}
+
+fn convert(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
+    if value.is_none() {
+        return Ok(Value::Empty(Tag::Default, Empty::None));
+    }
+    // A boolean is an int to Python, so it is asked first.
+    if value.is_instance_of::<PyBool>() {
+        return Ok(Value::from(value.extract::<bool>()?));
+    }
+    if value.is_instance_of::<PyInt>() {
+        return Ok(value.extract::<i64>().map_or_else(|_| described(value), Value::from));
+    }
+    if value.is_instance_of::<PyFloat>() {
+        return Ok(Value::from(value.extract::<f64>()?));
+    }
+    if let Ok(text) = value.cast::<PyString>() {
+        return Ok(Value::from(text.to_string_lossy().into_owned()));
+    }
+    if depth == 0 {
+        return Ok(described(value));
+    }
+    if value.is_instance_of::<PyList>()
+        || value.is_instance_of::<PyTuple>()
+        || value.is_instance_of::<PySet>()
+        || value.is_instance_of::<PyFrozenSet>()
+    {
+        let items = value.try_iter()?.map(|item| convert(&item?, depth - 1)).collect::<PyResult<Vec<_>>>()?;
+        return Ok(Value::from(items));
+    }
+    if let Ok(mapping) = value.cast::<PyMapping>() {
+        let mut dict = Dict::new();
+        for item in mapping.items()? {
+            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
+            dict.insert(key.str()?.to_string_lossy().into_owned(), convert(&value, depth - 1)?);
+        }
+        return Ok(Value::from(dict));
+    }
+    // A `pathlib.Path` is as good as its text.
+    if let Some(path) = value.getattr_opt("__fspath__")?
+        && let Ok(path) = path.call0()
+        && path.is_instance_of::<PyString>()
+    {
+        return Ok(Value::from(path.extract::<String>()?));
+    }
+    Ok(described(value))
+}
+
+/// A string in the place of an object that only Python understands.
+fn described(value: &Bound<'_, PyAny>) -> Value {
+    let is_class = value.is_instance_of::<pyo3::types::PyType>();
+    if value.is_callable() && !is_class {
+        return Value::from(FUNCTION);
+    }
+    Value::from(
+        value.repr().map_or_else(|_| "<object>".to_owned(), |repr| repr.to_string_lossy().into_owned()),
+    )
+}

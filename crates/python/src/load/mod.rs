@@ -1,0 +1,151 @@
+//! Brings a WSGI application into a worker.
+
+mod kind;
+mod target;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferricorn_config::Settings;
+use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
+use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use self::target::{Object, Target};
+use crate::fault::{one_line, traceback};
+use crate::wsgi::{ErrorSink, WsgiApp};
+
+/// Loads the application that the settings name.
+pub struct WsgiLoader {
+    app: String,
+    chdir: PathBuf,
+    pythonpath: Vec<PathBuf>,
+    raw_env: Vec<(String, String)>,
+    script_name: String,
+    errors: ErrorSink,
+}
+
+impl WsgiLoader {
+    /// Takes what concerns it from the settings. What the application writes to `wsgi.errors` goes to `errors`.
+    #[must_use]
+    pub fn new(settings: &Settings, errors: ErrorSink) -> Self {
+        Self {
+            app: settings.app.clone().unwrap_or_default(),
+            chdir: settings.chdir.clone(),
+            pythonpath: settings.pythonpath.clone(),
+            raw_env: settings.raw_env.clone(),
+            script_name: settings.script_name.clone(),
+            errors,
+        }
+    }
+
+    fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<WsgiApp, LoadError> {
+        self.prepare(py)
+            .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
+        let target = Target::parse(py, &self.app)?;
+        let app = self.import(py, &target)?;
+        kind::require_wsgi(&app, &self.app)?;
+        WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
+            .map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
+    }
+
+    /// Sets what an import depends on: the directory, `sys.path` and the environment.
+    fn prepare(&self, py: Python<'_>) -> PyResult<()> {
+        std::env::set_current_dir(&self.chdir)?;
+        let path: Bound<'_, PyList> = py.import("sys")?.getattr("path")?.cast_into()?;
+        for directory in std::iter::once(&self.chdir).chain(&self.pythonpath) {
+            let directory = std::path::absolute(directory)?;
+            if !path.contains(&directory)? {
+                path.insert(0, directory)?;
+            }
+        }
+        let environ = py.import("os")?.getattr("environ")?;
+        for (name, value) in &self.raw_env {
+            environ.set_item(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn import<'py>(&self, py: Python<'py>, target: &Target<'py>) -> Result<Bound<'py, PyAny>, LoadError> {
+        let module =
+            py.import(target.module.as_str()).map_err(|error| self.import_error(py, &error, target))?;
+        let name = target.object.name();
+        let Ok(found) = module.getattr(name) else {
+            return Err(unusable(format!(
+                "Failed to find attribute '{name}' in '{}'.{}",
+                target.module,
+                target::hint(&module, &target.module)
+            )));
+        };
+        let app = match &target.object {
+            Object::Name(_) => found,
+            Object::Call { args, kwargs, .. } => found.call(args, Some(kwargs)).map_err(|error| {
+                // A call that does not fit the function's parameters fails outside of any Python code.
+                if error.is_instance_of::<PyTypeError>(py) && error.traceback(py).is_none() {
+                    unusable(one_line(py, &error))
+                } else {
+                    boot_error(py, &error, &format!("'{}' failed", self.app))
+                }
+            })?,
+        };
+        if app.is_none() {
+            return Err(unusable(format!("Failed to find application object: '{}' is None.", self.app)));
+        }
+        if !app.is_callable() {
+            let kind =
+                app.get_type().qualname().map_or_else(|_| "object".to_owned(), |kind| kind.to_string());
+            return Err(unusable(format!(
+                "Application object must be callable: '{}' is of type {kind}.",
+                self.app
+            )));
+        }
+        Ok(app)
+    }
+
+    fn import_error(&self, py: Python<'_>, error: &PyErr, target: &Target<'_>) -> LoadError {
+        if let Some(module) = target::of_path(&self.chdir, &target.module) {
+            let object = self.app.split_once(':').map_or("application", |(_, object)| object);
+            return LoadError {
+                exit: ExitCode::BOOT_ERROR,
+                message: format!("Failed to find application, did you mean '{module}:{object}'?"),
+                traceback: None,
+            };
+        }
+        let mut failure = boot_error(py, error, &format!("Failed to import '{}'", target.module));
+        if is_itself_missing(py, error, &target.module) {
+            failure.message.push_str(&format!(" (looked for it in {} and sys.path)", self.chdir.display()));
+            failure.traceback = None;
+        }
+        failure
+    }
+}
+
+impl Loader for WsgiLoader {
+    fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
+        Python::attach(|py| Ok(Arc::new(self.load_attached(py, worker)?) as Arc<dyn App>))
+    }
+}
+
+/// Whether it is the module itself, or a package that it lies in, that does not exist.
+fn is_itself_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
+    let missing = error.value(py).getattr("name").and_then(|name| name.extract::<String>());
+    error.is_instance_of::<PyModuleNotFoundError>(py)
+        && error.traceback(py).is_none()
+        && missing.is_ok_and(|missing| format!("{module}.").starts_with(&format!("{missing}.")))
+}
+
+/// The user's code failed before there was an application.
+fn boot_error(py: Python<'_>, error: &PyErr, what: &str) -> LoadError {
+    let exits = error.is_instance_of::<PySystemExit>(py);
+    let message = match exits {
+        true => format!("{what}: it ended the process with {}", one_line(py, error)),
+        false => format!("{what}: {}", one_line(py, error)),
+    };
+    LoadError { exit: ExitCode::BOOT_ERROR, message, traceback: traceback(py, error) }
+}
+
+/// The module is there, but no usable application in it.
+fn unusable(message: String) -> LoadError {
+    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None }
+}

@@ -1,0 +1,57 @@
+//! What an interpreter needs when its process forks, and when it becomes a worker.
+
+use std::os::fd::RawFd;
+
+use pyo3::exceptions::PySystemExit;
+use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict, PyTuple};
+
+use crate::fault::one_line;
+use crate::raw::around_fork;
+
+/// Forks a process that has an interpreter in it: runs `fork` between CPython's preparations and repairs, and
+/// the functions that were registered with `os.register_at_fork`.
+///
+/// `in_child` tells from the result of `fork` whether this is the child. Call it on the main thread, detached.
+pub fn fork_with_interpreter<R>(fork: impl FnOnce() -> R, in_child: impl FnOnce(&R) -> bool) -> R {
+    Python::attach(|py| around_fork(py, fork, in_child))
+}
+
+/// Prepares the interpreter of a worker, on its main thread and before the app is loaded.
+///
+/// On `stack_signal` the Python stacks of all threads are written to `stacks`, also while Python is stuck in C
+/// code. `SIGABRT`, with which the master ends a worker that makes no progress, raises `SystemExit(1)`, as in
+/// gunicorn. No other handler is installed: those of the server are not Python's, and an app may install its own.
+///
+/// # Errors
+/// One line that says what could not be done.
+pub fn prepare_worker(stacks: RawFd, stack_signal: i32) -> Result<(), String> {
+    Python::attach(|py| {
+        dump_stacks_on(py, stacks, stack_signal)
+            .and_then(|()| exit_on_abort(py))
+            .map_err(|error| format!("cannot install Python's signal handlers: {}", one_line(py, &error)))
+    })
+}
+
+fn dump_stacks_on(py: Python<'_>, stacks: RawFd, signal: i32) -> PyResult<()> {
+    let options = PyDict::new(py);
+    options.set_item("file", stacks)?;
+    options.set_item("all_threads", true)?;
+    options.set_item("chain", false)?;
+    py.import("faulthandler")?.call_method("register", (signal,), Some(&options))?;
+    Ok(())
+}
+
+fn exit_on_abort(py: Python<'_>) -> PyResult<()> {
+    let handler = PyCFunction::new_closure(
+        py,
+        Some(c"abort_worker"),
+        None,
+        |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
+            Err(PySystemExit::new_err(1))
+        },
+    )?;
+    let signal = py.import("signal")?;
+    signal.call_method1("signal", (signal.getattr("SIGABRT")?, handler))?;
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The calls into CPython and the kernel for which there is no safe interface.
+//!
+//! The one file of this crate in which `unsafe` is allowed.
+
+#![expect(unsafe_code, reason = "see the line above; every block says why it is sound")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::types::string::PyStringData;
+
+unsafe extern "C" {
+    fn PyOS_BeforeFork();
+    fn PyOS_AfterFork_Parent();
+    fn PyOS_AfterFork_Child();
+}
+
+/// A `str` that holds each byte as the character of that number, as PEP 3333 wants it.
+///
+/// # Errors
+/// `MemoryError`.
+#[inline]
+pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    // A slice is never longer than `isize::MAX` bytes.
+    let length = bytes.len().cast_signed();
+    // SAFETY: the thread is attached; the pointer and the length are a live slice's; the call gives a new
+    // reference to a `str`, or null with an exception set.
+    unsafe {
+        let string = ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null());
+        Ok(Bound::from_owned_ptr_or_err(py, string)?.cast_into_unchecked())
+    }
+}
+
+/// The bytes of a `str` whose characters are all below U+0100; `None` if one is not.
+///
+/// # Errors
+/// `MemoryError`, before Python 3.12.
+#[inline]
+pub(crate) fn latin1_bytes<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Option<&'a [u8]>> {
+    // SAFETY: the data of a `str` never changes once it is made, and lives as long as the borrowed object.
+    // CPython keeps a `str` in the narrowest form, so one in a wider form has a character beyond U+00FF.
+    match unsafe { string.data() }? {
+        PyStringData::Ucs1(bytes) => Ok(Some(bytes)),
+        PyStringData::Ucs2(_) | PyStringData::Ucs4(_) => Ok(None),
+    }
+}
+
+/// What `f` gives, between CPython's preparations for a fork and its repairs after one.
+///
+/// `in_child` tells from the result of `f` whether this is the new process.
+pub(crate) fn around_fork<R>(_py: Python<'_>, f: impl FnOnce() -> R, in_child: impl FnOnce(&R) -> bool) -> R {
+    // SAFETY: the thread is attached, as the argument proves, and stays so; each call before is matched by
+    // one after, in the process that it is meant for. `f` and `in_child` do not unwind past this function
+    // with the import lock held, because `Guard` repairs the parent in that case.
+    unsafe {
+        struct Guard;
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                // SAFETY: as above; it runs only if `f` or `in_child` panicked, before any fork is known of.
+                unsafe { PyOS_AfterFork_Parent() }
+            }
+        }
+        PyOS_BeforeFork();
+        let guard = Guard;
+        let result = f();
+        let child = in_child(&result);
+        std::mem::forget(guard);
+        if child {
+            PyOS_AfterFork_Child()
+        } else {
+            PyOS_AfterFork_Parent()
+        }
+        result
+    }
+}
+
+/// A second descriptor for the file behind `fd`, closed on exec.
+///
+/// # Errors
+/// That of `fcntl(F_DUPFD_CLOEXEC)`.
+pub(crate) fn duplicate(fd: RawFd) -> io::Result<File> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(9));
+    }
+    // SAFETY: it is not -1, and it is borrowed for this call only; if it is not open the call fails.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(File::from(borrowed.try_clone_to_owned()?))
+}

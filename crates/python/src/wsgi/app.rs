@@ -1,0 +1,97 @@
+//! A WSGI application as the server calls it.
+
+use ferricorn_protocol::{Answer, App, AppFault, Drive, Request, Response, ResponseBody, WorkerInfo};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::close::close_left_open;
+use super::environ::{EnvironFactory, Facts};
+use super::errors::ErrorSink;
+use super::response::body;
+use super::start_response::StartResponse;
+use crate::fault::app_fault;
+
+/// A WSGI application, loaded.
+pub struct WsgiApp {
+    callable: Py<PyAny>,
+    environs: EnvironFactory,
+    log_environ: Vec<String>,
+}
+
+impl WsgiApp {
+    /// Wraps the callable. `script_name` is what is taken off each path; what the application writes to
+    /// `wsgi.errors` goes to `errors`.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub fn new(
+        callable: Bound<'_, PyAny>,
+        worker: &WorkerInfo,
+        script_name: &str,
+        errors: ErrorSink,
+    ) -> PyResult<Self> {
+        let facts = Facts {
+            multithread: worker.app_threads > 1,
+            multiprocess: worker.multiprocess,
+            script_name: script_name.to_owned(),
+        };
+        let environs = EnvironFactory::new(callable.py(), &facts, errors)?;
+        Ok(Self { callable: callable.unbind(), environs, log_environ: worker.log_environ.clone() })
+    }
+
+    fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
+        close_left_open(py);
+        let environ = self.environs.build(py, &mut request)?;
+        self.run(&environ, request).map_err(|error| app_fault(py, &error))
+    }
+
+    fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
+        let py = environ.py();
+        let start = Bound::new(py, StartResponse::new(request.early))?;
+        let iterable = self.callable.bind(py).call1((environ, &start))?;
+        let body = body(iterable, &start)?;
+        let mut start = start.borrow_mut();
+        if start.is_sent() {
+            return Ok(Answer::Begun(body));
+        }
+        match start.take_head() {
+            Ok(head) => {
+                let log_environ = self.log_environ.iter().map(|name| variable(environ, name)).collect();
+                Ok(Answer::Response(Response { head, body, log_environ }))
+            }
+            Err(error) => {
+                drop(start);
+                end(body);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl App for WsgiApp {
+    fn drive(&self) -> Drive {
+        Drive::Seat
+    }
+
+    fn call(&self, request: Request) -> Answer {
+        Python::attach(|py| self.answer(py, request)).unwrap_or_else(Answer::Fault)
+    }
+}
+
+/// Closes a body that is not sent.
+fn end(body: ResponseBody) {
+    match body {
+        ResponseBody::Pulled { rest, .. } => rest.close(),
+        ResponseBody::File(file) => {
+            if let Some(rest) = file.rest {
+                rest.close();
+            }
+        }
+        ResponseBody::Empty | ResponseBody::Full(_) | ResponseBody::Stream(_) => {}
+    }
+}
+
+/// The value of an environ variable for the access log.
+fn variable(environ: &Bound<'_, PyDict>, name: &str) -> Option<String> {
+    Some(environ.get_item(name).ok()??.str().ok()?.to_string_lossy().into_owned())
+}

@@ -1,0 +1,65 @@
+//! Sees to it that the `close()` of a response iterable is called exactly once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::fault::{one_line, traceback};
+
+/// Iterables whose owner was dropped before it could close them: by a panic of ours, and then perhaps on a
+/// thread that must not run Python. The next call of the application closes them.
+static LEFT_OPEN: Mutex<Vec<Py<PyAny>>> = Mutex::new(Vec::new());
+/// Whether there may be any, so that a call need not take the lock to know that there are none.
+static ANY_LEFT_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// The duty to close an iterable, or any object that may have a `close` method.
+pub(super) struct Closing(Option<Py<PyAny>>);
+
+impl Closing {
+    pub(super) fn new(iterable: Bound<'_, PyAny>) -> Self {
+        Self(Some(iterable.unbind()))
+    }
+
+    /// Calls `close()`, if the object has it. An exception is logged: the response is complete without it.
+    pub(super) fn close(mut self, py: Python<'_>) {
+        if let Some(iterable) = self.0.take() {
+            close_one(iterable.bind(py));
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(iterable) = self.0.take() {
+            LEFT_OPEN.lock().unwrap_or_else(PoisonError::into_inner).push(iterable);
+            ANY_LEFT_OPEN.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Closes what was left open.
+#[inline]
+pub(super) fn close_left_open(py: Python<'_>) {
+    if ANY_LEFT_OPEN.load(Ordering::Acquire) && ANY_LEFT_OPEN.swap(false, Ordering::AcqRel) {
+        let left = std::mem::take(&mut *LEFT_OPEN.lock().unwrap_or_else(PoisonError::into_inner));
+        for iterable in left {
+            close_one(iterable.bind(py));
+        }
+    }
+}
+
+fn close_one(iterable: &Bound<'_, PyAny>) {
+    let py = iterable.py();
+    let close = || match iterable.getattr_opt(intern!(py, "close"))? {
+        Some(close) => close.call0().map(drop),
+        None => Ok(()),
+    };
+    if let Err(error) = close() {
+        match traceback(py, &error) {
+            Some(traceback) => tracing::error!("Error while closing a response\n{}", traceback.trim_end()),
+            None => tracing::error!("Error while closing a response: {}", one_line(py, &error)),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The environ of a request: a ready-made dictionary is copied, and what differs is set.
+
+use std::net::SocketAddr;
+
+use ferricorn_protocol::{AppFault, Connection, Local, Request, RequestBody, Scheme};
+use http::{Method, Version};
+use percent_encoding::percent_decode;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use super::errors::{ErrorSink, Errors};
+use super::file_wrapper::FileWrapper;
+use super::header_keys::HeaderKeys;
+use super::headers::set_headers;
+use super::input::Input;
+use crate::fault::app_fault;
+use crate::raw::latin1;
+
+/// What `SERVER_SOFTWARE` says. Applications look for gunicorn's name in it, so it comes first.
+const SERVER_SOFTWARE: &str = concat!("gunicorn/27.0.1 ferricorn/", env!("CARGO_PKG_VERSION"));
+
+/// The header with which a trusted proxy sets `SCRIPT_NAME`.
+const SCRIPT_NAME_HEADER: &str = "script_name";
+
+/// What is the same for every request of a worker.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// `wsgi.multithread`.
+    pub multithread: bool,
+    /// `wsgi.multiprocess`.
+    pub multiprocess: bool,
+    /// The prefix that is taken off the path (`SCRIPT_NAME`); empty for none.
+    pub script_name: String,
+}
+
+/// Makes environs.
+pub struct EnvironFactory {
+    template: Py<PyDict>,
+    header_keys: HeaderKeys,
+    script_name: String,
+}
+
+/// What a connection keeps in its notes: the template with the connection's addresses filled in.
+struct ConnectionTemplate(Py<PyDict>);
+
+impl EnvironFactory {
+    /// Makes the template. What applications write to `wsgi.errors` goes to `errors`.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub fn new(py: Python<'_>, facts: &Facts, errors: ErrorSink) -> PyResult<Self> {
+        let template = template(py, facts, errors)?.unbind();
+        Ok(Self { template, header_keys: HeaderKeys::new(py), script_name: facts.script_name.clone() })
+    }
+
+    /// The environ of a request, whose body moves into `wsgi.input`.
+    ///
+    /// # Errors
+    /// If the path lies outside `SCRIPT_NAME`; or for want of memory.
+    pub fn build<'py>(&self, py: Python<'py>, request: &mut Request) -> Result<Bound<'py, PyDict>, AppFault> {
+        let script_name = match request.head.headers.get(SCRIPT_NAME_HEADER) {
+            Some(sent) => sent.as_bytes(),
+            None => self.script_name.as_bytes(),
+        };
+        let body = std::mem::replace(&mut request.body, RequestBody::Empty);
+        let Some(path) = request.path().strip_prefix(script_name) else {
+            return Err(AppFault::new(format!(
+                "Request path {:?} does not start with SCRIPT_NAME {:?}",
+                String::from_utf8_lossy(request.path()),
+                String::from_utf8_lossy(script_name),
+            )));
+        };
+        self.fill(py, request, path, body).map_err(|error| app_fault(py, &error))
+    }
+
+    fn fill<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Request,
+        path: &[u8],
+        body: RequestBody,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let environ = self.of_connection(py, &request.connection)?.copy()?;
+        let target = request.target();
+        let raw_uri = latin1(py, target)?;
+        if !path.contains(&b'%') {
+            // The usual target is nothing but a plain path, and one string serves for both.
+            let path = if path == target { raw_uri.clone() } else { latin1(py, path)? };
+            environ.set_item(intern!(py, "PATH_INFO"), path)?;
+        } else {
+            let decoded: Vec<u8> = percent_decode(path).collect();
+            environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &decoded)?)?;
+        }
+        environ.set_item(intern!(py, "RAW_URI"), raw_uri)?;
+        let query = request.query();
+        if !query.is_empty() {
+            environ.set_item(intern!(py, "QUERY_STRING"), latin1(py, query)?)?;
+        }
+        if request.head.method != Method::GET {
+            environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, &request.head.method))?;
+        }
+        if request.head.version != Version::HTTP_11 {
+            environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol(py, request.head.version))?;
+        }
+        if request.scheme == Scheme::Https {
+            environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
+        }
+        if !matches!(body, RequestBody::Empty) {
+            environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(body)?)?)?;
+        }
+        if let Some(script_name) = request.head.headers.get(SCRIPT_NAME_HEADER) {
+            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, script_name.as_bytes())?)?;
+        }
+        if let Local::Unix(_) = request.connection.local {
+            set_server_of_unix_socket(&environ, request)?;
+        }
+        set_headers(&environ, &request.head.headers, &self.header_keys)?;
+        Ok(environ)
+    }
+
+    /// The template of a connection, made at its first request.
+    fn of_connection<'a, 'py>(
+        &'a self,
+        py: Python<'py>,
+        connection: &'a Connection,
+    ) -> PyResult<&'a Bound<'py, PyDict>> {
+        let noted = || connection.notes.get().and_then(|notes| notes.downcast_ref::<ConnectionTemplate>());
+        if noted().is_none() {
+            let template = self.template.bind(py).copy()?;
+            set_addresses(&template, connection)?;
+            // Somebody else's note is left alone, at the price of the addresses; there is nobody else.
+            let _ = connection.notes.set(Box::new(ConnectionTemplate(template.unbind())));
+        }
+        Ok(noted().map_or(&self.template, |template| &template.0).bind(py))
+    }
+}
+
+/// The environ of a plain `GET` without headers.
+fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<Bound<'py, PyDict>> {
+    let environ = PyDict::new(py);
+    let set = |key: &str, value: Bound<'py, PyAny>| environ.set_item(PyString::intern(py, key), value);
+    let text = |text: &str| PyString::intern(py, text).into_any();
+    set("wsgi.version", PyTuple::new(py, [1, 0])?.into_any())?;
+    set("wsgi.url_scheme", text("http"))?;
+    set("wsgi.input", Bound::new(py, Input::empty())?.into_any())?;
+    set("wsgi.input_terminated", true.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.errors", Bound::new(py, Errors::new(errors))?.into_any())?;
+    set("wsgi.multithread", facts.multithread.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.multiprocess", facts.multiprocess.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
+    set("SERVER_SOFTWARE", text(SERVER_SOFTWARE))?;
+    set("SERVER_NAME", text(""))?;
+    set("SERVER_PORT", text(""))?;
+    set("REMOTE_ADDR", text(""))?;
+    set("SCRIPT_NAME", latin1(py, facts.script_name.as_bytes())?.into_any())?;
+    set("REQUEST_METHOD", text("GET"))?;
+    set("PATH_INFO", text("/"))?;
+    set("QUERY_STRING", text(""))?;
+    set("RAW_URI", text("/"))?;
+    set("SERVER_PROTOCOL", text("HTTP/1.1"))?;
+    reserve(&environ)?;
+    Ok(environ)
+}
+
+/// Grows the dictionary's table beyond what it holds, because copies have the size of their original: without
+/// this a request of three headers makes its environ grow, and hashes every key again.
+fn reserve(environ: &Bound<'_, PyDict>) -> PyResult<()> {
+    // A table of 32 slots takes 21 entries, and the next one doubles it.
+    let fillers = 0..22usize.saturating_sub(environ.len());
+    for filler in fillers.clone() {
+        environ.set_item(filler, filler)?;
+    }
+    for filler in fillers {
+        environ.del_item(filler)?;
+    }
+    Ok(())
+}
+
+fn set_addresses(environ: &Bound<'_, PyDict>, connection: &Connection) -> PyResult<()> {
+    let py = environ.py();
+    if let Local::Tcp(local) = &connection.local {
+        environ.set_item(intern!(py, "SERVER_NAME"), host(local))?;
+        environ.set_item(intern!(py, "SERVER_PORT"), local.port().to_string())?;
+    }
+    if let Some(peer) = &connection.peer {
+        environ.set_item(intern!(py, "REMOTE_ADDR"), host(peer))?;
+        environ.set_item(intern!(py, "REMOTE_PORT"), peer.port().to_string())?;
+    }
+    Ok(())
+}
+
+fn host(address: &SocketAddr) -> String {
+    address.ip().to_string()
+}
+
+/// A Unix socket has no host and port, so they come from the Host header, and the port from the scheme if it
+/// has none. Without a Host the socket's path stands in, since PEP 3333 wants neither to be empty.
+fn set_server_of_unix_socket(environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
+    let py = environ.py();
+    let sent = request.head.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+    let (name, port) = match sent {
+        Some(host) if !host.is_empty() => split_host(host),
+        _ => (unix_path(&request.connection.local), None),
+    };
+    let port = match (port, request.scheme) {
+        (Some(port), _) => latin1(py, port)?,
+        (None, Scheme::Http) => intern!(py, "80").clone(),
+        (None, Scheme::Https) => intern!(py, "443").clone(),
+    };
+    environ.set_item(intern!(py, "SERVER_NAME"), latin1(py, name)?)?;
+    environ.set_item(intern!(py, "SERVER_PORT"), port)
+}
+
+fn unix_path(local: &Local) -> &[u8] {
+    match local {
+        Local::Unix(path) if !path.as_os_str().is_empty() => path.as_os_str().as_encoded_bytes(),
+        _ => b"localhost",
+    }
+}
+
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let name_end = host.iter().rposition(|&byte| byte == b']').unwrap_or(0);
+    match host[name_end..].iter().position(|&byte| byte == b':') {
+        Some(at) if name_end + at + 1 < host.len() => {
+            (&host[..name_end + at], Some(&host[name_end + at + 1..]))
+        }
+        Some(at) => (&host[..name_end + at], None),
+        None => (host, None),
+    }
+}
+
+fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
+    match *method {
+        Method::POST => intern!(py, "POST").clone(),
+        Method::HEAD => intern!(py, "HEAD").clone(),
+        Method::PUT => intern!(py, "PUT").clone(),
+        Method::PATCH => intern!(py, "PATCH").clone(),
+        Method::DELETE => intern!(py, "DELETE").clone(),
+        Method::OPTIONS => intern!(py, "OPTIONS").clone(),
+        // A method is a token, so it is ASCII.
+        _ => PyString::new(py, method.as_str()),
+    }
+}
+
+fn protocol<'py>(py: Python<'py>, version: Version) -> Bound<'py, PyString> {
+    match version {
+        Version::HTTP_10 => intern!(py, "HTTP/1.0").clone(),
+        Version::HTTP_2 => intern!(py, "HTTP/2.0").clone(),
+        _ => intern!(py, "HTTP/1.1").clone(),
+    }
+}

@@ -1,0 +1,18 @@
+//! WSGI (PEP 3333): what the server gives a WSGI application, and what it makes of the answer.
+
+mod app;
+mod close;
+mod environ;
+mod errors;
+mod file_wrapper;
+mod head;
+mod header_keys;
+mod headers;
+mod input;
+mod pieces;
+mod response;
+mod start_response;
+
+pub use app::WsgiApp;
+pub use environ::{EnvironFactory, Facts};
+pub use errors::ErrorSink;

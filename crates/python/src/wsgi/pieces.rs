@@ -1,0 +1,92 @@
+//! The pieces of a response body: their type, their bytes, and the iterator that gives them one by one.
+
+use bytes::Bytes;
+use ferricorn_protocol::{AppFault, Pieces};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyIterator};
+
+use super::close::Closing;
+use crate::fault::app_fault;
+
+/// From this length on, in bytes, a piece is sent from the memory of its Python object; a shorter one costs
+/// less to copy.
+const ZERO_COPY: usize = 16 * 1024;
+
+/// The object as the bytes that it must be.
+///
+/// # Errors
+/// `TypeError` that names the type.
+pub(super) fn piece<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    object.cast::<PyBytes>().map_err(|_| match object.get_type().qualname() {
+        Ok(kind) => PyTypeError::new_err(format!("the body of a WSGI response must be bytes, not {kind}")),
+        Err(error) => error,
+    })
+}
+
+/// The bytes for the server.
+///
+/// They may be dropped on any thread: a reference that is given up by a thread that is not attached to Python
+/// is kept by PyO3, and released by the next one that attaches.
+pub(super) fn to_bytes(piece: &Bound<'_, PyBytes>) -> Bytes {
+    let bytes = piece.as_bytes();
+    if bytes.len() < ZERO_COPY {
+        Bytes::copy_from_slice(bytes)
+    } else {
+        Bytes::from_owner(PyBackedBytes::from(piece.clone()))
+    }
+}
+
+/// The next piece that is not empty.
+pub(super) fn next_piece(iterator: &mut Bound<'_, PyIterator>) -> PyResult<Option<Bytes>> {
+    for object in iterator {
+        let object = object?;
+        let piece = piece(&object)?;
+        if !piece.as_bytes().is_empty() {
+            return Ok(Some(to_bytes(piece)));
+        }
+    }
+    Ok(None)
+}
+
+/// The rest of an iterable whose first piece is known.
+pub(super) struct Iteration {
+    iterator: Py<PyIterator>,
+    closing: Closing,
+}
+
+impl Iteration {
+    pub(super) fn new(iterator: Bound<'_, PyIterator>, closing: Closing) -> Self {
+        Self { iterator: iterator.unbind(), closing }
+    }
+}
+
+impl Pieces for Iteration {
+    fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
+        Python::attach(|py| {
+            next_piece(&mut self.iterator.bind(py).clone()).map_err(|error| app_fault(py, &error))
+        })
+    }
+
+    fn close(self: Box<Self>) {
+        Python::attach(|py| {
+            let Self { iterator, closing } = *self;
+            closing.close(py);
+            drop(iterator);
+        });
+    }
+}
+
+/// A body that the server reads from a file by itself, and that is only closed through Python.
+pub(super) struct OnlyClose(pub(super) Closing);
+
+impl Pieces for OnlyClose {
+    fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
+        Ok(None)
+    }
+
+    fn close(self: Box<Self>) {
+        Python::attach(|py| self.0.close(py));
+    }
+}
