@@ -1,0 +1,151 @@
+//! The header fields of a head (RFC 9110 section 5, RFC 9112 sections 5 and 6): grammar, duplicates, framing.
+
+use super::lexis::{is_field_value, token_prefix, trim};
+use super::refusal::Refusal;
+
+/// How long the body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is none.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks, of which the last is empty.
+    Chunked,
+}
+
+/// What the fields seen so far say.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// How many there are.
+    pub(super) count: usize,
+    /// Whether a name contains `_`.
+    pub(super) underscores: bool,
+    /// Whether the body is coded in a way that the connection ends with it.
+    pub(super) last: bool,
+    length: Option<u64>,
+    coded: bool,
+    chunked: bool,
+    host: bool,
+    content_type: bool,
+}
+
+impl Fields {
+    /// Takes in one field line, without its CRLF. `minor` is that of the version.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    #[inline]
+    pub(super) fn field(&mut self, line: &[u8], minor: u8) -> Result<(), Refusal> {
+        let (name_length, underscores) = token_prefix(line);
+        let (name, rest) = line.split_at(name_length);
+        let [b':', value @ ..] = rest else { return Err(wrong_name(line)) };
+        if name.is_empty() {
+            return Err(Refusal::bad("a header has no name"));
+        }
+        if !is_field_value(value) {
+            return Err(Refusal::bad("a header value contains a control character"));
+        }
+        self.count += 1;
+        self.underscores |= underscores;
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(trim(value)),
+            6 if name.eq_ignore_ascii_case(b"expect") => expect(trim(value), minor),
+            12 if name.eq_ignore_ascii_case(b"content-type") => {
+                once(&mut self.content_type, "the Content-Type header is there twice")
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(trim(value)),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value, minor),
+            _ => Ok(()),
+        }
+    }
+
+    /// The framing, once all fields are there.
+    ///
+    /// # Errors
+    /// The fields contradict each other.
+    pub(super) fn framing(&self) -> Result<Framing, Refusal> {
+        match (self.coded, self.length) {
+            (false, None | Some(0)) => Ok(Framing::None),
+            (false, Some(length)) => Ok(Framing::Length(length)),
+            (true, Some(_)) => Err(Refusal::bad("Content-Length and Transfer-Encoding are both there")),
+            (true, None) if self.chunked => Ok(Framing::Chunked),
+            (true, None) => Err(Refusal::bad("the last transfer coding is not chunked")),
+        }
+    }
+
+    /// Once; and a host and port, not a URI (RFC 9110 section 7.2).
+    fn host(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        once(&mut self.host, "the Host header is there twice")?;
+        let odd = |byte: &u8| matches!(byte, b' ' | b'\t' | b'@' | b'/' | b'\\' | b',' | b'?' | b'#');
+        if value.iter().any(odd) {
+            return Err(Refusal::bad("the Host header is not a host"));
+        }
+        Ok(())
+    }
+
+    /// Once, and digits only. Above 2^63 no file and no body can be, so nothing needs to wrap round.
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        const WRONG: Refusal = Refusal::bad("the Content-Length header is not one number");
+        if self.length.is_some() || value.is_empty() {
+            return Err(WRONG);
+        }
+        let mut length = 0_i64;
+        for &byte in value {
+            if !byte.is_ascii_digit() {
+                return Err(WRONG);
+            }
+            let digit = i64::from(byte - b'0');
+            length = length.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(WRONG)?;
+        }
+        self.length = Some(length.unsigned_abs());
+        Ok(())
+    }
+
+    /// `chunked` once and last; before it only codings that leave the framing alone (RFC 9112 section 6.1).
+    fn transfer_encoding(&mut self, value: &[u8], minor: u8) -> Result<(), Refusal> {
+        if minor == 0 {
+            return Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"));
+        }
+        self.coded = true;
+        for coding in value.split(|&byte| byte == b',').map(trim) {
+            let is = |name: &str| coding.eq_ignore_ascii_case(name.as_bytes());
+            if coding.is_empty() {
+                return Err(Refusal::bad("the Transfer-Encoding header names no coding"));
+            }
+            let chunked = is("chunked");
+            let body_coded = is("gzip") || is("deflate") || is("compress");
+            if !chunked && !body_coded && !is("identity") {
+                return Err(Refusal::unknown_coding());
+            }
+            if self.chunked {
+                return Err(Refusal::bad("chunked is not the last transfer coding"));
+            }
+            self.chunked = chunked;
+            self.last |= body_coded;
+        }
+        Ok(())
+    }
+}
+
+/// Why a line is no field: told apart for whoever must find the client's fault.
+#[cold]
+fn wrong_name(line: &[u8]) -> Refusal {
+    match line.first() {
+        Some(b' ' | b'\t') => Refusal::bad("a header is folded over several lines"),
+        _ => Refusal::bad("a header name is not valid"),
+    }
+}
+
+fn once(seen: &mut bool, why: &'static str) -> Result<(), Refusal> {
+    if std::mem::replace(seen, true) { Err(Refusal::bad(why)) } else { Ok(()) }
+}
+
+/// HTTP/1.0 knows no expectations: they are ignored there.
+fn expect(value: &[u8], minor: u8) -> Result<(), Refusal> {
+    if minor == 0 || value.eq_ignore_ascii_case(b"100-continue") {
+        Ok(())
+    } else {
+        Err(Refusal::expectation())
+    }
+}

@@ -1,0 +1,59 @@
+//! The end of a connection, once hyper is done with it.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::{End, Gate, Refusal};
+
+/// How long the client has to take the answer to a refused request.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long the gate reads what nobody wants, so that the client reads its answer before a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of it.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
+    /// Ends the connection: sends the answer to a refused request, closes the writing side, and reads and
+    /// drops what the client still sends, for at most 2 s and 1 MiB. Gives the refusal whose answer was sent.
+    ///
+    /// A refusal is not answered if hyper ended the connection before it came to it: the answer would be
+    /// taken for a part of the response before.
+    pub(crate) async fn finish(mut self) -> Option<Refusal> {
+        let mut answered = None;
+        if let Some(End::Refused { refusal, told: true }) = self.end {
+            let answer = refusal.answer();
+            if !matches!(timeout(ANSWER, self.socket.write_all(&answer)).await, Ok(Ok(()))) {
+                return None;
+            }
+            answered = Some(refusal);
+        }
+        if matches!(timeout(ANSWER, self.socket.shutdown()).await, Ok(Ok(()))) && self.is_unread().await {
+            let _ = timeout(LINGER, self.drop_input()).await;
+        }
+        answered
+    }
+
+    /// Whether the client has sent, or is likely to send, what was not read. Most have not, and need not be
+    /// waited for.
+    async fn is_unread(&mut self) -> bool {
+        if self.track.in_body() || !self.inbox.is_empty() || self.refusal().is_some() {
+            return true;
+        }
+        let mut scrap = [0; 16];
+        matches!(timeout(Duration::ZERO, self.socket.read(&mut scrap)).await, Ok(Ok(1..)))
+    }
+
+    /// Reads until the client closes too.
+    async fn drop_input(&mut self) {
+        let mut scrap = vec![0; 16 * 1024];
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES {
+            match self.socket.read(&mut scrap).await {
+                Ok(count @ 1..) => dropped += count,
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Finds the end of a request head and holds it against the rules, line by line.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::fields::{Fields, Framing};
+use super::refusal::Refusal;
+use super::rules::HeadRules;
+use super::target::{self, Form, RequestLine};
+
+/// The outcome of a look at the bytes received so far.
+#[derive(Debug)]
+pub(crate) enum Scan {
+    /// Nothing is wrong yet, and the end is not there.
+    Incomplete,
+    /// A good head stands at the beginning.
+    Whole(Head),
+    /// What stands there is not and cannot become a good head.
+    Refused(Refusal),
+}
+
+/// A good head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its bytes, a leading CRLF and the blank line included.
+    pub(crate) length: usize,
+    /// The framing of the body behind it.
+    pub(crate) framing: Framing,
+    /// Whether a field name contains `_`.
+    pub(crate) underscores: bool,
+    /// Whether no other request may follow on this connection.
+    pub(crate) last: bool,
+    /// Where the target stands.
+    pub(super) target: Range<usize>,
+    /// Whether the target must be kept, because hyper's URI does not give it back.
+    pub(super) keep_target: bool,
+    /// Whether hyper needs another head in its place; see [`Head::rewritten`].
+    pub(super) rewrite: bool,
+}
+
+impl Head {
+    /// This head, whose bytes are given, in a form that hyper accepts: the target percent-encoded where
+    /// `http::Uri` demands it and without fragment, and HTTP/1.2 to 1.9 called HTTP/1.1.
+    pub(super) fn rewritten(&self, bytes: &[u8]) -> Vec<u8> {
+        const VERSION: &[u8] = b" HTTP/1.";
+        let target = &bytes[self.target.clone()];
+        let minor = self.target.end + VERSION.len();
+        let mut head = Vec::with_capacity(self.length + 16);
+        head.extend_from_slice(&bytes[..self.target.start]);
+        head.extend(target::encode(target));
+        head.extend_from_slice(VERSION);
+        head.push(bytes[minor].min(b'1'));
+        head.extend_from_slice(&bytes[minor + 1..self.length]);
+        head
+    }
+}
+
+/// Reads one head. Its positions count from the head's first byte, and it remembers how far it came, so that
+/// a head that arrives byte by byte costs no more than one that arrives whole.
+#[derive(Debug, Default)]
+pub(crate) struct HeadScanner {
+    /// Where the line that is being read begins.
+    line: usize,
+    /// Up to where there is no LF.
+    searched: usize,
+    /// Whether the one CRLF that may stand before the request line was there.
+    skipped: bool,
+    /// The request line and where it begins.
+    request: Option<(usize, RequestLine)>,
+    fields: Fields,
+}
+
+impl HeadScanner {
+    /// Looks at the bytes received so far, which must begin with those of the calls before.
+    #[inline]
+    pub(crate) fn scan(&mut self, buffer: &[u8], rules: &HeadRules) -> Scan {
+        match self.lines(buffer, rules) {
+            Ok(None) => Scan::Incomplete,
+            Ok(Some(head)) => Scan::Whole(head),
+            Err(refusal) => Scan::Refused(refusal),
+        }
+    }
+
+    fn lines(&mut self, buffer: &[u8], rules: &HeadRules) -> Result<Option<Head>, Refusal> {
+        loop {
+            let Some(distance) = memchr(b'\n', &buffer[self.searched..]) else {
+                self.searched = buffer.len();
+                return self.unfinished(&buffer[self.line..], buffer.len(), rules).map(|()| None);
+            };
+            let end = self.searched + distance;
+            let line = &buffer[self.line..end];
+            if let Some(head) = self.finished(line, end + 1, rules)? {
+                return Ok(Some(head));
+            }
+            self.line = end + 1;
+            self.searched = end + 1;
+        }
+    }
+
+    /// Judges a line that ended in LF, which is left out.
+    fn finished(&mut self, line: &[u8], end: usize, rules: &HeadRules) -> Result<Option<Head>, Refusal> {
+        let Some((start, request)) = &self.request else {
+            return self.first(line, rules).map(|()| None);
+        };
+        if line == b"\r" {
+            return whole(*start, request, &self.fields, end).map(Some);
+        }
+        limits(line, end, &self.fields, rules)?;
+        self.fields.field(without_cr(line)?, request.minor)?;
+        Ok(None)
+    }
+
+    /// The request line, or the CRLF before it.
+    fn first(&mut self, line: &[u8], rules: &HeadRules) -> Result<(), Refusal> {
+        if line == b"\r" && !self.skipped {
+            self.skipped = true;
+            return Ok(());
+        }
+        target::method(line)?;
+        line_limit(line, rules)?;
+        self.request = Some((self.line, target::request_line(without_cr(line)?)?));
+        Ok(())
+    }
+
+    /// Judges a line whose end has not arrived, so that no limit is passed by a line that never ends and a
+    /// client that speaks another protocol does not wait for the deadline.
+    fn unfinished(&self, line: &[u8], received: usize, rules: &HeadRules) -> Result<(), Refusal> {
+        if self.request.is_some() {
+            return if line.is_empty() || line == b"\r" {
+                Ok(())
+            } else {
+                limits(line, received, &self.fields, rules)
+            };
+        }
+        if line == b"\r" && !self.skipped {
+            return Ok(());
+        }
+        target::method(line)?;
+        line_limit(line, rules)
+    }
+}
+
+/// Whether a byte of a request stands in a buffer; the CRLF before it does not count.
+pub(super) fn begun(buffer: &[u8]) -> bool {
+    !matches!(buffer, b"" | b"\r" | b"\r\n")
+}
+
+/// The request line's limit. The CR, which may be the last byte here, does not count.
+fn line_limit(line: &[u8], rules: &HeadRules) -> Result<(), Refusal> {
+    if line.len().saturating_sub(1) > rules.line { Err(Refusal::line_too_long()) } else { Ok(()) }
+}
+
+/// The limits of one more field, which is not yet counted, and of the head so far. Its LF, which is not part
+/// of `line`, counts; whether its CR is part of it does not matter before the limit is passed.
+fn limits(line: &[u8], received: usize, fields: &Fields, rules: &HeadRules) -> Result<(), Refusal> {
+    if fields.count >= rules.fields {
+        return Err(Refusal::fields_too_large("there are more headers than --limit-request-fields"));
+    }
+    if line.len() + 1 > rules.field_size {
+        return Err(Refusal::fields_too_large("a header is larger than --limit-request-field_size"));
+    }
+    if received > rules.head {
+        return Err(Refusal::fields_too_large("the headers are too large"));
+    }
+    Ok(())
+}
+
+fn without_cr(line: &[u8]) -> Result<&[u8], Refusal> {
+    match line {
+        [line @ .., b'\r'] => Ok(line),
+        _ => Err(Refusal::bad("a line ends in LF without CR")),
+    }
+}
+
+fn whole(start: usize, request: &RequestLine, fields: &Fields, length: usize) -> Result<Head, Refusal> {
+    Ok(Head {
+        length,
+        framing: fields.framing()?,
+        underscores: fields.underscores,
+        last: fields.last || request.connect,
+        target: start + request.target.start..start + request.target.end,
+        keep_target: request.form != Form::Same,
+        rewrite: request.form == Form::Encoded || request.minor > 1,
+    })
+}

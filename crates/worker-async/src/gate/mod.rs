@@ -1,0 +1,172 @@
+//! The gate: an I/O wrapper between the socket and hyper that lets a request pass only if it obeys the rules.
+//!
+//! hyper alone is laxer than gunicorn and hides the evidence. The gate therefore reads every request head
+//! before hyper does, holds it back until it is whole, refuses it with an answer of its own if it breaks a
+//! rule, and follows the framing of the body to find the next head. Bytes that pass are not copied: they stay
+//! in hyper's buffer, into which the socket was read. Only a head that arrived in parts, or that hyper needs
+//! in another form, goes through the gate's `inbox`.
+//!
+//! The pure parts are [`head`] (with [`target`] and [`fields`]), [`chunked`] (with [`trailer`]) and [`track`],
+//! which joins them; [`io`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper
+//! see of it. A refusal is not an error to hyper but the end of the stream, so that the requests before it
+//! are still answered; [`Gate::finish`] then sends its answer. A broken body is an error to hyper, and so to
+//! whoever reads the body.
+//!
+//! hyper reads behind a request that it has not answered yet when it runs with `half_close(false)`, to learn
+//! that the client left. The end of the stream would then cost that request its answer, so the gate holds
+//! back every end but the client's own until [`Shared::answered`] was called as often as heads have passed.
+
+mod chunked;
+mod fields;
+mod finish;
+mod head;
+mod io;
+mod lexis;
+mod refusal;
+mod rules;
+mod shared;
+mod target;
+mod track;
+mod trailer;
+
+#[doc(hidden)]
+pub mod bench;
+
+use std::io::{Error, ErrorKind};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytes::BytesMut;
+
+pub(crate) use refusal::Refusal;
+pub(crate) use rules::HeadRules;
+pub(crate) use shared::{HeadFacts, Phase, Shared};
+
+use chunked::Fault;
+use track::{Rest, Track};
+
+/// A socket that carries only sound requests.
+#[derive(Debug)]
+pub(crate) struct Gate<S> {
+    socket: S,
+    shared: Arc<Shared>,
+    track: Track,
+    /// Bytes that hyper has not got: `clear` ones that may pass, then the beginning of a head.
+    inbox: BytesMut,
+    clear: usize,
+    /// Why nothing more is read.
+    end: Option<End>,
+    /// The waker that `shared` holds, to see whether it is still the right one.
+    waker: Option<Waker>,
+    /// A count that grows with the bytes written.
+    writes: u32,
+    /// Whether the last write found the socket full.
+    blocked: bool,
+}
+
+/// Why nothing more is read from the socket.
+#[derive(Debug)]
+enum End {
+    /// The client will send no more.
+    Closed,
+    /// No other request is wanted.
+    Over,
+    /// A request was refused. `told` once hyper has seen the end: all before it is answered then.
+    Refused { refusal: Refusal, told: bool },
+    /// A body is broken.
+    Broken(ErrorKind, &'static str),
+}
+
+impl<S> Gate<S> {
+    /// A gate in front of a socket on which nothing has been read, and what others may know of it.
+    pub(crate) fn new(socket: S, rules: HeadRules) -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared::default());
+        let gate = Self {
+            socket,
+            shared: Arc::clone(&shared),
+            track: Track::new(rules),
+            inbox: BytesMut::new(),
+            clear: 0,
+            end: None,
+            waker: None,
+            writes: 0,
+            blocked: false,
+        };
+        (gate, shared)
+    }
+
+    /// What the gate refused, if it did.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self.end {
+            Some(End::Refused { refusal, .. }) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// What the connection waits for when the socket has nothing to read.
+    fn awaited(&self) -> Phase {
+        if self.track.in_body() {
+            Phase::Body
+        } else if self.shared.is_answering() {
+            Phase::App
+        } else if head::begun(&self.inbox) {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+
+    /// Judges the bytes behind the clear ones of the inbox.
+    fn admit_inbox(&mut self) {
+        loop {
+            let admitted = self.track.admit(&self.inbox[self.clear..], &self.shared);
+            self.clear += admitted.pass;
+            match admitted.rest {
+                Rest::Unfinished => break,
+                Rest::Rewrite(head) => {
+                    let bytes = self.inbox.split_off(self.clear);
+                    self.inbox.extend_from_slice(&head.rewritten(&bytes));
+                    self.clear = self.inbox.len();
+                    self.inbox.extend_from_slice(&bytes[head.length..]);
+                }
+                rest => {
+                    self.inbox.truncate(self.clear);
+                    self.stop(rest);
+                    break;
+                }
+            }
+        }
+        self.shared.set_ahead(self.inbox.len() > self.clear);
+    }
+
+    /// Reads no more.
+    fn stop(&mut self, why: Rest) {
+        self.end = match why {
+            Rest::Refused(refusal) => Some(End::Refused { refusal, told: false }),
+            Rest::Broken(Fault(why)) => Some(End::Broken(ErrorKind::InvalidData, why)),
+            Rest::Surplus => Some(End::Over),
+            Rest::Unfinished | Rest::Rewrite(_) => None,
+        };
+    }
+
+    /// What hyper gets if nothing more is read.
+    fn ended(&mut self) -> Option<Poll<Result<(), Error>>> {
+        let answering = self.shared.is_answering();
+        match &mut self.end {
+            None if !self.track.is_sealed() => None,
+            Some(End::Closed) => Some(Poll::Ready(Ok(()))),
+            Some(End::Broken(kind, why)) => Some(Poll::Ready(Err(Error::new(*kind, *why)))),
+            _ if answering => Some(Poll::Pending),
+            Some(End::Refused { told, .. }) => {
+                *told = true;
+                Some(Poll::Ready(Ok(())))
+            }
+            None | Some(End::Over) => Some(Poll::Ready(Ok(()))),
+        }
+    }
+
+    /// Whether an end is held back that hyper may now see. hyper waits to be woken for it.
+    fn holds_end(&self) -> bool {
+        (self.end.is_some() || self.track.is_sealed()) && self.clear == 0 && !self.shared.is_answering()
+    }
+}

@@ -1,0 +1,49 @@
+//! The rules for request heads, resolved from the settings.
+
+use ferricorn_config::Limits;
+
+/// The longest target that `http::Uri` holds; above it hyper would answer by itself.
+const MAX_LINE: usize = 65_534;
+/// The longest name that `http::HeaderName` holds.
+const MAX_FIELD: usize = 65_535;
+/// How many fields `http::HeaderMap` takes in at once without a panic.
+const MAX_FIELDS: usize = 16_384;
+/// The longest head; hyper's read buffer takes 408 KiB.
+const MAX_HEAD: usize = 384 * 1024;
+
+/// How long and how many the parts of a head may be. The grammar needs no choice: it is gunicorn's default.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadRules {
+    /// Bytes of the request line, without its CRLF (as gunicorn counts).
+    pub(super) line: usize,
+    /// Header fields, and trailer fields.
+    pub(super) fields: usize,
+    /// Bytes of one field, its CRLF included (as gunicorn counts).
+    pub(super) field_size: usize,
+    /// Bytes of the whole head.
+    pub(super) head: usize,
+}
+
+impl HeadRules {
+    /// The rules that the limits ask for, as far as hyper can follow.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let line = limits.request_line.min(MAX_LINE);
+        let fields = limits.request_fields.min(MAX_FIELDS);
+        let field_size = limits.request_field_size.min(MAX_FIELD);
+        let sum = fields.saturating_mul(field_size).saturating_add(line).saturating_add(6);
+        Self { line, fields, field_size, head: sum.min(MAX_HEAD) }
+    }
+}
+
+#[cfg(test)]
+impl HeadRules {
+    /// gunicorn's defaults.
+    pub(super) fn standard() -> Self {
+        Self::new(&Limits {
+            request_line: 4094,
+            request_fields: 100,
+            request_field_size: 8190,
+            request_body: None,
+        })
+    }
+}

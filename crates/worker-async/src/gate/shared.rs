@@ -1,0 +1,265 @@
+//! What a connection's gate, its service and the sweeper of deadlines know of each other.
+//!
+//! The gate and the service run in the connection's own task, so the values here have one writer at a time;
+//! they are atomic because the sweeper, and an app thread that took the driver's seat, read them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+/// What the connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// The first byte of the first request.
+    Fresh = 0,
+    /// The first byte of another request.
+    Idle = 1,
+    /// The rest of a request head.
+    Head = 2,
+    /// More of a request body.
+    Body = 3,
+    /// The application, or the service.
+    App = 4,
+    /// The response, which is being written.
+    Write = 5,
+}
+
+/// How many low bits of the state hold the phase.
+const PHASE_BITS: u32 = 3;
+
+/// What a request head says that hyper does not pass on. Ordinary heads say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeadFacts {
+    /// The request-target as it was sent, where hyper's URI cannot give it back.
+    pub(crate) raw_target: Option<Bytes>,
+    /// Whether the name of a header contains `_`.
+    pub(crate) underscores: bool,
+    /// Whether this is the connection's last request, so that the answer must say `Connection: close`.
+    pub(crate) last: bool,
+}
+
+/// A wish of the sweeper, or of a drain, that the gate meets when it next waits for the client.
+mod wish {
+    pub(super) const NONE: u8 = 0;
+    pub(super) const FIN: u8 = 1;
+    pub(super) const EXPIRE: u8 = 2;
+    pub(super) const FAIL_BODY: u8 = 4;
+}
+
+/// The state that gate, service and sweeper share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The phase, and above it a count of turns.
+    state: AtomicU32,
+    /// Zero, or an odd number that changes whenever a blocked write made progress.
+    blocked: AtomicU32,
+    wishes: AtomicU8,
+    /// Request heads that the gate let through.
+    passed: AtomicU32,
+    /// Request heads that the service took.
+    taken: AtomicU32,
+    /// Requests whose responses hyper has taken whole.
+    answered: AtomicU32,
+    /// Whether the gate holds bytes of a further request.
+    ahead: AtomicBool,
+    /// Whether `facts` holds any.
+    noted: AtomicBool,
+    facts: Mutex<VecDeque<(u32, HeadFacts)>>,
+    reader: Mutex<Option<Waker>>,
+    awaiting_flush: AtomicBool,
+    flusher: Mutex<Option<Waker>>,
+}
+
+/// No holder of these locks runs code that can panic half-way; a poisoned one is as good as new.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For the service.
+impl Shared {
+    /// Takes the facts of the request that hyper has just given to the service. To be called once for each.
+    pub(crate) fn next_head(&self) -> HeadFacts {
+        let number = self.taken.load(Relaxed).wrapping_add(1);
+        self.taken.store(number, Relaxed);
+        if !self.noted.load(Relaxed) {
+            return HeadFacts::default();
+        }
+        let mut facts = lock(&self.facts);
+        let found = facts.front().is_some_and(|(of, _)| *of == number);
+        let taken = if found { facts.pop_front() } else { None };
+        self.noted.store(!facts.is_empty(), Relaxed);
+        taken.map(|(_, facts)| facts).unwrap_or_default()
+    }
+
+    /// The response to a request, which may still be on its way to the socket, is complete. To be called once
+    /// for each request: when the response's body is dropped. Without it the gate takes the connection for
+    /// busy, and no wish ends it.
+    pub(crate) fn answered(&self) {
+        self.answered.store(self.answered.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Whether bytes of a request have arrived that the service has not seen.
+    pub(crate) fn more_received(&self) -> bool {
+        self.ahead.load(Relaxed) || self.passed.load(Relaxed) != self.taken.load(Relaxed)
+    }
+
+    /// Enters a phase and restarts its clock. The gate enters [`Phase::Idle`], [`Phase::Head`] and
+    /// [`Phase::Body`] when it waits for the client, and [`Phase::App`] when it no longer does; the others
+    /// are the service's. A service that leaves a body unread must enter [`Phase::App`] meanwhile.
+    pub(crate) fn enter(&self, phase: Phase) {
+        let turn = (self.state.load(Relaxed) >> PHASE_BITS).wrapping_add(1);
+        self.state.store(turn << PHASE_BITS | phase as u32, Relaxed);
+    }
+
+    /// Asks the gate to tell when the bytes that hyper holds now, and those that it gets before it next
+    /// flushes, have all been written to the socket.
+    pub(crate) fn expect_flush(&self) {
+        self.awaiting_flush.store(true, Relaxed);
+    }
+
+    /// Waits for the flush that [`Shared::expect_flush`] asked for; ready at once if there is none.
+    pub(crate) fn poll_flushed(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.awaiting_flush.load(Relaxed) {
+            return Poll::Ready(());
+        }
+        lock(&self.flusher).replace(cx.waker().clone());
+        // The gate clears the mark before it looks for the waker.
+        if self.awaiting_flush.load(Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// For the sweeper.
+impl Shared {
+    /// The phase, and a number that changes when its clock restarts.
+    pub(crate) fn phase(&self) -> (Phase, u32) {
+        let state = self.state.load(Relaxed);
+        let phase = match state & ((1 << PHASE_BITS) - 1) {
+            0 => Phase::Fresh,
+            1 => Phase::Idle,
+            2 => Phase::Head,
+            3 => Phase::Body,
+            4 => Phase::App,
+            _ => Phase::Write,
+        };
+        (phase, state >> PHASE_BITS)
+    }
+
+    /// If the client does not take what is written: a number that changes when it has taken some.
+    pub(crate) fn write_blocked(&self) -> Option<u32> {
+        Some(self.blocked.load(Relaxed)).filter(|&mark| mark != 0)
+    }
+
+    /// Ends the connection when it next waits for a request of which nothing has arrived.
+    pub(crate) fn fin(&self) {
+        self.wish(wish::FIN);
+    }
+
+    /// Answers 408 if the connection waits for the rest of a head, and ends it if it waits for the first byte.
+    pub(crate) fn expire(&self) {
+        self.wish(wish::EXPIRE);
+    }
+
+    /// Fails a request body that the connection waits for, with [`io::ErrorKind::TimedOut`].
+    pub(crate) fn fail_body(&self) {
+        self.wish(wish::FAIL_BODY);
+    }
+
+    fn wish(&self, wish: u8) {
+        self.wishes.fetch_or(wish, Relaxed);
+        let waker = lock(&self.reader).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// For the gate.
+impl Shared {
+    pub(super) fn set_reader(&self, waker: Waker) {
+        lock(&self.reader).replace(waker);
+    }
+
+    /// The gate waits for the client in this phase; the clock runs on if it already did. The first head's
+    /// clock began with the connection.
+    #[inline]
+    pub(super) fn wait(&self, phase: Phase) {
+        let state = self.state.load(Relaxed);
+        let now = state & ((1 << PHASE_BITS) - 1);
+        let fresh = Phase::Fresh as u32;
+        if now == phase as u32 || (now == fresh && phase == Phase::Idle) {
+            return;
+        }
+        let turn = (state >> PHASE_BITS).wrapping_add(u32::from(now != fresh));
+        self.state.store(turn << PHASE_BITS | phase as u32, Relaxed);
+    }
+
+    /// Counts a head that passes, and notes what it says.
+    #[inline]
+    pub(super) fn pass(&self, facts: Option<HeadFacts>) {
+        let number = self.passed.load(Relaxed).wrapping_add(1);
+        self.passed.store(number, Relaxed);
+        if let Some(facts) = facts {
+            lock(&self.facts).push_back((number, facts));
+            self.noted.store(true, Relaxed);
+        }
+    }
+
+    /// Whether heads passed that are not answered yet.
+    #[inline]
+    pub(super) fn is_answering(&self) -> bool {
+        self.passed.load(Relaxed) != self.answered.load(Relaxed)
+    }
+
+    pub(super) fn set_ahead(&self, ahead: bool) {
+        self.ahead.store(ahead, Relaxed);
+    }
+
+    /// The marks of `writes`, a count that grows with the bytes written: blocked at it, or not.
+    pub(super) fn set_blocked(&self, writes: Option<u32>) {
+        self.blocked.store(writes.map_or(0, |writes| writes << 1 | 1), Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn flushed(&self) {
+        if self.awaiting_flush.load(Relaxed) {
+            self.awaiting_flush.store(false, Relaxed);
+            if let Some(waker) = lock(&self.flusher).take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The outcome of the wishes for a gate that waits.
+    #[inline]
+    pub(super) fn granted(&self, waiting: Phase) -> Option<Granted> {
+        let wishes = self.wishes.load(Relaxed);
+        if wishes == wish::NONE {
+            return None;
+        }
+        // What does not fit what the connection waits for came too late; only a FIN can wait.
+        self.wishes.fetch_and(wish::FIN, Relaxed);
+        let is = |wish| wishes & wish != 0;
+        match waiting {
+            Phase::Body if is(wish::FAIL_BODY) => Some(Granted::FailBody(io::ErrorKind::TimedOut)),
+            Phase::Head if is(wish::EXPIRE) => Some(Granted::Expire),
+            Phase::Idle if is(wish::EXPIRE) || is(wish::FIN) => Some(Granted::Fin),
+            _ => None,
+        }
+    }
+}
+
+/// A wish that fits what the connection waits for.
+#[derive(Debug)]
+pub(super) enum Granted {
+    /// End here.
+    Fin,
+    /// Refuse the half-sent head.
+    Expire,
+    /// Fail the body.
+    FailBody(io::ErrorKind),
+}
