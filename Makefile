@@ -79,10 +79,10 @@ test-rust: cargo | python
 test-python: cargo $(TEST)/.ready
 	$(call wheel,$(TEST),ci)
 	$(CARGO) build --profile ci --locked -p axum-example
-	$(TEST)/bin/pytest tests -n $(JOBS) $(PYTEST)
+	$(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
 
 test-gunicorn: $(TEST)/.ready
-	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) $(PYTEST)
+	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
 
 # Beside the interpreter of `make test`, each other one that is found: `smoke` runs less than the bridge tests.
 .PHONY: smoke-pythons
