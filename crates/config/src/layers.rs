@@ -102,7 +102,9 @@ impl Layers {
     pub fn source(&self, key: &str) -> String {
         let origin = self.figment.find_metadata(key).map_or("default", |metadata| &metadata.name);
         match table::find(key).and_then(Setting::long_flag) {
-            Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => format!("{origin}, {flag}"),
+            Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => {
+                format!("{origin}, {flag}")
+            }
             _ => origin.to_owned(),
         }
     }

@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn trust_takes_addresses_and_networks() {
-        let list = |items: &[&str]| allow_list(&items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>());
+        let list =
+            |items: &[&str]| allow_list(&items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>());
         assert_eq!(list(&["127.0.0.1", "*"]).unwrap(), AllowList::All);
         let nets = list(&["10.1.2.3/8", "::ffff:192.0.2.1", "fe80::/10"]).unwrap();
         assert!(nets.contains(&"10.9.9.9:1".parse().unwrap()));
@@ -165,6 +166,8 @@ mod tests {
     fn a_foreign_worker_class_is_told_what_to_use() {
         assert_eq!(worker_class("sync"), Ok(WorkerClass::Sync));
         assert!(worker_class("uvicorn.workers.UvicornWorker").unwrap_err().hint.unwrap().contains("ASGI"));
-        assert!(worker_class("aiohttp.GunicornWebWorker").unwrap_err().hint.unwrap().contains("async or sync"));
+        assert!(
+            worker_class("aiohttp.GunicornWebWorker").unwrap_err().hint.unwrap().contains("async or sync")
+        );
     }
 }

@@ -10,12 +10,15 @@ impl Layers {
     /// One line for each setting that this version acts on, sorted by name: `name = value  # source`.
     #[must_use]
     pub fn report(&self) -> String {
-        let mut settings: Vec<_> = table::settings().filter(|setting| setting.support == Support::Yes).collect();
+        let mut settings: Vec<_> =
+            table::settings().filter(|setting| setting.support == Support::Yes).collect();
         settings.sort_by_key(|setting| setting.name);
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         let mut report = String::new();
         for setting in settings {
-            let shown = value::show(&self.value(setting));
+            let value = self.value(setting);
+            let shown = value::typed(setting.kind, &value)
+                .map_or_else(|_| value::show(&value), |typed| typed.to_string());
             // Writing to a string cannot fail.
             let _ = writeln!(report, "{:width$} = {shown}  # {}", setting.name, self.source(setting.name));
         }

@@ -13,6 +13,8 @@ use crate::{
     Trust, WorkerClass,
 };
 
+const NOT_YET: &str = concat!("not supported yet by ferricorn ", env!("CARGO_PKG_VERSION"));
+
 /// What the settings depend on and do not say themselves.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -56,7 +58,8 @@ impl Layers {
         let settings = settings(&mut reader, facts);
         let (check, print) = (reader.switch("check_config"), reader.switch("print_config"));
         if !reader.errors.is_empty() {
-            let place = |error: &SettingError| table::settings().position(|setting| setting.name == error.key);
+            let place =
+                |error: &SettingError| table::settings().position(|setting| setting.name == error.key);
             reader.errors.sort_by_key(place);
             return Err(reader.errors);
         }
@@ -74,12 +77,12 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
     if read.switch("capture_output") && errorlog != LogTarget::Stderr {
         let hint = "remove it and redirect the server's stdout and stderr instead, for example in the shell or \
                     with systemd's `StandardOutput=append:FILE`";
-        read.refuse("capture_output", "is not supported yet by ferricorn", Some(hint));
+        read.refuse("capture_output", &format!("with a log file it is {NOT_YET}"), Some(hint));
     }
     if read.int("threads") > 1 {
         read.refuse(
             "threads",
-            "more than one app thread is not supported yet by ferricorn",
+            &format!("more than one app thread is {NOT_YET}"),
             Some("remove it and use more workers"),
         );
     }
@@ -115,7 +118,10 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         access_log_format: read.text("access_log_format"),
         errorlog,
         loglevel: level(read),
-        proc_name: read.optional("proc_name").or_else(|| app.clone()).unwrap_or_else(|| facts.program.clone()),
+        proc_name: read
+            .optional("proc_name")
+            .or_else(|| app.clone())
+            .unwrap_or_else(|| facts.program.clone()),
         app,
     }
 }
@@ -171,7 +177,10 @@ fn trust(read: &mut Reader<'_>) -> Trust {
 fn level(read: &mut Reader<'_>) -> LogLevel {
     let text = read.text("loglevel");
     parse::log_level(&text).unwrap_or_else(|| {
-        let message = format!("loglevel: {text:?} is no level, so it is info (from {})", read.layers.source("loglevel"));
+        let message = format!(
+            "loglevel: {text:?} is no level, so it is info (from {})",
+            read.layers.source("loglevel")
+        );
         read.notes.push(Note { level: LogLevel::Warning, message });
         LogLevel::Info
     })
@@ -217,12 +226,12 @@ impl<'a> Reader<'a> {
     fn unsupported(&mut self, setting: &'static Setting, typed: &Typed) {
         let name = setting.name;
         // `None`, false and the empty string say "no" where the default says nothing.
-        let nothing = matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
+        let nothing =
+            matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
         let note = match setting.support {
             Support::Refused(_) if nothing || same_in_gunicorn(setting, typed) => return,
             Support::Refused(instead) => {
-                let message = format!("is not supported yet by ferricorn {}", env!("CARGO_PKG_VERSION"));
-                return self.refuse(name, &message, Some(&format!("remove it: {instead}")));
+                return self.refuse(name, NOT_YET, Some(&format!("remove it: {instead}")));
             }
             Support::Warned(_) if nothing => return,
             Support::Warned(instead) => (LogLevel::Warning, instead),
@@ -313,14 +322,16 @@ impl<'a> Reader<'a> {
         let message = format!("{shown} is not {}", wrong.expected);
         self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
     }
-
 }
 
 /// Other spellings of gunicorn's default.
 fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
     match typed {
         Typed::Text(text) if setting.name == "logger_class" => {
-            matches!(text.as_str(), "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>")
+            matches!(
+                text.as_str(),
+                "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>"
+            )
         }
         Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
         _ => false,

@@ -1,5 +1,7 @@
 //! From a value as some layer gave it to the value that its setting's kind demands, as lenient as gunicorn.
 
+use std::fmt;
+
 use figment::value::{Num, Value};
 
 use crate::table::Kind;
@@ -19,6 +21,22 @@ pub(crate) enum Typed {
     List(Vec<String>),
     /// Pairs of strings.
     Pairs(Vec<(String, String)>),
+}
+
+impl fmt::Display for Typed {
+    /// As the value would be written in a config file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unset => f.write_str("None"),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Int(number) => number.fmt(f),
+            Self::Bool(truth) => f.write_str(if *truth { "True" } else { "False" }),
+            Self::List(items) => write!(f, "{items:?}"),
+            Self::Pairs(pairs) => {
+                f.debug_map().entries(pairs.iter().map(|(name, value)| (name, value))).finish()
+            }
+        }
+    }
 }
 
 /// What is wrong with a value.
@@ -67,7 +85,8 @@ fn text(value: &Value) -> Result<String, Wrong> {
 }
 
 fn int(value: &Value, least: i64, most: i64, or: &str) -> Result<i64, Wrong> {
-    let bounds = if most == i64::MAX { format!("of {least} or more") } else { format!("from {least} to {most}") };
+    let bounds =
+        if most == i64::MAX { format!("of {least} or more") } else { format!("from {least} to {most}") };
     let wrong = |malformed| Wrong { expected: format!("a whole number {bounds}{or}"), malformed };
     let number = number(value, |text| parse_int(text)).ok_or_else(|| wrong(true))?;
     match i64::try_from(number) {

@@ -17,7 +17,8 @@ const APP: &str = "APP_MODULE";
 /// the setting `wsgi_app`.
 pub(crate) fn parse(argv: Vec<OsString>) -> Result<Dict, Stop> {
     let program = program(argv.first());
-    let matches = command(program).try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, error))?;
+    let matches =
+        command(program).try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, error))?;
     let mut values = values(&matches);
     if let Some(app) = matches.get_one::<String>(APP) {
         values.insert("wsgi_app".to_owned(), Value::from(app.as_str()));
@@ -28,7 +29,9 @@ pub(crate) fn parse(argv: Vec<OsString>) -> Result<Dict, Stop> {
 /// Parses what `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` holds. An app in it does not count, as in gunicorn.
 pub(crate) fn parse_variable(variable: &'static str, text: &str) -> Result<Dict, Stop> {
     let Some(words) = shlex::split(text) else {
-        return Err(Stop::Fault(format!("{variable} cannot be understood: a quote is not closed in {text:?}")));
+        return Err(Stop::Fault(format!(
+            "{variable} cannot be understood: a quote is not closed in {text:?}"
+        )));
     };
     let argv = std::iter::once(variable.to_owned()).chain(words);
     let matches = command(variable.to_owned())
@@ -43,15 +46,20 @@ fn command(program: String) -> Command {
          is left out",
     );
     Command::new("ferricorn")
-        .bin_name(program)
+        .override_usage(format!("{program} [OPTIONS] [APP_MODULE]"))
         .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
-        .override_usage("ferricorn [OPTIONS] [APP_MODULE]")
         .max_term_width(100)
         .infer_long_args(true)
         .args_override_self(true)
         .disable_version_flag(true)
         .arg(app)
-        .arg(Arg::new("version").short('v').long("version").action(ArgAction::Version).help("Print the version"))
+        .arg(
+            Arg::new("version")
+                .short('v')
+                .long("version")
+                .action(ArgAction::Version)
+                .help("Print the version"),
+        )
         .args(table::settings().filter(|setting| !setting.flags.is_empty()).map(argument))
 }
 
@@ -64,7 +72,8 @@ fn argument(setting: &'static Setting) -> Arg {
         _ => ArgAction::Set,
     };
     let longs: Vec<&str> = setting.flags.iter().filter_map(|flag| flag.strip_prefix("--")).collect();
-    let short = setting.flags.iter().find(|flag| !flag.starts_with("--")).and_then(|flag| flag.chars().nth(1));
+    let short =
+        setting.flags.iter().find(|flag| !flag.starts_with("--")).and_then(|flag| flag.chars().nth(1));
     let mut argument = Arg::new(setting.name)
         .action(action)
         .help(help(setting))

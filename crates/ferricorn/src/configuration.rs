@@ -27,7 +27,8 @@ impl Configuration {
     /// Parses the command line.
     pub(crate) fn new(argv: Vec<OsString>) -> Result<Self, Stop> {
         let program = argv.first().map(PathBuf::from);
-        let program = program.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into());
+        let program =
+            program.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into());
         let directory = std::env::current_dir()
             .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
         let program = program.unwrap_or_else(|| "ferricorn".to_owned());
@@ -80,7 +81,8 @@ impl Configuration {
 
     /// The config file: the one that is named, else the usual one if it exists.
     fn file(&self, arguments: &[(&str, Dict)]) -> Result<Option<ConfigFile>, Stop> {
-        let mut dicts = std::iter::once(&self.command_line).chain(arguments.iter().rev().map(|(_, dict)| dict));
+        let mut dicts =
+            std::iter::once(&self.command_line).chain(arguments.iter().rev().map(|(_, dict)| dict));
         let Some(name) = dicts.find_map(|dict| dict.get("config")?.as_str()) else {
             let usual = self.directory.join(USUAL_FILE);
             return Ok(usual.exists().then_some(ConfigFile::Path(usual)));

@@ -24,10 +24,17 @@ mod native;
 mod run;
 mod service;
 mod stop;
+mod supervised;
 
 pub use body::Body;
 /// What a config file left in its namespace.
 pub use ferricorn_config::{Dict, Settings, Value};
+/// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
+pub mod hosting {
+    pub use ferricorn_protocol::Loader;
+    pub use ferricorn_telemetry::error_log::write_raw;
+    pub use ferricorn_unix::{Fork, fork_beside_threads};
+}
 /// Why a request body did not arrive to its end.
 pub use ferricorn_protocol::BodyError;
 pub use host::{ConfigFile, Host};

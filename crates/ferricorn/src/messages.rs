@@ -13,3 +13,8 @@ pub(crate) fn answer(text: impl Display) {
 pub(crate) fn complain(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// Writes help to stdout or a usage error to stderr, in colour if that is a terminal.
+pub(crate) fn usage(error: &clap::Error) {
+    let _ = error.print();
+}

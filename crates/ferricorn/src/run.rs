@@ -1,46 +1,76 @@
 //! The whole program, in order.
 
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 
-use ferricorn_config::Settings;
+use ferricorn_config::{Resolved, Settings};
+use ferricorn_master::Outcome;
 use ferricorn_protocol::ExitCode;
-use ferricorn_telemetry::error_log;
+use ferricorn_telemetry::{AccessLog, error_log};
+use ferricorn_unix::{Inheritance, limits, signal};
 
 use crate::configuration::{self, Configuration};
 use crate::stop::Stop;
+use crate::supervised::Supervised;
 use crate::{Host, check, messages};
 
 /// Runs `ferricorn` with this command line, argv\[0\] included, until the server has ended, and returns the
 /// exit code. In a worker it returns when that worker has ended, so that the host can end itself as it is used to.
 pub fn run(argv: impl IntoIterator<Item = OsString>, host: &dyn Host) -> i32 {
-    let code = serve(argv.into_iter().collect(), host).unwrap_or_else(|stop| {
+    let code = start(argv.into_iter().collect(), host).unwrap_or_else(|stop| {
         stop.tell();
         stop.exit()
     });
     i32::from(code.0)
 }
 
-fn serve(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
+fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     let configuration = Configuration::new(argv)?;
     let layers = configuration.layers(host)?;
     let resolved = configuration.resolve(&layers, host)?;
-    let settings = resolved.settings;
-    enter(&settings)?;
     if resolved.print_config {
         messages::answer(layers.report());
     }
+    enter(&resolved.settings)?;
     if resolved.check_config {
-        return check::app(host, &settings);
+        return check::app(host, &resolved.settings);
     }
-    error_log::init(&settings).map_err(|error| Stop::Fault(error.to_string()))?;
-    configuration::log(&resolved.notes);
+    adopt(&resolved)?;
     tracing::debug!("ferricorn {} on {}", env!("CARGO_PKG_VERSION"), host.description());
-    Ok(ExitCode::OK)
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!("The limit of open files stays as it is: {error}");
+    }
+    let supervised = Supervised { configuration: &configuration, host };
+    match ferricorn_master::run(resolved.settings, &supervised) {
+        Outcome::Exit(code) => Ok(code),
+        Outcome::Worker(inheritance, settings) => Ok(work(host, *inheritance, settings)),
+    }
 }
 
 /// Goes to the directory in which relative paths are meant.
-fn enter(settings: &Settings) -> Result<(), Stop> {
-    std::env::set_current_dir(&settings.chdir).map_err(|error| {
-        Stop::Fault(format!("chdir: cannot go to {}: {error}", settings.chdir.display()))
-    })
+pub(crate) fn enter(settings: &Settings) -> Result<(), Stop> {
+    std::env::set_current_dir(&settings.chdir)
+        .map_err(|error| Stop::Fault(format!("chdir: cannot go to {}: {error}", settings.chdir.display())))
+}
+
+/// Opens the logs that the settings name, so that a worker cannot fail at it, and logs what was noticed.
+pub(crate) fn adopt(resolved: &Resolved) -> Result<(), Stop> {
+    AccessLog::open(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
+    error_log::init(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
+    configuration::log(&resolved.notes);
+    Ok(())
+}
+
+/// The life of a worker.
+fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings) -> ExitCode {
+    host.prepare_worker(inheritance.stacks.as_fd(), signal::STACK);
+    let loader = host.loader(&settings);
+    let mut given = Some((inheritance, settings));
+    let mut code = ExitCode::FAILURE;
+    host.detached(&mut || {
+        if let Some((inheritance, settings)) = given.take() {
+            code = ferricorn_worker_async::run(inheritance, settings, &*loader);
+        }
+    });
+    code
 }

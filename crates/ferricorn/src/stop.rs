@@ -25,10 +25,12 @@ impl Stop {
     /// Tells the operator.
     pub(crate) fn tell(&self) {
         match self {
-            Self::CommandLine(None, error) if !error.use_stderr() => messages::answer(error.render().ansi()),
-            Self::CommandLine(None, error) => messages::complain(error.render()),
+            Self::CommandLine(None, error) => messages::usage(error),
             Self::CommandLine(Some(variable), error) => {
-                messages::complain(format_args!("Error: {variable} cannot be understood.\n{}", error.render()));
+                messages::complain(format_args!(
+                    "Error: {variable} cannot be understood.\n{}",
+                    error.render()
+                ));
             }
             Self::ConfigFile(name, fault) => {
                 messages::complain(format_args!("Error: Failed to read config file: {name}\n{fault}"));
@@ -53,7 +55,13 @@ impl Stop {
     /// The exit code, as gunicorn has it.
     pub(crate) fn exit(&self) -> ExitCode {
         match self {
-            Self::CommandLine(_, error) => if error.use_stderr() { ExitCode::USAGE } else { ExitCode::OK },
+            Self::CommandLine(_, error) => {
+                if error.use_stderr() {
+                    ExitCode::USAGE
+                } else {
+                    ExitCode::OK
+                }
+            }
             Self::Settings(errors) if errors.iter().any(|error| error.usage) => ExitCode::USAGE,
             Self::ConfigFile(..) | Self::Settings(_) | Self::App(_) | Self::Fault(_) => ExitCode::CONFIG,
         }

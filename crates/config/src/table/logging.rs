@@ -43,7 +43,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     .text("info")
     .metavar("LEVEL")
     .reload(Reload::Restart),
-    Setting::new("capture_output", Logging, "Send the app's stdout and stderr to `errorlog`.")
+    Setting::new(
+        "capture_output",
+        Logging,
+        "Send the app's stdout and stderr to `errorlog`. This version takes it only while `errorlog` is `-`, where it \
+         changes nothing.",
+    )
         .flags(&["--capture-output"])
         .switch()
         .reload(Reload::Never),

@@ -284,13 +284,13 @@ impl Setting {
             Preset::Unset | Preset::Bool(false) => None,
             Preset::Text("") | Preset::List([]) => None,
             Preset::Text(text) => Some(text.to_owned()),
-            Preset::Int(number) if self.kind == Kind::Mode => Some(format!("{number:#o}")),
+            Preset::Int(number) if self.kind == Kind::Mode && number != 0 => Some(format!("{number:#o}")),
             Preset::Int(number) => Some(number.to_string()),
             Preset::Bool(truth) => Some(truth.to_string()),
             Preset::List(items) => Some(items.join(",")),
-            Preset::Pairs(pairs) => {
-                Some(pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "))
-            }
+            Preset::Pairs(pairs) => Some(
+                pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", "),
+            ),
         }
     }
 }
