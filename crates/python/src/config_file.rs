@@ -1,6 +1,6 @@
-//! Runs a `gunicorn.conf.py` and gives what it defines as settings.
+//! Runs a `gunicorn.conf.py` and returns what it defines as settings.
 
-use std::path::{Path, absolute};
+use std::path::Path;
 
 use figment::value::{Dict, Empty, Tag, Value};
 use pyo3::prelude::*;
@@ -17,47 +17,44 @@ pub const FUNCTION: &str = "<function>";
 /// How deep lists and dictionaries may lie in one another.
 const DEPTH: usize = 16;
 
-/// Runs a configuration file and returns its public names with their values.
+/// Runs a configuration file, as the module `__config__`, and returns its public names with their values.
 ///
-/// `source` is a path, `file:` and a path, or `python:` and the name of a module. The file runs each time
-/// anew. Functions become [`FUNCTION`], other objects a string that describes them; modules are left out.
+/// Functions become [`FUNCTION`], other objects a string that describes them; modules are left out.
 ///
 /// # Errors
-/// What the operator must be told: a file that cannot be read, or the traceback of one that fails.
-pub fn read_config(source: &str) -> Result<Dict, String> {
-    Python::attach(|py| {
-        let namespace = match source.strip_prefix("python:") {
-            Some(module) => import(py, module),
-            None => execute(py, Path::new(source.strip_prefix("file:").unwrap_or(source)))?,
-        };
-        namespace.and_then(|namespace| settings(&namespace)).map_err(|error| {
-            let details = traceback(py, &error).unwrap_or_else(|| one_line(py, &error));
-            format!("Failed to read config file: {source}\n{}", details.trim_end())
-        })
-    })
+/// What the operator must be told: that it cannot be read, or the traceback of its code.
+pub fn read_config_file(path: &Path) -> Result<Dict, String> {
+    let source = std::fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+    Python::attach(|py| execute(py, path, &source).map_err(|error| explain(py, &error)))
 }
 
-/// Runs a file as the module `__config__`.
-fn execute<'py>(py: Python<'py>, path: &Path) -> Result<PyResult<Bound<'py, PyDict>>, String> {
-    let source = std::fs::read(path)
-        .map_err(|error| format!("The configuration file '{}' cannot be read: {error}", path.display()))?;
-    let run = || {
-        let path = absolute(path)?;
-        let module = PyModule::new(py, "__config__")?;
-        module.setattr("__file__", &path)?;
-        py.import("sys")?.getattr("modules")?.set_item("__config__", &module)?;
-        find_neighbours(py)?;
-        let builtins = py.import("builtins")?;
-        // Given as bytes, so that a coding line counts.
-        let code = builtins.call_method1("compile", (PyBytes::new(py, &source), &path, "exec", 0, true))?;
-        builtins.call_method1("exec", (code, module.dict()))?;
-        Ok(module.dict())
-    };
-    Ok(run())
+/// Runs a module as a configuration file, anew each time; else as [`read_config_file`].
+///
+/// # Errors
+/// The traceback of its import.
+pub fn read_config_module(name: &str) -> Result<Dict, String> {
+    Python::attach(|py| import(py, name).map_err(|error| explain(py, &error)))
+}
+
+fn explain(py: Python<'_>, error: &PyErr) -> String {
+    let details = traceback(py, error).unwrap_or_else(|| one_line(py, error));
+    details.trim_end().to_owned()
+}
+
+fn execute(py: Python<'_>, path: &Path, source: &[u8]) -> PyResult<Dict> {
+    let module = PyModule::new(py, "__config__")?;
+    module.setattr("__file__", path)?;
+    py.import("sys")?.getattr("modules")?.set_item("__config__", &module)?;
+    find_neighbours(py)?;
+    let builtins = py.import("builtins")?;
+    // Given as bytes, so that a coding line counts.
+    let code = builtins.call_method1("compile", (PyBytes::new(py, source), path, "exec", 0, true))?;
+    builtins.call_method1("exec", (code, module.dict()))?;
+    settings(&module.dict())
 }
 
 /// Imports a module, or runs it again if it was imported by an earlier reading.
-fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+fn import(py: Python<'_>, name: &str) -> PyResult<Dict> {
     find_neighbours(py)?;
     let loaded = py.import("sys")?.getattr("modules")?.call_method1("get", (name,))?;
     let module = if loaded.is_none() {
@@ -65,7 +62,7 @@ fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
     } else {
         py.import("importlib")?.call_method1("reload", (loaded,))?.cast_into()?
     };
-    Ok(module.dict())
+    settings(&module.dict())
 }
 
 /// Lets the file import modules of the working directory, as gunicorn does.

@@ -1,0 +1,6 @@
+"""What the extension module offers."""
+
+__version__: str
+
+def main(argv: list[str]) -> int:
+    """Runs the command line `argv` and returns the exit code of this process."""
