@@ -5,7 +5,7 @@
 
 mod subscriber;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -37,6 +37,21 @@ pub fn init(settings: &Settings) -> io::Result<ErrorLog> {
     // Refused only where a Rust program brought its own subscriber, which it then prefers.
     let _ = tracing::subscriber::set_global_default(Records::new(log.clone()));
     Ok(log)
+}
+
+/// The log that [`init`] installed in this process, or in the one that it was forked from.
+#[must_use]
+pub fn installed() -> Option<ErrorLog> {
+    INSTALLED.get().cloned()
+}
+
+/// Writes bytes as they are to the log that [`init`] installed, or to stderr if none is.
+pub fn write_raw(bytes: &[u8]) {
+    // What cannot be written is lost: there is nowhere to say so.
+    let _ = match INSTALLED.get() {
+        Some(log) => log.write_raw(bytes),
+        None => io::stderr().lock().write_all(bytes),
+    };
 }
 
 /// A handle on the error log; clones share it.
