@@ -1,0 +1,149 @@
+//! Accepts clients: one at a time, while there is room, and while an app thread is free to serve them.
+
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use ferricorn_protocol::{Connection, Local};
+use ferricorn_unix::Listener;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::connection;
+use crate::worker::Worker;
+
+/// How long accepting pauses when the kernel has no descriptor or memory for another connection.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A listener that the runtime watches, with its own address.
+pub(crate) struct Acceptor {
+    socket: Socket,
+    local: Local,
+}
+
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Client {
+    Tcp(TcpStream, std::net::SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Acceptor {
+    /// Registers an inherited listener with the runtime that is entered.
+    ///
+    /// # Errors
+    /// The descriptor cannot be watched.
+    pub(crate) fn new(listener: &Listener) -> io::Result<Self> {
+        let local = match listener.local() {
+            ferricorn_unix::Local::Tcp(address) => Local::Tcp(*address),
+            ferricorn_unix::Local::Unix(path) => Local::Unix(path.clone()),
+        };
+        let socket = match listener.to_socket()? {
+            ferricorn_unix::listener::Socket::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
+            ferricorn_unix::listener::Socket::Unix(listener) => {
+                Socket::Unix(UnixListener::from_std(listener)?)
+            }
+        };
+        Ok(Self { socket, local })
+    }
+
+    /// Accepts until the worker drains.
+    pub(crate) async fn run(self, worker: Arc<Worker>) {
+        let mut full = false;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = worker.lifecycle.drains() => return,
+                accepted = self.next(&worker) => accepted,
+            };
+            match accepted {
+                Ok(client) => {
+                    full = false;
+                    self.spawn(&worker, client);
+                    // The client's first bytes are often there already; they go before the next client.
+                    tokio::task::yield_now().await;
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    if !full {
+                        let open = worker.connections.count();
+                        tracing::error!(
+                            "Cannot accept another connection ({error}); {open} are open. Accepting pauses until \
+                             it can; raise the limit of open files, or lower --worker-connections"
+                        );
+                    }
+                    full = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The next client, once there is room for it and an app thread that can serve it.
+    async fn next(&self, worker: &Worker) -> io::Result<Client> {
+        loop {
+            let limit = worker.settings.worker_connections;
+            worker.connections.until(|open| open < limit).await;
+            free(worker).await;
+            let accepted = std::future::poll_fn(|cx| {
+                if worker.seat.blocked() {
+                    return Poll::Ready(None);
+                }
+                let accepted = match &self.socket {
+                    Socket::Tcp(listener) => {
+                        listener.poll_accept(cx).map_ok(|(stream, peer)| Client::Tcp(stream, peer))
+                    }
+                    Socket::Unix(listener) => {
+                        listener.poll_accept(cx).map_ok(|(stream, _)| Client::Unix(stream))
+                    }
+                };
+                accepted.map(Some)
+            });
+            if let Some(accepted) = accepted.await {
+                return accepted;
+            }
+        }
+    }
+
+    fn spawn(&self, worker: &Arc<Worker>, client: Client) {
+        let peer = match &client {
+            Client::Tcp(_, peer) => Some(*peer),
+            Client::Unix(_) => None,
+        };
+        let trust = &worker.settings.trust.forwarded_allow_ips;
+        let connection = Connection {
+            peer,
+            local: self.local.clone(),
+            trusted: peer.is_none_or(|peer| trust.contains(&peer)),
+            notes: Default::default(),
+        };
+        match client {
+            Client::Tcp(stream, _) => connection::spawn(worker, stream, connection),
+            Client::Unix(stream) => connection::spawn(worker, stream, connection),
+        }
+    }
+}
+
+/// Returns once an app thread is free; at once in a worker whose app runs in tasks.
+async fn free(worker: &Worker) {
+    loop {
+        let freed = worker.seat.freed().notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        if !worker.seat.blocked() {
+            return;
+        }
+        freed.await;
+    }
+}
+
+/// Errors of one client, which left before it was accepted (accept(2)).
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

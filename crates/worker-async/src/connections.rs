@@ -1,0 +1,94 @@
+//! The connections that are open: how many, and what the sweeper must look at.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use slab::Slab;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::gate::Shared;
+use crate::sweeper::Watch;
+use crate::worker::Worker;
+
+/// One open connection.
+pub(crate) struct Entry {
+    pub(crate) gate: Arc<Shared>,
+    /// Ends the connection's task, and so the connection, without an answer.
+    pub(crate) abort: Option<AbortHandle>,
+    pub(crate) watch: Watch,
+}
+
+/// All open connections of a worker.
+#[derive(Default)]
+pub(crate) struct Connections {
+    entries: Mutex<Slab<Entry>>,
+    /// Notified when the number changes from or to none, or falls below the limit.
+    changed: Notify,
+}
+
+/// A connection's membership; it ends when this is dropped.
+pub(crate) struct Member {
+    worker: Arc<Worker>,
+    key: usize,
+}
+
+impl Connections {
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Looks at every connection.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&mut Entry)) {
+        for (_, entry) in self.lock().iter_mut() {
+            look(entry);
+        }
+    }
+
+    /// Returns once `holds` is true of the number of connections.
+    pub(crate) async fn until(&self, holds: impl Fn(usize) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if holds(self.count()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Member {
+    /// Adds a connection to the worker's.
+    pub(crate) fn enter(worker: &Arc<Worker>, gate: Arc<Shared>) -> Self {
+        let connections = &worker.connections;
+        let key = connections.lock().insert(Entry { gate, abort: None, watch: Watch::default() });
+        worker.slot.connection_begin();
+        connections.changed.notify_waiters();
+        Self { worker: worker.clone(), key }
+    }
+
+    /// Lets the sweeper end the connection's task.
+    pub(crate) fn abort_with(worker: &Worker, key: usize, abort: AbortHandle) {
+        if let Some(entry) = worker.connections.lock().get_mut(key) {
+            entry.abort = Some(abort);
+        }
+    }
+
+    /// The connection's place in the list; another's once this one has ended.
+    pub(crate) fn key(&self) -> usize {
+        self.key
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.worker.connections.lock().try_remove(self.key);
+        self.worker.slot.connection_end();
+        self.worker.connections.changed.notify_waiters();
+    }
+}

@@ -1,0 +1,40 @@
+//! The end of a worker: what is in flight finishes, who is idle is let go, and nobody waits for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferricorn_unix::control::{Report, WorkerEnd};
+use ferricorn_unix::scoreboard::State;
+
+use crate::worker::Worker;
+
+/// How long an idle connection may still bring a request after the drain began: its client may have sent one
+/// before it could know.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
+
+/// Waits for the drain to begin, sees it through, and closes the seat.
+pub(crate) async fn run(worker: Arc<Worker>, control: Arc<WorkerEnd>) {
+    worker.lifecycle.drains().await;
+    worker.slot.set_state(State::Draining);
+    if worker.lifecycle.own_accord() {
+        // A master that cannot be told finds out when the worker has left.
+        if let Err(error) = control.send(Report::Leaving) {
+            tracing::debug!("The master could not be told that this worker leaves: {error}");
+        }
+    }
+    let limit = worker.settings.graceful_timeout;
+    if tokio::time::timeout(limit, let_go(&worker)).await.is_err() {
+        let open = worker.connections.count();
+        tracing::warn!("{open} connections did not end within {} s; closing them", limit.as_secs());
+    }
+    worker.seat.stop();
+}
+
+async fn let_go(worker: &Worker) {
+    let grace = IDLE_GRACE.min(worker.settings.keepalive);
+    let all_gone = worker.connections.until(|open| open == 0);
+    if tokio::time::timeout(grace, all_gone).await.is_err() {
+        worker.connections.for_each(|entry| entry.gate.fin());
+        worker.connections.until(|open| open == 0).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! One call of the app: the request on its way in, the answer on its way back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
+use ferricorn_unix::scoreboard::Ticket;
+
+use crate::job::{Done, Job, dispose_answer, panicked};
+use crate::pipe::Pipe;
+use crate::slot::Slot;
+use crate::worker::Worker;
+
+/// See the module's first line.
+pub(crate) struct Exchange {
+    worker: Arc<Worker>,
+    ticket: Ticket,
+    request: Mutex<Option<Request>>,
+    reply: Slot<Reply>,
+    /// Made if the app sends bytes before its call returns.
+    pipe: OnceLock<Arc<Pipe>>,
+}
+
+/// What the connection's task gets.
+pub(crate) enum Reply {
+    /// The app's answer.
+    Answer(Answer),
+    /// A head, sent while the call goes on, and the pipe through which its body comes.
+    Begun(Head, Arc<Pipe>),
+}
+
+/// The task's side of an exchange; dropping it says that the client has left.
+pub(crate) struct Waiting(Arc<Exchange>);
+
+impl Exchange {
+    /// Queues the call.
+    pub(crate) fn submit(worker: &Arc<Worker>, ticket: Ticket, request: Request) -> Waiting {
+        let exchange = Arc::new(Self {
+            worker: worker.clone(),
+            ticket,
+            request: Mutex::new(Some(request)),
+            reply: Slot::new(),
+            pipe: OnceLock::new(),
+        });
+        worker.seat.submit(Job::Call(exchange.clone()));
+        Waiting(exchange)
+    }
+
+    /// Runs the call, on an app thread; not if the client has left before it could begin.
+    pub(crate) fn run(self: Arc<Self>) -> Done {
+        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut request) = request.filter(|_| !self.reply.is_abandoned()) else {
+            return Done::Nothing;
+        };
+        request.early = Some(self.clone());
+        let answer = self.worker.timed(Some(self.ticket), || {
+            catch_unwind(AssertUnwindSafe(|| self.worker.app.call(request)))
+                .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
+        });
+        Done::Answer(self, answer)
+    }
+
+    /// Brings the answer to the task, or to the pipe if the body has begun.
+    pub(crate) fn deliver(&self, answer: Answer) {
+        if let Some(pipe) = self.pipe.get() {
+            pipe.end(&self.worker, answer);
+        } else if let Err(Reply::Answer(answer)) = self.reply.put(Reply::Answer(answer)) {
+            dispose_answer(&self.worker, answer);
+        }
+    }
+}
+
+impl Early for Exchange {
+    fn begin(&self, head: Head, first: Bytes) -> Result<(), ClientGone> {
+        let pipe = self.pipe.get_or_init(|| Arc::new(Pipe::new(first))).clone();
+        self.reply.put(Reply::Begun(head, pipe)).map_err(|_| ClientGone)?;
+        self.worker.seat.hand_over();
+        Ok(())
+    }
+
+    fn write(&self, piece: Bytes) -> Result<(), ClientGone> {
+        self.pipe.get().ok_or(ClientGone)?.write(piece, || self.worker.seat.hand_over())
+    }
+}
+
+impl Waiting {
+    /// The reply, when it is there.
+    pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Reply> {
+        self.0.reply.poll_take(cx)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        match self.0.reply.abandon() {
+            Some(Reply::Answer(answer)) => dispose_answer(&self.0.worker, answer),
+            Some(Reply::Begun(_, pipe)) => pipe.close(&self.0.worker),
+            None => {}
+        }
+    }
+}

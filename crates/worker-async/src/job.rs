@@ -1,0 +1,143 @@
+//! What app threads do: calls, pieces of bodies, and the ends of bodies.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferricorn_protocol::{Answer, AppFault, Pieces, Response, ResponseBody};
+
+use crate::exchange::Exchange;
+use crate::pull::Pull;
+use crate::seat::Work;
+use crate::worker::Worker;
+
+/// One step of the app, queued for an app thread.
+pub(crate) enum Job {
+    /// Call the app with the request that waits in the exchange.
+    Call(Arc<Exchange>),
+    /// Produce the next piece of a response.
+    Next(Arc<Pull>, Box<dyn Pieces>),
+    /// End a response whose bytes are all sent, or wanted no more.
+    Close(Arc<Worker>, Box<dyn Pieces>, Ending),
+}
+
+/// What is known of a response when its production ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Its Content-Length has been sent, so one more step should find the end.
+    Complete,
+    /// The client has left, or the rest cannot be sent.
+    Abandoned,
+}
+
+/// What came of a [`Job`].
+pub(crate) enum Done {
+    /// The app's answer.
+    Answer(Arc<Exchange>, Answer),
+    /// A piece, and the producer unless it has ended.
+    Piece(Arc<Pull>, Option<Box<dyn Pieces>>, Result<Option<Bytes>, AppFault>),
+    /// Nothing that anybody waits for.
+    Nothing,
+}
+
+impl Work for Job {
+    type Done = Done;
+
+    fn run(self) -> Done {
+        match self {
+            Self::Call(exchange) => exchange.run(),
+            Self::Next(pull, pieces) => next_piece(pull, pieces),
+            Self::Close(worker, pieces, ending) => {
+                close(&worker, pieces, ending);
+                Done::Nothing
+            }
+        }
+    }
+
+    fn deliver(done: Done) {
+        match done {
+            Done::Answer(exchange, answer) => exchange.deliver(answer),
+            Done::Piece(pull, rest, piece) => pull.deliver(rest, piece),
+            Done::Nothing => {}
+        }
+    }
+}
+
+fn next_piece(pull: Arc<Pull>, mut pieces: Box<dyn Pieces>) -> Done {
+    let piece = pull.worker().timed(pull.ticket(), || guarded(|| pieces.next()));
+    if let Ok(Some(_)) = piece {
+        return Done::Piece(pull, Some(pieces), piece);
+    }
+    // The end and the failure are followed by close() in the same step.
+    let worker = pull.worker().clone();
+    close(&worker, pieces, Ending::Abandoned);
+    Done::Piece(pull, None, piece)
+}
+
+fn close(worker: &Arc<Worker>, mut pieces: Box<dyn Pieces>, ending: Ending) {
+    worker.timed(None, || {
+        if ending == Ending::Complete {
+            match guarded(|| pieces.next()) {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    tracing::warn!("The app sent more bytes than its Content-Length; they were cut")
+                }
+                Err(fault) => log_fault("Error after the end of a response", &fault),
+            }
+        }
+        if let Err(fault) = guarded(|| {
+            pieces.close();
+            Ok(())
+        }) {
+            log_fault("Error while closing a response", &fault);
+        }
+    });
+}
+
+/// Runs a step of the app; a panic in it is a fault of ours, and costs this request only.
+pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T, AppFault>) -> Result<T, AppFault> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// The fault that stands for a panic. The panic hook has logged where it happened.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> AppFault {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    AppFault::new(format!("internal error: {what}"))
+}
+
+/// Ends what an answer that nobody will read has left open.
+pub(crate) fn dispose_answer(worker: &Arc<Worker>, answer: Answer) {
+    if let Answer::Begun(body) | Answer::Response(Response { body, .. }) = answer {
+        dispose(worker, body);
+    }
+}
+
+/// Ends a body that nobody will read.
+pub(crate) fn dispose(worker: &Arc<Worker>, body: ResponseBody) {
+    let rest = match body {
+        ResponseBody::Pulled { rest, .. } => Some(rest),
+        ResponseBody::File(file) => file.rest,
+        _ => None,
+    };
+    if let Some(rest) = rest {
+        close_later(worker, rest, Ending::Abandoned);
+    }
+}
+
+/// Has a production ended on an app thread.
+pub(crate) fn close_later(worker: &Arc<Worker>, rest: Box<dyn Pieces>, ending: Ending) {
+    worker.seat.submit(Job::Close(worker.clone(), rest, ending));
+}
+
+/// Logs a fault of the app, with its traceback if it has one.
+pub(crate) fn log_fault(what: &str, fault: &AppFault) {
+    match &fault.traceback {
+        Some(traceback) => tracing::error!("{what}\n{}", traceback.trim_end()),
+        None => tracing::error!("{what}: {fault}"),
+    }
+}

@@ -1,0 +1,80 @@
+//! When a worker stops: what was asked of it, and whether it drains.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use ferricorn_protocol::ExitCode;
+use tokio::sync::Notify;
+
+/// The life of a worker after it is ready.
+pub(crate) struct Lifecycle {
+    /// Requests after which the worker leaves of its own accord.
+    max_requests: Option<u64>,
+    requests: AtomicU64,
+    draining: AtomicBool,
+    /// Whether the worker leaves of its own accord, so that the master does not know yet.
+    own_accord: AtomicBool,
+    exit: AtomicU8,
+    changed: Notify,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(max_requests: Option<u64>) -> Self {
+        Self {
+            max_requests,
+            requests: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            own_accord: AtomicBool::new(false),
+            exit: AtomicU8::new(ExitCode::OK.0),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Counts a request. True if its connection must close after the response.
+    pub(crate) fn count_request(&self) -> bool {
+        let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.max_requests.is_some_and(|max| count >= max) && !self.draining() {
+            tracing::info!("Autorestarting worker after current request.");
+            self.leave(ExitCode::OK);
+        }
+        self.draining()
+    }
+
+    /// Whether the worker accepts no more clients and closes each connection after its response.
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Begins to drain because the master said so, or is gone.
+    pub(crate) fn drain(&self) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Begins to drain of the worker's own accord, and leaves with `code`.
+    pub(crate) fn leave(&self, code: ExitCode) {
+        self.exit.store(code.0, Ordering::SeqCst);
+        self.own_accord.store(true, Ordering::SeqCst);
+        self.drain();
+    }
+
+    /// Whether the worker leaves of its own accord.
+    pub(crate) fn own_accord(&self) -> bool {
+        self.own_accord.load(Ordering::SeqCst)
+    }
+
+    /// The status with which the worker will leave.
+    pub(crate) fn exit(&self) -> ExitCode {
+        ExitCode(self.exit.load(Ordering::SeqCst))
+    }
+
+    /// Returns once the worker drains.
+    pub(crate) async fn drains(&self) {
+        let changed = self.changed.notified();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        if !self.draining() {
+            changed.await;
+        }
+    }
+}

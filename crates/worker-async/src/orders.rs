@@ -1,0 +1,80 @@
+//! What the master says: over the control socket, by signals, and by dying.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use ferricorn_telemetry::{AccessLog, error_log};
+use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
+use ferricorn_unix::signal::WorkerSignals;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe::Receiver;
+
+use crate::worker::Worker;
+
+/// Follows orders from the control socket until the master closes it.
+pub(crate) async fn follow_control(worker: Arc<Worker>, control: Arc<WorkerEnd>) -> io::Result<()> {
+    let socket = UnixStream::from_std(control.as_fd().try_clone_to_owned()?.into())?;
+    loop {
+        let received = socket.async_io(Interest::READABLE, || match control.receive()? {
+            Incoming::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+            received => Ok(received),
+        });
+        match received.await? {
+            Incoming::Frame(order) => obey(&worker, order),
+            Incoming::Nothing | Incoming::Closed => return Ok(()),
+        }
+    }
+}
+
+/// Follows signals that are sent straight to this process.
+pub(crate) async fn follow_signals(worker: Arc<Worker>, signals: WorkerSignals) -> io::Result<()> {
+    let pipe = Receiver::from_owned_fd(signals.as_fd().try_clone_to_owned()?)?;
+    let mut bytes = [0; 64];
+    loop {
+        pipe.readable().await?;
+        // What came is not in the bytes; reading them only makes the pipe wait again.
+        while matches!(pipe.try_read(&mut bytes), Ok(1..)) {}
+        for order in signals.take() {
+            obey(&worker, order);
+        }
+    }
+}
+
+/// Leaves when the master has died: nobody would supervise this worker, or stop it.
+pub(crate) async fn follow_master(worker: Arc<Worker>, alive: Alive) -> io::Result<()> {
+    let pipe = Receiver::from_owned_fd(alive.as_fd().try_clone_to_owned()?)?;
+    pipe.readable().await?;
+    tracing::info!("The master is gone, shutting down");
+    worker.lifecycle.drain();
+    Ok(())
+}
+
+fn obey(worker: &Worker, order: Order) {
+    match order {
+        Order::Graceful => worker.lifecycle.drain(),
+        Order::Quick => quit(worker),
+        Order::Reopen => reopen_logs(worker.access_log.as_deref()),
+    }
+}
+
+/// Ends the worker at once. If an app thread is in a call there is nobody to run Python's finalization, and a
+/// call that lasts must not hold up a quick stop.
+fn quit(worker: &Worker) {
+    worker.lifecycle.drain();
+    worker.seat.stop();
+    if worker.seat.blocked() {
+        if let Some(log) = &worker.access_log {
+            log.flush();
+        }
+        ferricorn_unix::exit_now(worker.lifecycle.exit().0);
+    }
+}
+
+fn reopen_logs(access_log: Option<&AccessLog>) {
+    let reopened = error_log::installed().map_or(Ok(()), |log| log.reopen());
+    if let Err(error) = reopened.and_then(|()| access_log.map_or(Ok(()), AccessLog::reopen)) {
+        tracing::error!("Cannot open a log again: {error}");
+    }
+}

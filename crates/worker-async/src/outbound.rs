@@ -1,0 +1,276 @@
+//! The response body as hyper pulls it: one piece at a time, held to its Content-Length.
+
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use ferricorn_protocol::{Answer, AppFault, BodyError, FileBody, ResponseBody, Stream};
+use ferricorn_unix::scoreboard::ErrorClass;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::gate::Shared;
+use crate::job::{Ending, close_later, dispose, log_fault};
+use crate::pipe::{Flow, Pipe};
+use crate::pull::Puller;
+use crate::record::Record;
+use crate::worker::Worker;
+
+/// How much of a file is read at once, and so how much of it a connection holds.
+const FILE_PIECE: u64 = 128 * 1024;
+
+/// See the module's first line.
+pub(crate) struct OutBody {
+    source: Source,
+    /// Bytes that the declared Content-Length has left; `None` if none was declared.
+    left: Option<u64>,
+    /// A piece was handed to hyper and has not been seen to leave: nothing further is produced before.
+    unwritten: bool,
+    /// Set when the response cannot be completed: the connection ends once all before it was written.
+    broken: Option<AppFault>,
+    gate: Arc<Shared>,
+    record: Record,
+}
+
+enum Source {
+    End,
+    Once(Bytes),
+    /// A first piece, and a producer behind it.
+    Pulled(Option<Bytes>, Puller),
+    Piped(Arc<Pipe>, Arc<Worker>),
+    File(FileBody, Arc<Worker>),
+    Stream(Stream),
+}
+
+impl OutBody {
+    /// A body under a head that declares `length` bytes, if it declares any.
+    pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
+        let source = Source::of(body, &record);
+        let mut body = Self { source, left: length, unwritten: false, broken: None, gate, record };
+        if body.left == Some(0) {
+            body.complete();
+        }
+        body
+    }
+
+    /// A body of which some bytes have been written by the app during its call.
+    pub(crate) fn piped(
+        pipe: Arc<Pipe>,
+        length: Option<u64>,
+        gate: Arc<Shared>,
+        record: Record,
+        bodiless: bool,
+    ) -> Self {
+        let source = Source::Piped(pipe, record.worker().clone());
+        let mut body = Self { source, left: length, unwritten: false, broken: None, gate, record };
+        if bodiless {
+            body.left = None;
+            body.complete();
+        }
+        body
+    }
+
+    /// No body, for answers to HEAD and for statuses that have none; what the app offered is closed.
+    pub(crate) fn none(offered: ResponseBody, gate: Arc<Shared>, record: Record) -> Self {
+        dispose(record.worker(), offered);
+        Self { source: Source::End, left: None, unwritten: false, broken: None, gate, record }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, AppFault>>> {
+        loop {
+            if self.unwritten {
+                ready!(self.gate.poll_flushed(cx));
+                self.unwritten = false;
+            }
+            if let Some(fault) = self.broken.take() {
+                return Poll::Ready(Some(Err(fault)));
+            }
+            match ready!(self.source.poll_next(cx)) {
+                Ok(Some(piece)) if piece.is_empty() => {}
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) => match self.left {
+                    None | Some(0) => return Poll::Ready(None),
+                    Some(left) => {
+                        let told = format!("The response is {left} bytes shorter than its Content-Length");
+                        tracing::error!("{told}; closing the connection: {}", self.record.request_line());
+                        self.broken = Some(AppFault::new(told));
+                    }
+                },
+                Err(fault) => {
+                    let what = format!("Error in the body of {}", self.record.request_line());
+                    log_fault(&what, &fault);
+                    self.broken = Some(fault);
+                }
+            }
+        }
+    }
+
+    /// Counts a piece against the Content-Length and cuts what is too much.
+    fn measure(&mut self, mut piece: Bytes) -> Bytes {
+        if let Some(left) = &mut self.left {
+            if piece.len() as u64 > *left {
+                let line = self.record.request_line();
+                tracing::warn!("The response is longer than its Content-Length; the rest was cut: {line}");
+                piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            }
+            *left -= piece.len() as u64;
+            if *left == 0 {
+                self.complete();
+            }
+        }
+        self.record.add(piece.len() as u64);
+        piece
+    }
+
+    /// All bytes that count are known: the producer may end.
+    fn complete(&mut self) {
+        if let Source::Pulled(_, puller) = &mut self.source {
+            puller.complete();
+        }
+        self.source.close(Ending::Complete);
+        self.source = Source::End;
+    }
+}
+
+impl Source {
+    fn of(body: ResponseBody, record: &Record) -> Self {
+        match body {
+            ResponseBody::Empty => Self::End,
+            ResponseBody::Full(bytes) => Self::Once(bytes),
+            ResponseBody::Pulled { first, rest } => {
+                Self::Pulled(Some(first), Puller::new(record.worker().clone(), Some(record.ticket()), rest))
+            }
+            ResponseBody::File(file) => Self::File(file, record.worker().clone()),
+            ResponseBody::Stream(stream) => Self::Stream(stream),
+        }
+    }
+
+    /// Whether each piece is produced on demand, so that the one before must have left first.
+    fn is_on_demand(&self) -> bool {
+        matches!(self, Self::Pulled(..) | Self::Piped(..) | Self::File(..))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
+        match self {
+            Self::End => Poll::Ready(Ok(None)),
+            Self::Once(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::End;
+                Poll::Ready(Ok(Some(bytes)))
+            }
+            Self::Pulled(first, puller) => match first.take() {
+                Some(first) => Poll::Ready(Ok(Some(first))),
+                None => puller.poll_next(cx),
+            },
+            Self::Piped(pipe, worker) => match ready!(pipe.poll_flow(cx)) {
+                Flow::Piece(piece) => Poll::Ready(Ok(Some(piece))),
+                Flow::Ending(Answer::Fault(fault)) => Poll::Ready(Err(fault)),
+                Flow::Ending(Answer::Begun(body)) => {
+                    *self = Self::continued(body, worker.clone());
+                    Poll::Ready(Ok(Some(Bytes::new())))
+                }
+                Flow::Ending(_) => Poll::Ready(Err(AppFault::new("a second head after the first"))),
+            },
+            Self::File(file, _) => Poll::Ready(read_piece(file)),
+            Self::Stream(stream) => loop {
+                match ready!(stream.as_mut().poll_frame(cx)) {
+                    None => return Poll::Ready(Ok(None)),
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            return Poll::Ready(Ok(Some(data)));
+                        }
+                    }
+                    Some(Err(BodyError::App(fault))) => return Poll::Ready(Err(fault)),
+                    Some(Err(error)) => return Poll::Ready(Err(AppFault::new(error.to_string()))),
+                }
+            },
+        }
+    }
+
+    fn continued(body: ResponseBody, worker: Arc<Worker>) -> Self {
+        match body {
+            ResponseBody::Empty => Self::End,
+            ResponseBody::Full(bytes) => Self::Once(bytes),
+            ResponseBody::Pulled { first, rest } => {
+                Self::Pulled(Some(first), Puller::new(worker, None, rest))
+            }
+            ResponseBody::File(file) => Self::File(file, worker),
+            ResponseBody::Stream(stream) => Self::Stream(stream),
+        }
+    }
+
+    fn close(&mut self, ending: Ending) {
+        match self {
+            Self::Piped(pipe, worker) => pipe.close(worker),
+            Self::File(file, worker) => {
+                if let Some(rest) = file.rest.take() {
+                    close_later(worker, rest, ending);
+                }
+            }
+            // The others end what they hold when they are dropped.
+            Self::End | Self::Once(_) | Self::Pulled(..) | Self::Stream(_) => {}
+        }
+    }
+}
+
+/// Reads at a position of its own. The read is from the page cache or a local disk, as nginx's is.
+fn read_piece(body: &mut FileBody) -> Result<Option<Bytes>, AppFault> {
+    let wanted = usize::try_from(body.length.min(FILE_PIECE)).unwrap_or(usize::MAX);
+    if wanted == 0 {
+        return Ok(None);
+    }
+    let mut piece = vec![0; wanted];
+    let read = body
+        .file
+        .read_at(&mut piece, body.offset)
+        .map_err(|error| AppFault::new(format!("cannot read the file of the response: {error}")))?;
+    piece.truncate(read);
+    body.offset += read as u64;
+    body.length = if read == 0 { 0 } else { body.length - read as u64 };
+    Ok((read > 0).then(|| Bytes::from(piece)))
+}
+
+impl Body for OutBody {
+    type Data = Bytes;
+    type Error = AppFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
+        let Some(piece) = ready!(self.poll_piece(cx)) else { return Poll::Ready(None) };
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(fault) => {
+                self.record.failed(ErrorClass::App);
+                return Poll::Ready(Some(Err(fault)));
+            }
+        };
+        if self.source.is_on_demand() || self.left.is_some_and(|left| left > piece.len() as u64) {
+            self.unwritten = true;
+            self.gate.expect_flush();
+        }
+        let piece = self.measure(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.source, Source::End) && matches!(self.left, None | Some(0)) && self.broken.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.source, self.left) {
+            (_, Some(left)) => SizeHint::with_exact(left),
+            (Source::End, None) => SizeHint::with_exact(0),
+            (Source::Once(bytes), None) => SizeHint::with_exact(bytes.len() as u64),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for OutBody {
+    fn drop(&mut self) {
+        self.source.close(Ending::Abandoned);
+    }
+}

@@ -1,0 +1,158 @@
+//! A worker's life, from the fork to the exit code.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use ferricorn_config::Settings;
+use ferricorn_protocol::{App, Drive, ExitCode, LoadError, Loader, WorkerInfo};
+use ferricorn_telemetry::AccessLog;
+use ferricorn_unix::control::Report;
+use ferricorn_unix::scoreboard::State;
+use ferricorn_unix::{Inheritance, clock};
+
+use crate::accept::Acceptor;
+use crate::connections::Connections;
+use crate::gate::HeadRules;
+use crate::inbound::BodyMemory;
+use crate::lifecycle::Lifecycle;
+use crate::seat::Seat;
+use crate::worker::Worker;
+use crate::{drain, orders, sweeper};
+
+/// Serves the app on the inherited listeners until the master says otherwise, or is gone.
+///
+/// The calling thread becomes the app thread: an app that blocks is loaded and called on it alone.
+pub fn run(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> ExitCode {
+    log_panics();
+    let pid = std::process::id();
+    let code = serve(inheritance, settings, loader);
+    tracing::info!("Worker exiting (pid: {pid})");
+    code
+}
+
+fn serve(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> ExitCode {
+    let access_log = match AccessLog::open(&settings) {
+        Ok(log) => log.map(Arc::new),
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::BOOT_ERROR;
+        }
+    };
+    let info = WorkerInfo {
+        age: inheritance.age,
+        multiprocess: settings.workers > 1,
+        app_threads: 1,
+        log_environ: access_log.as_ref().map_or_else(Vec::new, |log| log.environ_names().to_vec()),
+    };
+    let app = match loader.load(&info) {
+        Ok(app) => app,
+        Err(error) => return explain(&error),
+    };
+    drive(inheritance, settings, app, access_log).unwrap_or_else(|error| {
+        tracing::error!("The worker cannot run: {error}");
+        ExitCode::BOOT_ERROR
+    })
+}
+
+fn drive(
+    inheritance: Inheritance,
+    settings: Settings,
+    app: Arc<dyn App>,
+    access_log: Option<Arc<AccessLog>>,
+) -> io::Result<ExitCode> {
+    let Inheritance { listeners, control, alive, signals, slot, .. } = inheritance;
+    let parked = {
+        let (slot, log) = (slot.clone(), access_log.clone());
+        move || before_park(&slot, log.as_deref())
+    };
+    let seat = Seat::new(parked)?;
+    let worker = Arc::new(Worker {
+        rules: HeadRules::new(&settings.limits),
+        lifecycle: Lifecycle::new(max_requests(&settings)),
+        settings,
+        app,
+        seat: seat.shared().clone(),
+        slot,
+        access_log,
+        body_memory: BodyMemory::default(),
+        connections: Connections::default(),
+    });
+    if let Err(fault) = seat.runtime().block_on(worker.app.startup()) {
+        tracing::error!("The app failed to start: {fault}");
+        return Ok(ExitCode::BOOT_ERROR);
+    }
+    let control = Arc::new(control);
+    {
+        let _entered = seat.runtime().enter();
+        for listener in listeners {
+            tokio::spawn(Acceptor::new(&listener)?.run(worker.clone()));
+        }
+        tokio::spawn(sweeper::run(worker.clone()));
+        tokio::spawn(drain::run(worker.clone(), control.clone()));
+        tokio::spawn(orders::follow_control(worker.clone(), control.clone()));
+        signals.booted();
+        tokio::spawn(orders::follow_signals(worker.clone(), signals));
+        tokio::spawn(orders::follow_master(worker.clone(), alive));
+    }
+    worker.slot.set_state(State::Ready);
+    if let Err(error) = control.send(Report::Ready) {
+        tracing::debug!("The master could not be told that this worker is ready: {error}");
+    }
+    drive_to_the_end(&seat, &worker)?;
+    seat.runtime().block_on(worker.app.shutdown());
+    if let Some(log) = &worker.access_log {
+        log.flush();
+    }
+    Ok(worker.lifecycle.exit())
+}
+
+/// Drives until the drain has closed the seat. The standby is needed only if calls can block the loop.
+fn drive_to_the_end(seat: &Seat<crate::job::Job>, worker: &Worker) -> io::Result<()> {
+    thread::scope(|scope| {
+        if worker.app.drive() == Drive::Seat {
+            thread::Builder::new()
+                .name("ferricorn-io".to_owned())
+                .stack_size(512 * 1024)
+                .spawn_scoped(scope, || seat.stand_by())?;
+        }
+        seat.serve();
+        Ok(())
+    })
+}
+
+/// Runs whenever the loop has nothing to do: the natural time for what may wait a little.
+fn before_park(slot: &ferricorn_unix::scoreboard::Slot, access_log: Option<&AccessLog>) {
+    slot.beat(clock::coarse_ms());
+    if let Some(log) = access_log {
+        log.flush();
+    }
+}
+
+/// The number of requests after which this worker leaves, its share of the jitter included.
+fn max_requests(settings: &Settings) -> Option<u64> {
+    let jitter = match settings.max_requests_jitter {
+        0 => 0,
+        // A fresh hasher is keyed with the system's randomness, which is all that is needed here.
+        most => RandomState::new().hash_one(std::process::id()) % (most + 1),
+    };
+    (settings.max_requests > 0).then_some(settings.max_requests + jitter)
+}
+
+/// Says why the app could not be loaded.
+fn explain(error: &LoadError) -> ExitCode {
+    match &error.traceback {
+        Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),
+        None => tracing::error!("{}", error.message),
+    }
+    error.exit
+}
+
+/// Has a panic, which is always a fault of this server, named in the error log with its place.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("internal error, please report it with this line: {panic}");
+    }));
+}

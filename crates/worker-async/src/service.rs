@@ -1,0 +1,236 @@
+//! From a checked request to its response: policy, body, call, head.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use ferricorn_protocol::{
+    Answer, AppFault, BodyError, Connection, Drive, ExitCode, Head, Request, RequestBody, Response,
+    ResponseBody, Scheme,
+};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+
+use crate::answer;
+use crate::exchange::{Exchange, Reply};
+use crate::gate::{HeadFacts, Shared};
+use crate::inbound::{ReadError, Share, Streaming, read_whole};
+use crate::job::{dispose, log_fault};
+use crate::outbound::OutBody;
+use crate::pipe::Pipe;
+use crate::policy::{self, Forbidden};
+use crate::record::Record;
+use crate::worker::Worker;
+
+/// What every request of one connection shares.
+pub(crate) struct Context {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) gate: Arc<Shared>,
+}
+
+/// What the app gave, or what the server says in its place.
+enum Given {
+    Whole(Response),
+    Begun(Head, Arc<Pipe>),
+}
+
+/// Answers one request. It never fails: whatever goes wrong is a response.
+pub(crate) async fn handle(
+    context: Arc<Context>,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<OutBody>, Infallible> {
+    let (head, incoming) = request.into_parts();
+    let worker = &context.worker;
+    let close = worker.lifecycle.count_request();
+    let asked_head = head.method == Method::HEAD;
+    let ticket = worker.request_begins(&head);
+    let mut request = Request {
+        head,
+        raw_target: None,
+        scheme: Scheme::Http,
+        connection: context.connection.clone(),
+        body: RequestBody::Empty,
+        early: None,
+    };
+    let facts = context.gate.next_head();
+    let close = close || facts.last;
+    let admitted = admit(&context, &mut request, facts);
+    let capture = worker.access_log.as_ref().map(|log| log.begin(&request));
+    let record = Record::open(worker, ticket, capture);
+    // The share of the memory for bodies is held until the call is over.
+    let mut share = worker.body_memory.share();
+    let given = match admitted {
+        Err(refusal) => Given::Whole(refusal),
+        Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
+            Err(refusal) => Given::Whole(refusal),
+            Ok(body) => {
+                request.body = body;
+                call(worker, &record, request).await
+            }
+        },
+    };
+    Ok(respond(&context, record, given, asked_head, close))
+}
+
+/// Applies what the gate found and what the operator allows.
+fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(), Response> {
+    let trust = &context.worker.settings.trust;
+    let trusted = context.connection.trusted;
+    request.raw_target = facts.raw_target;
+    let headers = &mut request.head.headers;
+    let result = if facts.underscores { policy::underscores(headers, trust, trusted) } else { Ok(()) };
+    match result.and_then(|()| policy::scheme(headers, trust, trusted)) {
+        Ok(scheme) => {
+            request.scheme = scheme;
+            Ok(())
+        }
+        Err(Forbidden::Underscore) => {
+            Err(answer::error(StatusCode::BAD_REQUEST, "A header name contains an underscore."))
+        }
+        Err(Forbidden::Scheme) => {
+            Err(answer::error(StatusCode::BAD_REQUEST, "The scheme headers contradict each other."))
+        }
+    }
+}
+
+/// Reads the body, if the app wants it whole, or lets it stream.
+async fn take_body(
+    context: &Context,
+    headers: &HeaderMap,
+    incoming: Incoming,
+    share: &mut Share<'_>,
+) -> Result<RequestBody, Response> {
+    if incoming.is_end_stream() {
+        return Ok(RequestBody::Empty);
+    }
+    let limit = context.worker.settings.limits.request_body;
+    if declared_length(headers).ok().flatten().zip(limit).is_some_and(|(length, limit)| length > limit) {
+        return Err(answer::error(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large."));
+    }
+    if context.worker.app.drive() == Drive::Task {
+        return Ok(RequestBody::Stream(Box::pin(Streaming::new(incoming, limit))));
+    }
+    read_whole(incoming, limit, share).await.map_err(|error| match error {
+        ReadError::Client(error) => refuse_body(&error),
+        ReadError::Disk(error) => {
+            tracing::error!("No room for a request body in {}: {error}", std::env::temp_dir().display());
+            answer::error(StatusCode::SERVICE_UNAVAILABLE, "The server has no room for the request body.")
+        }
+    })
+}
+
+fn refuse_body(error: &BodyError) -> Response {
+    tracing::debug!("{error}");
+    let status = match error {
+        BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
+        BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::Broken(_) | BodyError::App(_) => StatusCode::BAD_REQUEST,
+    };
+    answer::error(status, "The request body could not be read.")
+}
+
+/// Calls the app, where it wants to be called.
+async fn call(worker: &Arc<Worker>, record: &Record, request: Request) -> Given {
+    let answer = match worker.app.drive() {
+        Drive::Task => worker.app.call(request),
+        Drive::Seat => {
+            let waiting = Exchange::submit(worker, record.ticket(), request);
+            match poll_fn(|cx| waiting.poll_reply(cx)).await {
+                Reply::Answer(answer) => answer,
+                Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
+            }
+        }
+    };
+    let result = match answer {
+        Answer::Response(response) => Ok(response),
+        Answer::Later(future) => future.await,
+        Answer::Fault(fault) => Err(fault),
+        Answer::Begun(body) => {
+            dispose(worker, body);
+            Err(AppFault::new("a body without a head"))
+        }
+    };
+    Given::Whole(result.unwrap_or_else(|fault| {
+        log_fault(&format!("Error handling request {}", record.request_line()), &fault);
+        if let Some(code) = fault.exit {
+            worker.lifecycle.leave(ExitCode(code));
+        }
+        answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
+    }))
+}
+
+/// Makes what hyper sends.
+fn respond(
+    context: &Context,
+    mut record: Record,
+    given: Given,
+    asked_head: bool,
+    close: bool,
+) -> http::Response<OutBody> {
+    let (mut head, log_environ, body) = match given {
+        Given::Whole(Response { head, body, log_environ }) => (head, log_environ, Ok(body)),
+        Given::Begun(head, pipe) => (head, Vec::new(), Err(pipe)),
+    };
+    if context.worker.app.drive() == Drive::Task {
+        drop_hop_by_hop(&mut head.headers);
+    }
+    let bodiless = asked_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if head.status == StatusCode::NO_CONTENT {
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    let length = match declared_length(&head.headers) {
+        Ok(length) => length,
+        Err(fault) => {
+            log_fault(&format!("Error handling request {}", record.request_line()), &fault);
+            if let Ok(body) = body {
+                dispose(&context.worker, body);
+            }
+            let page = Given::Whole(answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
+            return respond(context, record, page, asked_head, close);
+        }
+    };
+    if let (true, None, Ok(ResponseBody::Full(bytes))) = (asked_head, length, &body) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    }
+    head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
+    if close || context.worker.settings.keepalive.is_zero() {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.head(head.status, &head.headers, log_environ);
+    let gate = context.gate.clone();
+    let body = match body {
+        Ok(body) if bodiless => OutBody::none(body, gate, record),
+        Ok(body) => OutBody::new(body, length, gate, record),
+        Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless),
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        response.extensions_mut().insert(reason);
+    }
+    response
+}
+
+/// The Content-Length that a head declares.
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, AppFault> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    let length = first.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    match length.and_then(|text| text.parse().ok()) {
+        Some(length) if values.all(|other| other == first) => Ok(Some(length)),
+        _ => Err(AppFault::new(format!("the response has an invalid Content-Length: {first:?}"))),
+    }
+}
+
+/// Takes out what belongs to the connection, not to the response.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, DATE] {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+}

@@ -1,0 +1,45 @@
+//! What the connections of one worker share.
+
+use std::sync::Arc;
+
+use ferricorn_config::Settings;
+use ferricorn_protocol::App;
+use ferricorn_telemetry::AccessLog;
+use ferricorn_unix::clock;
+use ferricorn_unix::scoreboard::{Slot, Ticket};
+use http::request::Parts;
+
+use crate::connections::Connections;
+use crate::gate::HeadRules;
+use crate::inbound::BodyMemory;
+use crate::job::Job;
+use crate::lifecycle::Lifecycle;
+use crate::seat;
+
+/// See the module's first line.
+pub(crate) struct Worker {
+    pub(crate) settings: Settings,
+    pub(crate) rules: HeadRules,
+    pub(crate) app: Arc<dyn App>,
+    pub(crate) seat: Arc<seat::Shared<Job>>,
+    pub(crate) slot: Slot,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) body_memory: BodyMemory,
+    pub(crate) connections: Connections,
+}
+
+impl Worker {
+    /// Enters a request into the scoreboard's table of requests in flight.
+    pub(crate) fn request_begins(&self, head: &Parts) -> Ticket {
+        self.slot.request_begin(clock::coarse_ms(), head.method.as_str(), head.uri.path().as_bytes())
+    }
+
+    /// Runs a step of the app; meanwhile the scoreboard shows since when it runs, and for which request.
+    pub(crate) fn timed<T>(&self, ticket: Option<Ticket>, step: impl FnOnce() -> T) -> T {
+        self.slot.call_begin(clock::coarse_ms(), ticket);
+        let result = step();
+        self.slot.call_end();
+        result
+    }
+}
