@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod control;
 pub mod cpus;
+mod exit;
 mod fork;
 mod inheritance;
 pub mod limits;
@@ -21,6 +22,8 @@ pub mod systemd;
 pub mod title;
 pub mod wait;
 
+pub use exit::exit_now;
+pub use exit::exit_now;
 pub use fork::{Fork, fork, fork_beside_threads};
 pub use inheritance::Inheritance;
 pub use listener::{Address, Listener, Local};

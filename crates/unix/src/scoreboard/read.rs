@@ -126,7 +126,7 @@ fn read_call(memory: &Memory, lane: &Lane) -> Option<Call> {
 }
 
 /// `None` if the entry changed at each try, or its writer died half-way.
-fn read_entry(entry: &Entry) -> Option<InFlight> {
+pub(super) fn read_entry(entry: &Entry) -> Option<InFlight> {
     for _ in 0..TRIES {
         let before = entry.sequence.load(Acquire);
         let since_ms = entry.since.load(Relaxed);

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::State;
+use super::read::{InFlight, read_entry};
 use super::layout::{BUCKETS, Entry, IN_FLIGHT, METHOD_BYTES, Memory, PATH_BYTES};
 
 /// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
@@ -106,6 +107,12 @@ impl Slot {
                 self.memory.overflow.fetch_sub(1, Relaxed);
             }
         }
+    }
+
+    /// What was noted of a request; `None` if the table was full.
+    #[must_use]
+    pub fn request(&self, ticket: Ticket) -> Option<InFlight> {
+        self.memory.entries.get(usize::from(ticket.entry)).and_then(read_entry)
     }
 
     /// The app thread goes into the app, on behalf of a request if `ticket` is given.

@@ -37,6 +37,7 @@ impl Signals {
         let (pipe, write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         OWNER.store(nix::unistd::getpid().as_raw(), Ordering::SeqCst);
         PIPE.store(write.as_raw_fd(), Ordering::SeqCst);
+        FORKING.store(false, Ordering::SeqCst);
         let mut signals = Self { pipe, _write: write, before: Vec::new() };
         for signal in Signal::ALL {
             let handler = on_signal as extern "C" fn(c_int) as libc::sighandler_t;
