@@ -13,7 +13,7 @@ use crate::stamp::Stamp;
 #[derive(Debug)]
 pub(super) struct Format {
     steps: Vec<Step>,
-    request: Vec<(RequestAtom, Shape)>,
+    runs: Vec<Run>,
     response: Vec<(HeaderName, Shape)>,
     environ: Vec<String>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Format {
 #[derive(Debug)]
 enum Step {
     Literal(Box<[u8]>),
-    /// The next value that was copied from the request.
+    /// The next run of text that was put together from the request.
     Request,
     /// The next value that was copied from the response; the shape is for the `-` if there was none.
     Response(Shape),
@@ -29,11 +29,20 @@ enum Step {
     Absent(Shape),
 }
 
+/// Atoms of the request and the text between them, with nothing in between that is only known later.
+type Run = Vec<RunPart>;
+
+#[derive(Debug)]
+enum RunPart {
+    Literal(Box<[u8]>),
+    Atom(RequestAtom, Shape),
+}
+
 /// What an access line needs of a request, copied from it. Made by [`AccessLog::begin`](super::AccessLog::begin).
 #[derive(Debug)]
 pub struct Capture {
-    /// The values in the order of their steps, finished, each behind its length: first those of the request,
-    /// then those of the response.
+    /// Text in the order of its steps, finished, each piece behind its length: first the runs of the request,
+    /// then the headers of the response.
     values: Vec<u8>,
     request_end: usize,
     status: Option<StatusCode>,
@@ -50,26 +59,46 @@ const PREFIX: usize = size_of::<u32>();
 
 impl Format {
     pub(super) fn compile(format: &str) -> Result<Self, FormatError> {
-        let Grammar { parts, environ } = Grammar::parse(format)?;
-        let mut compiled = Self { steps: Vec::new(), request: Vec::new(), response: Vec::new(), environ };
+        let Grammar { mut parts, environ } = Grammar::parse(format)?;
+        parts.push(Part::Literal("\n".to_owned()));
+        let mut compiled = Self { steps: Vec::new(), runs: Vec::new(), response: Vec::new(), environ };
         for part in parts {
-            let step = match part {
-                Part::Literal(text) => Step::Literal(text.into_bytes().into()),
-                Part::Atom(Atom::Request(atom), shape) => {
-                    compiled.request.push((atom, shape));
-                    Step::Request
-                }
+            match part {
+                Part::Literal(text) => compiled.literal(text.into_bytes().into()),
+                Part::Atom(Atom::Request(atom), shape) => compiled.run().push(RunPart::Atom(atom, shape)),
                 Part::Atom(Atom::ResponseHeader(name), shape) => {
                     compiled.response.push((name, shape));
-                    Step::Response(shape)
+                    compiled.steps.push(Step::Response(shape));
                 }
-                Part::Atom(Atom::End(atom), shape) => Step::End(atom, shape),
-                Part::Atom(Atom::Absent, shape) => Step::Absent(shape),
-            };
-            compiled.steps.push(step);
+                Part::Atom(Atom::End(atom), shape) => compiled.steps.push(Step::End(atom, shape)),
+                Part::Atom(Atom::Absent, shape) => compiled.steps.push(Step::Absent(shape)),
+            }
         }
-        compiled.steps.push(Step::Literal((*b"\n").into()));
         Ok(compiled)
+    }
+
+    /// Adds text: to the run before it, if there is one.
+    fn literal(&mut self, text: Box<[u8]>) {
+        match (self.steps.last(), self.runs.last_mut()) {
+            (Some(Step::Request), Some(run)) => run.push(RunPart::Literal(text)),
+            _ => self.steps.push(Step::Literal(text)),
+        }
+    }
+
+    /// The run at the end of the format; text before it becomes a part of it.
+    fn run(&mut self) -> &mut Run {
+        if !matches!(self.steps.last(), Some(Step::Request)) {
+            let run = match self.steps.pop() {
+                Some(Step::Literal(text)) => vec![RunPart::Literal(text)],
+                other => {
+                    self.steps.extend(other);
+                    Vec::new()
+                }
+            };
+            self.steps.push(Step::Request);
+            self.runs.push(run);
+        }
+        self.runs.last_mut().expect("a run was pushed with its step")
     }
 
     pub(super) fn environ(&self) -> &[String] {
@@ -79,8 +108,15 @@ impl Format {
     /// Copies what the line needs of the request.
     pub(super) fn capture(&self, from: &Request, prefix: &str) -> Capture {
         let mut values = Vec::with_capacity(256);
-        for (atom, shape) in &self.request {
-            framed(&mut values, |out| request::push(out, atom, shape, from, prefix));
+        for run in &self.runs {
+            framed(&mut values, |out| {
+                for part in run {
+                    match part {
+                        RunPart::Literal(text) => out.extend_from_slice(text),
+                        RunPart::Atom(atom, shape) => request::push(out, atom, shape, from, prefix),
+                    }
+                }
+            });
         }
         Capture { request_end: values.len(), values, status: None }
     }
@@ -149,11 +185,17 @@ impl End<'_> {
             EndAtom::Seconds => shape.push_number(out, self.elapsed.as_secs()),
             EndAtom::Milliseconds => shape.push_number(out, saturated(self.elapsed.as_millis())),
             EndAtom::Microseconds => shape.push_number(out, saturated(self.elapsed.as_micros())),
-            EndAtom::DecimalSeconds => {
-                let text = format!("{}.{:06}", self.elapsed.as_secs(), self.elapsed.subsec_micros());
-                shape.push_safe(out, text.as_bytes());
-            }
-            EndAtom::Pid => shape.push_safe(out, format!("<{}>", std::process::id()).as_bytes()),
+            EndAtom::DecimalSeconds => shape.push_with(out, |out| {
+                Shape::default().push_number(out, self.elapsed.as_secs());
+                out.push(b'.');
+                let six = Shape { number: true, zeros: true, width: 6, ..Shape::default() };
+                six.push_number(out, u64::from(self.elapsed.subsec_micros()));
+            }),
+            EndAtom::Pid => shape.push_with(out, |out| {
+                out.push(b'<');
+                Shape::default().push_number(out, u64::from(std::process::id()));
+                out.push(b'>');
+            }),
             EndAtom::Environ(at) => {
                 let value = self.environ.get(at).and_then(Option::as_deref).unwrap_or("-");
                 shape.push_text(out, value.as_bytes());

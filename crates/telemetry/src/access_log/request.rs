@@ -1,6 +1,5 @@
 //! What an access line takes from a request, copied before the application gets the request.
 
-use std::io::Write;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -48,16 +47,19 @@ pub(super) fn push_header(out: &mut Vec<u8>, shape: &Shape, headers: &HeaderMap,
 
 /// `REMOTE_ADDR`: empty on a Unix socket.
 fn push_address(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
-    let Some(peer) = request.connection.peer else { return shape.push_safe(out, b"") };
-    // Long enough for every IPv6 address, so that writing cannot fail.
-    let mut text = [0u8; 48];
-    let mut free = &mut text[..];
-    let _ = match peer.ip() {
-        IpAddr::V4(ip) => write!(free, "{ip}"),
-        IpAddr::V6(ip) => write!(free, "{ip}"),
-    };
-    let length = 48 - free.len();
-    shape.push_safe(out, &text[..length]);
+    match request.connection.peer.map(|peer| peer.ip()) {
+        None => shape.push_safe(out, b""),
+        Some(IpAddr::V6(ip)) => shape.push_safe(out, ip.to_string().as_bytes()),
+        Some(IpAddr::V4(ip)) => shape.push_with(out, |out| {
+            let mut digits = itoa::Buffer::new();
+            let [first, others @ ..] = ip.octets();
+            out.extend_from_slice(digits.format(first).as_bytes());
+            for octet in others {
+                out.push(b'.');
+                out.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }),
+    }
 }
 
 /// `GET /path?query HTTP/1.1`, the target as it was sent.

@@ -14,8 +14,17 @@ impl Shape {
 
     /// Appends text of ours that has nothing to escape.
     pub(super) fn push_safe(&self, out: &mut Vec<u8>, text: &[u8]) {
+        self.push_with(out, |out| out.extend_from_slice(text));
+    }
+
+    /// Appends what the function appends, which has nothing to escape.
+    #[inline]
+    pub(super) fn push_with(&self, out: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
         let start = out.len();
-        out.extend_from_slice(&text[..self.precision.unwrap_or(text.len()).min(text.len())]);
+        push(out);
+        if let Some(precision) = self.precision {
+            out.truncate(start + precision);
+        }
         self.pad(out, start);
     }
 
@@ -40,13 +49,19 @@ impl Shape {
     }
 
     /// Fills what was appended since `start` with spaces up to the width.
+    #[inline]
     fn pad(&self, out: &mut Vec<u8>, start: usize) {
         let missing = self.width.saturating_sub(out.len() - start);
         if missing > 0 {
-            out.resize(out.len() + missing, b' ');
-            if !self.left {
-                out[start..].rotate_right(missing);
-            }
+            self.pad_by(out, start, missing);
+        }
+    }
+
+    #[cold]
+    fn pad_by(&self, out: &mut Vec<u8>, start: usize, missing: usize) {
+        out.resize(out.len() + missing, b' ');
+        if !self.left {
+            out[start..].rotate_right(missing);
         }
     }
 }
