@@ -23,7 +23,6 @@ pub mod title;
 pub mod wait;
 
 pub use exit::exit_now;
-pub use exit::exit_now;
 pub use fork::{Fork, fork, fork_beside_threads};
 pub use inheritance::Inheritance;
 pub use listener::{Address, Listener, Local};

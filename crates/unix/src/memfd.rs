@@ -25,6 +25,14 @@ impl StackFile {
         Ok(Self { file: File::from(fd) })
     }
 
+    /// Another handle on the same file, with the same position.
+    ///
+    /// # Errors
+    /// What fcntl(2) reports (`EMFILE`).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()? })
+    }
+
     /// Empties it and sets its position, which the worker shares, to the beginning.
     ///
     /// # Errors

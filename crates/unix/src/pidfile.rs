@@ -75,10 +75,10 @@ impl Pidfile {
         }
     }
 
-    /// Where it is, as an absolute path.
+    /// Whether this is the file of that path.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn is_at(&self, path: &Path) -> bool {
+        std::path::absolute(path).is_ok_and(|path| path == self.path)
     }
 }
 

@@ -20,6 +20,11 @@ use std::os::raw::c_int;
 /// apps nor gunicorn use. A worker ignores it until somebody registers a handler.
 pub const STACK: c_int = 50;
 
+/// The kernel's number of SIGKILL, for whoever tells why a process ended.
+pub const KILL: c_int = libc::SIGKILL;
+/// The kernel's number of SIGTERM.
+pub const TERM: c_int = libc::SIGTERM;
+
 /// What a master can be told by a signal. The words are gunicorn's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signal {

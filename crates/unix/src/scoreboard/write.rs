@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::State;
-use super::read::{InFlight, read_entry};
 use super::layout::{BUCKETS, Entry, IN_FLIGHT, METHOD_BYTES, Memory, PATH_BYTES};
+use super::read::{InFlight, read_entry};
 
 /// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
 #[derive(Clone, Copy, Debug)]

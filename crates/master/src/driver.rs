@@ -1,0 +1,333 @@
+//! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use ferricorn_config::{LogLevel, Settings};
+use ferricorn_protocol::ExitCode;
+use ferricorn_telemetry::error_log;
+use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
+use ferricorn_unix::memfd::StackFile;
+use ferricorn_unix::pidfile::Pidfile;
+use ferricorn_unix::scoreboard::{SLOTS, Scoreboard};
+use ferricorn_unix::signal::{Kill, Signal, Signals, send};
+use ferricorn_unix::{Fork, clock, poll, title, wait};
+
+use crate::say::say;
+use crate::sockets::Sockets;
+use crate::spawn::{Cradle, Legacy, first_steps};
+use crate::supervisor::{Action, Event, Policy, Supervisor};
+use crate::{Host, Outcome};
+
+/// Everything that the master holds. Dropping it gives back what is the process's: signals, pidfile, sockets.
+pub(crate) struct Driver<'a> {
+    host: &'a dyn Host,
+    supervisor: Supervisor,
+    events: VecDeque<Event>,
+    /// The workers that were forked and not reaped, by age.
+    workers: BTreeMap<u64, Worker>,
+    /// Settings and sockets by generation.
+    generations: BTreeMap<u64, Generation>,
+    last_generation: u64,
+    board: Scoreboard,
+    _life: Life,
+    alive: Alive,
+    signals: Signals,
+    pidfile: Option<Pidfile>,
+}
+
+/// A living worker.
+struct Worker {
+    pid: i32,
+    slot: usize,
+    stacks: StackFile,
+    control: MasterEnd,
+    /// Whether the other end of `control` is closed.
+    silent: bool,
+}
+
+struct Generation {
+    settings: Settings,
+    sockets: Sockets,
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(
+        settings: Settings,
+        sockets: Sockets,
+        signals: Signals,
+        pidfile: Option<Pidfile>,
+        host: &'a dyn Host,
+    ) -> io::Result<Self> {
+        let (life, alive) = control::life()?;
+        let supervisor = Supervisor::new(policy(&settings), clock::now_ms());
+        Ok(Self {
+            host,
+            supervisor,
+            events: VecDeque::from([Event::Tick]),
+            workers: BTreeMap::new(),
+            generations: BTreeMap::from([(1, Generation { settings, sockets })]),
+            last_generation: 1,
+            board: Scoreboard::create()?,
+            _life: life,
+            alive,
+            signals,
+            pidfile,
+        })
+    }
+
+    /// Runs until the master halts, or until this process is a new worker.
+    pub(crate) fn run(mut self) -> Outcome {
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                for action in self.supervisor.on(event, clock::now_ms()) {
+                    match self.perform(action) {
+                        ControlFlow::Continue(()) => {}
+                        ControlFlow::Break(End::Halt(code)) => return Outcome::Exit(code),
+                        ControlFlow::Break(End::Child(cradle)) => return self.become_worker(*cradle),
+                    }
+                }
+            }
+            self.forget_generations();
+            self.wait();
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> ControlFlow<End> {
+        tracing::trace!("{action:?}");
+        match action {
+            Action::Spawn { age, generation } => return self.spawn(age, generation),
+            Action::Order { age, order } => self.order(age, order),
+            Action::Kill { age, kill } => self.kill(age, kill),
+            Action::Look => self.look(),
+            Action::TellStack { age } => self.tell_stack(age),
+            Action::Reload => self.reload(),
+            Action::Reopen => self.reopen_log(),
+            Action::CloseListeners => {
+                self.generations.values_mut().for_each(|generation| generation.sockets = Sockets::default());
+            }
+            Action::Say(level, line) => say(level, &line),
+            Action::Halt(code) => return ControlFlow::Break(End::Halt(code)),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn spawn(&mut self, age: u64, generation: u64) -> ControlFlow<End> {
+        match self.fork(age, generation) {
+            Ok(Some(cradle)) => return ControlFlow::Break(End::Child(Box::new(cradle))),
+            Ok(None) => {}
+            Err(error) => self.events.push_back(Event::NotSpawned { age, why: error.to_string() }),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Forks. In the child it returns what was made for it.
+    fn fork(&mut self, age: u64, generation: u64) -> io::Result<Option<Cradle>> {
+        let is_free = |index: &usize| self.workers.values().all(|worker| worker.slot != *index);
+        let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
+        let (index, slot) = free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))?;
+        let (cradle, control) = Cradle::make(age, generation, slot)?;
+        let stacks = cradle.stacks.try_clone()?;
+        match self.host.fork()? {
+            Fork::Child => Ok(Some(cradle)),
+            Fork::Parent(pid) => {
+                self.workers.insert(age, Worker { pid, slot: index, stacks, control, silent: false });
+                self.events.push_back(Event::Spawned { age, pid });
+                Ok(None)
+            }
+        }
+    }
+
+    fn become_worker(mut self, cradle: Cradle) -> Outcome {
+        let generation = self.generations.remove(&cradle.generation);
+        let alive = self.alive.try_clone();
+        let steps = || -> io::Result<Outcome> {
+            let alive = alive?;
+            let Some(Generation { settings, sockets }) = generation else {
+                return Err(io::Error::other("its settings are gone"));
+            };
+            first_steps(cradle, || {
+                drop(self);
+                Legacy { settings, listeners: sockets.into_listeners(), alive }
+            })
+        };
+        steps().unwrap_or_else(|error| {
+            tracing::error!("Worker (pid:{}) could not be prepared: {error}", std::process::id());
+            Outcome::Exit(ExitCode::FAILURE)
+        })
+    }
+
+    fn order(&mut self, age: u64, order: Order) {
+        if let Some(worker) = self.workers.get(&age) {
+            // A worker that has closed its end is leaving anyway.
+            if let Err(error) = worker.control.send(order) {
+                tracing::debug!("Worker (pid:{}) takes no messages: {error}", worker.pid);
+            }
+        }
+        self.kill(age, Kill::Order(order));
+    }
+
+    fn kill(&mut self, age: u64, kill: Kill) {
+        let Some(worker) = self.workers.get(&age) else { return };
+        if kill == Kill::Stack
+            && let Err(error) = worker.stacks.truncate()
+        {
+            tracing::debug!("Cannot empty the stack file: {error}");
+        }
+        if let Err(error) = send(worker.pid, kill) {
+            tracing::debug!("Cannot send {kill:?} to worker (pid:{}): {error}", worker.pid);
+        }
+    }
+
+    fn look(&mut self) {
+        let snapshot = |(&age, worker): (&u64, &Worker)| Some((age, self.board.snapshot(worker.slot)?));
+        let seen = self.workers.iter().filter_map(snapshot).collect();
+        self.events.push_back(Event::Seen(seen));
+    }
+
+    fn tell_stack(&self, age: u64) {
+        let Some(worker) = self.workers.get(&age) else { return };
+        match worker.stacks.read() {
+            Ok(text) if !text.trim().is_empty() => {
+                say(
+                    LogLevel::Critical,
+                    &format!("Stack of worker (pid:{}):\n{}", worker.pid, text.trim_end()),
+                );
+            }
+            Ok(_) => tracing::warn!("Worker (pid:{}) wrote no stack", worker.pid),
+            Err(error) => tracing::warn!("The stack of worker (pid:{}) cannot be read: {error}", worker.pid),
+        }
+    }
+
+    fn reopen_log(&self) {
+        let Some(current) = self.generations.get(&self.supervisor.generations().0) else { return };
+        // Which opens the file anew, whether the settings have changed or not.
+        if let Err(error) = error_log::init(&current.settings) {
+            tracing::error!("Cannot open the error log again: {error}");
+        }
+    }
+
+    fn reload(&mut self) {
+        let event = match self.next_generation() {
+            Ok((generation, policy)) => Event::Reloaded { generation, policy },
+            Err(why) => Event::NotReloaded(why),
+        };
+        self.events.push_back(event);
+    }
+
+    fn next_generation(&mut self) -> Result<(u64, Policy), String> {
+        let settings = self.host.reload()?;
+        let Some(current) = self.generations.get(&self.supervisor.generations().0) else {
+            return Err("the settings before are gone".to_owned());
+        };
+        let sockets = current.sockets.reopen(&settings)?;
+        match (&self.pidfile, settings.pidfile.as_deref()) {
+            (Some(pidfile), Some(path)) if pidfile.is_at(path) => {}
+            (_, Some(path)) => self.pidfile = Some(Pidfile::create(path).map_err(|error| error.to_string())?),
+            (_, None) => self.pidfile = None,
+        }
+        if sockets.list() != current.sockets.list() {
+            tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
+        }
+        title::set(&format!("ferricorn: master [{}]", settings.proc_name));
+        let policy = policy(&settings);
+        self.last_generation += 1;
+        self.generations.insert(self.last_generation, Generation { settings, sockets });
+        Ok((self.last_generation, policy))
+    }
+
+    /// Drops the settings and sockets that no worker will be forked with any more.
+    fn forget_generations(&mut self) {
+        let (current, before) = self.supervisor.generations();
+        self.generations.retain(|&number, _| number == current || Some(number) == before);
+    }
+
+    /// Sleeps until something happens, and notes what it was.
+    fn wait(&mut self) {
+        let timeout = self.supervisor.deadline().map(|due| due.saturating_sub(clock::now_ms()));
+        let talking: Vec<u64> = self.workers.iter().filter(|(_, w)| !w.silent).map(|(&age, _)| age).collect();
+        let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
+        fds.extend(talking.iter().filter_map(|age| Some(self.workers.get(age)?.control.as_fd())));
+        let mut polled = Ok(Vec::new());
+        self.host.detached(&mut || polled = poll::readable(&fds, timeout));
+        drop(fds);
+        let readable = polled.unwrap_or_else(|error| {
+            tracing::error!("Cannot wait for events: {error}");
+            // Rather slow than busy.
+            std::thread::sleep(Duration::from_millis(100));
+            vec![true; talking.len() + 1]
+        });
+        // Messages come first: what a worker said before its end must be known before its end.
+        for (age, _) in talking.into_iter().zip(readable.iter().skip(1)).filter(|(_, readable)| **readable) {
+            self.read_reports(age);
+        }
+        if readable.first() == Some(&true) {
+            for signal in self.signals.take() {
+                match signal {
+                    Signal::Chld => self.reap(),
+                    other => self.events.push_back(Event::Signal(other)),
+                }
+            }
+        }
+        self.events.push_back(Event::Tick);
+    }
+
+    fn read_reports(&mut self, age: u64) {
+        let Some(worker) = self.workers.get_mut(&age) else { return };
+        loop {
+            match worker.control.receive() {
+                Ok(Incoming::Frame(report)) => self.events.push_back(Event::Report { age, report }),
+                Ok(Incoming::Nothing) => return,
+                Ok(Incoming::Closed) | Err(_) => {
+                    worker.silent = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        loop {
+            match wait::next() {
+                Ok(Some((pid, change))) => {
+                    let Some(age) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(&age, _)| age)
+                    else {
+                        // As process 1 of a container the master inherits orphans.
+                        tracing::debug!("Process {pid}, which is no worker, changed: {change:?}");
+                        continue;
+                    };
+                    self.read_reports(age);
+                    if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
+                        self.workers.remove(&age);
+                    }
+                    self.events.push_back(Event::Changed { age, change });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!("Cannot wait for workers: {error}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Why the loop ends.
+enum End {
+    /// The master is done.
+    Halt(ExitCode),
+    /// This process is a new worker.
+    Child(Box<Cradle>),
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4);
+    Policy {
+        workers: settings.workers,
+        timeout: settings.timeout.map(millis),
+        graceful: millis(settings.graceful_timeout),
+    }
+}

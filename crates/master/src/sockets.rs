@@ -1,0 +1,125 @@
+//! The listening sockets of the master, over its start and its reloads.
+
+use ferricorn_config::{Bind, Settings};
+use ferricorn_unix::listener::{BindError, Options};
+use ferricorn_unix::{Address, Listener};
+
+/// How often an address that is in use is tried, one second apart, as gunicorn does.
+const TRIES: usize = 5;
+
+/// The sockets of one generation. A socket that two generations use is one socket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sockets {
+    open: Vec<(Source, Listener)>,
+}
+
+/// Where a socket came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// The settings.
+    Bind(Bind),
+    /// The process was started with it; the settings' addresses do not count then.
+    Activation,
+}
+
+impl Sockets {
+    /// Sockets that the process was started with.
+    pub(crate) fn activated(listeners: Vec<Listener>) -> Self {
+        Self { open: listeners.into_iter().map(|listener| (Source::Activation, listener)).collect() }
+    }
+
+    /// Opens what the settings name. An address in use is tried again; `pause` waits a second in between and
+    /// returns false if there is no point in going on.
+    ///
+    /// # Errors
+    /// Lines for the log, when it has given up.
+    pub(crate) fn open(settings: &Settings, mut pause: impl FnMut() -> bool) -> Result<Self, String> {
+        let mut sockets = Self::default();
+        for bind in wanted(settings) {
+            let address = address(bind);
+            let mut tries = 0;
+            let listener = loop {
+                tries += 1;
+                match Listener::bind(&address, options(settings)) {
+                    Ok(listener) => break listener,
+                    Err(BindError::Failed(why)) => return Err(refusal(&address, &why)),
+                    Err(BindError::InUse) => {
+                        tracing::error!("Connection in use: {address}");
+                        if tries == TRIES {
+                            return Err(refusal(&address, "another program listens there; stop it"));
+                        }
+                        tracing::error!("Retrying in 1 second.");
+                        if !pause() {
+                            return Err(refusal(&address, "stopped while waiting for the address"));
+                        }
+                    }
+                }
+            };
+            sockets.open.push((Source::Bind(bind.clone()), listener));
+        }
+        Ok(sockets)
+    }
+
+    /// The sockets for new settings: those that they still name stay, the others are opened.
+    ///
+    /// # Errors
+    /// Why one of them cannot be opened. It is tried once: the service goes on with the old ones.
+    pub(crate) fn reopen(&self, settings: &Settings) -> Result<Self, String> {
+        if self.open.iter().any(|(source, _)| *source == Source::Activation) {
+            return Ok(self.clone());
+        }
+        let mut sockets = Self::default();
+        for bind in wanted(settings) {
+            let source = Source::Bind(bind.clone());
+            let listener = match self.open.iter().find(|(known, _)| *known == source) {
+                Some((_, listener)) => listener.clone(),
+                None => {
+                    let address = address(bind);
+                    Listener::bind(&address, options(settings))
+                        .map_err(|error| refusal(&address, &error.to_string()))?
+                }
+            };
+            sockets.open.push((source, listener));
+        }
+        Ok(sockets)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// `http://127.0.0.1:8000,unix:/run/app.sock`, as gunicorn lists them.
+    pub(crate) fn list(&self) -> String {
+        let names: Vec<String> = self.open.iter().map(|(_, listener)| listener.to_string()).collect();
+        names.join(",")
+    }
+
+    /// The sockets themselves.
+    pub(crate) fn into_listeners(self) -> Vec<Listener> {
+        self.open.into_iter().map(|(_, listener)| listener).collect()
+    }
+}
+
+/// The addresses that count: if one of them is a descriptor, only descriptors do, as in gunicorn.
+fn wanted(settings: &Settings) -> impl Iterator<Item = &Bind> {
+    let is_fd = |bind: &Bind| matches!(bind, Bind::Fd(_));
+    let only_fds = settings.bind.iter().any(is_fd);
+    settings.bind.iter().filter(move |bind| !only_fds || is_fd(bind))
+}
+
+fn address(bind: &Bind) -> Address {
+    match bind {
+        Bind::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port },
+        Bind::Unix(path) => Address::Unix(path.clone()),
+        Bind::Fd(fd) => Address::Fd(*fd),
+    }
+}
+
+fn options(settings: &Settings) -> Options {
+    Options { backlog: settings.backlog, umask: settings.umask }
+}
+
+fn refusal(address: &Address, why: &str) -> String {
+    format!("Can't connect to {address}: {why}, or choose another address with --bind.")
+}

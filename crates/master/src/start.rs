@@ -1,0 +1,86 @@
+//! The start of a master, in order.
+
+use std::os::fd::AsFd;
+
+use ferricorn_config::{Settings, WorkerClass};
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::pidfile::Pidfile;
+use ferricorn_unix::signal::{Signal, Signals};
+use ferricorn_unix::{poll, systemd, title};
+
+use crate::driver::Driver;
+use crate::sockets::Sockets;
+use crate::{Host, Outcome};
+
+/// Runs the master until it stops, and every worker until it begins.
+///
+/// The calling thread is the master from here on; in each worker that it forks this function returns, too.
+/// Nothing else may fork or wait for children meanwhile.
+#[must_use]
+pub fn run(settings: Settings, host: &dyn Host) -> Outcome {
+    match prepare(settings, host) {
+        Ok(driver) => driver.run(),
+        Err(code) => Outcome::Exit(code),
+    }
+}
+
+fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
+    tracing::info!("Starting ferricorn {}", env!("CARGO_PKG_VERSION"));
+    title::set(&format!("ferricorn: master [{}]", settings.proc_name));
+    let pidfile = match &settings.pidfile {
+        Some(path) => Some(Pidfile::create(path).map_err(|error| config_error(&error.to_string()))?),
+        None => None,
+    };
+    let signals =
+        Signals::install().map_err(|error| config_error(&format!("Cannot catch signals: {error}")))?;
+    let sockets = open_sockets(&settings, &signals, host)?;
+    tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
+    let class = match settings.worker_class {
+        WorkerClass::Async => "async",
+        WorkerClass::Sync => "sync",
+    };
+    tracing::info!("Using worker: {class}");
+    Driver::new(settings, sockets, signals, pidfile, host)
+        .map_err(|error| config_error(&format!("Cannot prepare for workers: {error}")))
+}
+
+fn open_sockets(settings: &Settings, signals: &Signals, host: &dyn Host) -> Result<Sockets, ExitCode> {
+    let activated = systemd::take_listeners().map_err(|error| config_error(&error.to_string()))?;
+    let sockets = Sockets::activated(activated);
+    if !sockets.is_empty() {
+        return Ok(sockets);
+    }
+    let mut told_to_stop = false;
+    let pause = || {
+        told_to_stop = !pause_a_second(signals, host);
+        !told_to_stop
+    };
+    match Sockets::open(settings, pause) {
+        Ok(sockets) => Ok(sockets),
+        Err(_) if told_to_stop => Err(ExitCode::OK),
+        Err(line) => Err(config_error(&line)),
+    }
+}
+
+/// Returns false if a signal asked for the end in the meantime.
+fn pause_a_second(signals: &Signals, host: &dyn Host) -> bool {
+    let end = ferricorn_unix::clock::now_ms() + 1000;
+    loop {
+        let left = end.saturating_sub(ferricorn_unix::clock::now_ms());
+        if left == 0 {
+            return true;
+        }
+        host.detached(&mut || {
+            // If waiting fails the address is tried again a little early.
+            let _ = poll::readable(&[signals.as_fd()], Some(left));
+        });
+        if signals.take().iter().any(|signal| matches!(signal, Signal::Term | Signal::Int | Signal::Quit)) {
+            return false;
+        }
+    }
+}
+
+fn config_error(line: &str) -> ExitCode {
+    tracing::error!("{line}");
+    ExitCode::CONFIG
+}

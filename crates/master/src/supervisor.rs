@@ -1,0 +1,423 @@
+//! Decides what the master does: a pure function from events to actions.
+//!
+//! It makes no system call and reads no clock. The driver tells it what happened and when, and performs what it
+//! answers. Times are milliseconds of a clock that does not run back.
+
+mod backoff;
+mod children;
+mod exits;
+mod progress;
+mod words;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use ferricorn_config::LogLevel;
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::control::{Order, Report};
+use ferricorn_unix::scoreboard::Snapshot;
+use ferricorn_unix::signal::{Kill, Signal};
+use ferricorn_unix::wait::Change;
+
+use backoff::Backoff;
+use children::{Children, Life};
+
+/// Milliseconds.
+pub(crate) type Millis = u64;
+
+/// What a worker gets beyond the graceful timeout before it is killed, so that its own deadline comes first.
+const MARGIN: Millis = 500;
+/// How long a quick stop that follows a graceful one waits for workers.
+const QUICK: Millis = 2_000;
+/// How long the end of a worker that was sent SIGKILL is waited for. Only the kernel can hold it up.
+const GIVE_UP: Millis = 5_000;
+
+/// What of the settings matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// How many workers there should be.
+    pub(crate) workers: usize,
+    /// `--timeout`.
+    pub(crate) timeout: Option<Millis>,
+    /// `--graceful-timeout`.
+    pub(crate) graceful: Millis,
+}
+
+/// What happened. A worker is known by its age, which is never given twice.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// Time has passed.
+    Tick,
+    /// A signal reached the master.
+    Signal(Signal),
+    /// The answer to [`Action::Spawn`].
+    Spawned { age: u64, pid: i32 },
+    /// The other answer to it: why there is no such worker.
+    NotSpawned { age: u64, why: String },
+    /// A worker said something.
+    Report { age: u64, report: Report },
+    /// A worker stopped, went on, or ended.
+    Changed { age: u64, change: Change },
+    /// The answer to [`Action::Look`].
+    Seen(Vec<(u64, Snapshot)>),
+    /// The answer to [`Action::Reload`]: new settings, and the number of their generation.
+    Reloaded { generation: u64, policy: Policy },
+    /// The other answer to it: what is wrong with the configuration.
+    NotReloaded(String),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Action {
+    /// Fork a worker.
+    Spawn { age: u64, generation: u64 },
+    /// Give an order to a worker, by message and by signal.
+    Order { age: u64, order: Order },
+    /// Send a worker a signal that is no order.
+    Kill { age: u64, kill: Kill },
+    /// Read the scoreboard.
+    Look,
+    /// Log the stack that a worker wrote when it was sent [`Kill::Stack`].
+    TellStack { age: u64 },
+    /// Read the configuration again.
+    Reload,
+    /// Open the log files again.
+    Reopen,
+    /// Close the listening sockets, as far as they are the master's.
+    CloseListeners,
+    /// Log a line.
+    Say(LogLevel, String),
+    /// Leave.
+    Halt(ExitCode),
+}
+
+/// Where the master is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No worker has been ready yet.
+    Starting,
+    /// The current generation has had a ready worker.
+    Running,
+    /// The current generation has not had one yet, the one before goes on serving.
+    Reloading(Before),
+    /// Waiting for the workers to leave.
+    Stopping(Stop),
+    /// [`Action::Halt`] was given.
+    Halted,
+}
+
+/// What to go back to if a reload fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Before {
+    generation: u64,
+    policy: Policy,
+    wanted: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stop {
+    quick: bool,
+    code: ExitCode,
+    reason: Option<&'static str>,
+}
+
+/// The state of the master.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    policy: Policy,
+    /// `policy.workers`, changed by TTIN and TTOU.
+    wanted: usize,
+    generation: u64,
+    phase: Phase,
+    children: Children,
+    backoff: Backoff,
+    last_look: Millis,
+    /// When the master itself went on after it had not run for a while; nobody is blamed for the time before.
+    resumed: Millis,
+}
+
+impl Supervisor {
+    /// A supervisor of generation 1 without workers; the first [`Event::Tick`] spawns them.
+    pub(crate) fn new(policy: Policy, now: Millis) -> Self {
+        Self {
+            policy,
+            wanted: policy.workers,
+            generation: 1,
+            phase: Phase::Starting,
+            children: Children::default(),
+            backoff: Backoff::default(),
+            last_look: now,
+            resumed: now,
+        }
+    }
+
+    /// Answers an event with what is to be done, in this order.
+    #[must_use]
+    pub(crate) fn on(&mut self, event: Event, now: Millis) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.phase == Phase::Halted {
+            return actions;
+        }
+        match event {
+            Event::Tick => self.on_tick(now, &mut actions),
+            Event::Signal(signal) => self.on_signal(signal, now, &mut actions),
+            Event::Spawned { age, pid } => self.children.spawned(age, pid),
+            Event::NotSpawned { age, why } => {
+                self.children.remove(age);
+                let wait = self.backoff.failed(now);
+                let line = format!("Cannot start a worker: {why}. Next try in {}.", words::duration(wait));
+                actions.push(Action::Say(LogLevel::Error, line));
+            }
+            Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
+            Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
+            Event::Seen(seen) => self.on_seen(&seen, now, &mut actions),
+            Event::Reloaded { generation, policy } => self.on_reloaded(generation, policy),
+            Event::NotReloaded(why) => {
+                let line = format!("Reload failed, the workers go on as before: {why}");
+                actions.push(Action::Say(LogLevel::Error, line));
+            }
+        }
+        self.balance(now, &mut actions);
+        actions
+    }
+
+    /// The generations that may still be spawned: the current one, and the one to go back to.
+    pub(crate) fn generations(&self) -> (u64, Option<u64>) {
+        match &self.phase {
+            Phase::Reloading(before) => (self.generation, Some(before.generation)),
+            _ => (self.generation, None),
+        }
+    }
+
+    /// When the next [`Event::Tick`] is due at the latest.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        if self.phase == Phase::Halted {
+            return None;
+        }
+        let stopping = matches!(self.phase, Phase::Stopping(_));
+        let short = !stopping && self.children.serving(self.generation) < self.wanted;
+        let spawn = (short && !self.crowded()).then_some(self.backoff.not_before());
+        let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
+        let gives_up = self.children.iter().filter_map(|child| match child.life {
+            Life::Killed { since } if stopping => Some(since + GIVE_UP),
+            _ => None,
+        });
+        lives.chain(gives_up).chain(spawn).chain(self.next_look()).min()
+    }
+
+    fn on_tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        self.end_overdue(now, actions);
+        if self.look_is_due(now) {
+            actions.push(Action::Look);
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal, now: Millis, actions: &mut Vec<Action>) {
+        if signal == Signal::Chld {
+            return;
+        }
+        actions.push(Action::Say(LogLevel::Info, format!("Handling signal: {}", signal.word())));
+        let stopping = matches!(self.phase, Phase::Stopping(_));
+        match signal {
+            Signal::Term => self.stop(false, ExitCode::OK, None, now, actions),
+            Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
+            Signal::Hup if !stopping => {
+                actions.push(Action::Say(LogLevel::Info, "Hang up: Master".to_owned()));
+                actions.push(Action::Reload);
+            }
+            Signal::Ttin => self.wanted += 1,
+            Signal::Ttou if self.wanted > 1 => self.wanted -= 1,
+            Signal::Usr1 => {
+                actions.push(Action::Reopen);
+                let reopen = |age| Action::Order { age, order: Order::Reopen };
+                actions
+                    .extend(self.children.iter().filter(|child| child.pid.is_some()).map(|c| reopen(c.age)));
+            }
+            Signal::Usr2 | Signal::Winch => {
+                let line = format!("Signal {} is not supported yet; nothing was done.", signal.word());
+                actions.push(Action::Say(LogLevel::Warning, line));
+            }
+            Signal::Hup | Signal::Ttou | Signal::Chld => {}
+        }
+    }
+
+    fn on_report(&mut self, age: u64, report: Report, now: Millis, actions: &mut Vec<Action>) {
+        let deadline = now + self.policy.graceful + MARGIN;
+        let Some(child) = self.children.get_mut(age) else { return };
+        match (report, child.life) {
+            (Report::Ready, Life::Booting) => {
+                child.life = Life::Ready;
+                child.ready_at = Some(now);
+                let line = format!("Worker (pid:{}) is ready", child.pid.unwrap_or_default());
+                actions.push(Action::Say(LogLevel::Debug, line));
+                if child.generation == self.generation {
+                    if matches!(self.phase, Phase::Reloading(_)) {
+                        let line = "Reloaded: a worker with the new code is ready".to_owned();
+                        actions.push(Action::Say(LogLevel::Info, line));
+                    }
+                    if matches!(self.phase, Phase::Starting | Phase::Reloading(_)) {
+                        self.phase = Phase::Running;
+                    }
+                }
+            }
+            (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
+                child.life = Life::Leaving { deadline };
+                let line = format!("Worker (pid:{}) leaves of its own accord", child.pid.unwrap_or_default());
+                actions.push(Action::Say(LogLevel::Debug, line));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_reloaded(&mut self, generation: u64, policy: Policy) {
+        if matches!(self.phase, Phase::Stopping(_)) {
+            return;
+        }
+        let before = Before { generation: self.generation, policy: self.policy, wanted: self.wanted };
+        let phase = std::mem::replace(&mut self.phase, Phase::Starting);
+        self.phase = match phase {
+            // Without workers there is nobody to say that the new code is good.
+            Phase::Running | Phase::Reloading(_) if policy.workers == 0 => Phase::Running,
+            Phase::Running => Phase::Reloading(before),
+            // A reload during a reload: what served before both is still what to go back to.
+            other => other,
+        };
+        self.generation = generation;
+        self.policy = policy;
+        self.wanted = policy.workers;
+        self.backoff = Backoff::default();
+    }
+
+    /// A generation that never served is given up in favour of the one before.
+    fn fail_reload(&mut self, before: Before, why: &str, now: Millis, actions: &mut Vec<Action>) {
+        let line = format!("Reload failed: {why} The workers with the code before go on serving.");
+        actions.push(Action::Say(LogLevel::Error, line));
+        self.phase = Phase::Running;
+        self.generation = before.generation;
+        self.policy = before.policy;
+        self.wanted = before.wanted;
+        // Workers that must be replaced now would load the new code, too.
+        self.backoff.failed(now);
+    }
+
+    fn stop(
+        &mut self,
+        quick: bool,
+        code: ExitCode,
+        reason: Option<&'static str>,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        match &mut self.phase {
+            Phase::Stopping(stop) if quick && !stop.quick => stop.quick = true,
+            Phase::Stopping(_) | Phase::Halted => return,
+            _ => {
+                self.phase = Phase::Stopping(Stop { quick, code, reason });
+                actions.push(Action::CloseListeners);
+            }
+        }
+        let haste = now + QUICK;
+        for child in self.children.iter_mut() {
+            if let (Life::Leaving { deadline }, true) = (&mut child.life, quick) {
+                *deadline = haste.min(*deadline);
+                actions.push(Action::Order { age: child.age, order: Order::Quick });
+            }
+        }
+    }
+
+    /// Compares what is with what should be: retires, spawns, halts.
+    fn balance(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        match &self.phase {
+            Phase::Halted => {}
+            Phase::Stopping(stop) => {
+                let stop = stop.clone();
+                self.retire(usize::MAX, stop.quick, now, actions, |_| true);
+                self.halt_if_done(&stop, now, actions);
+            }
+            _ => {
+                self.retire_surplus(now, actions);
+                self.spawn_missing(now, actions);
+            }
+        }
+    }
+
+    fn retire_surplus(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let current = self.generation;
+        let reloading = matches!(self.phase, Phase::Reloading(_));
+        // Loading for a generation that is no more.
+        self.retire(usize::MAX, true, now, actions, |child| {
+            child.generation != current && child.life == Life::Booting
+        });
+        if !reloading {
+            // As many old ones as there are not yet new ones that are ready.
+            let old = self.children.count(|child| child.generation != current && child.is_ready());
+            let new = self.children.count(|child| child.generation == current && child.is_ready());
+            let surplus = old.saturating_sub(self.wanted.saturating_sub(new));
+            self.retire(surplus, false, now, actions, |child| {
+                child.generation != current && child.is_ready()
+            });
+        }
+        let surplus = self.children.serving(current).saturating_sub(self.wanted);
+        self.retire(surplus, false, now, actions, |child| child.generation == current);
+    }
+
+    /// Tells up to `limit` workers to leave, the oldest first. One that loads the app is always told to leave at
+    /// once: it has nothing to finish.
+    fn retire(
+        &mut self,
+        limit: usize,
+        quick: bool,
+        now: Millis,
+        actions: &mut Vec<Action>,
+        which: impl Fn(&children::Child) -> bool,
+    ) {
+        let deadline = now + self.policy.graceful + MARGIN;
+        let candidates = self.children.iter_mut().filter(|child| child.can_be_told() && which(child));
+        for child in candidates.take(limit) {
+            let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
+            child.life = Life::Leaving { deadline };
+            actions.push(Action::Order { age: child.age, order });
+        }
+    }
+
+    fn spawn_missing(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if now < self.backoff.not_before() {
+            return;
+        }
+        while self.children.serving(self.generation) < self.wanted && !self.crowded() {
+            let age = self.children.ask(self.generation, now);
+            actions.push(Action::Spawn { age, generation: self.generation });
+        }
+    }
+
+    /// Whether so many workers are still on their way out that new ones have to wait, while somebody serves.
+    fn crowded(&self) -> bool {
+        let lingering = self.children.count(|child| !child.is_serving());
+        lingering >= 2 * self.wanted.max(1) && self.children.count(children::Child::is_ready) > 0
+    }
+
+    fn halt_if_done(&mut self, stop: &Stop, now: Millis, actions: &mut Vec<Action>) {
+        let overdue = |child: &children::Child| match child.life {
+            Life::Killed { since } => now >= since + GIVE_UP,
+            _ => false,
+        };
+        if !self.children.iter().all(overdue) {
+            return;
+        }
+        for child in self.children.iter() {
+            let line = format!("Worker (pid:{}) did not even end at SIGKILL", child.pid.unwrap_or_default());
+            actions.push(Action::Say(LogLevel::Critical, line));
+        }
+        let level = if stop.code == ExitCode::OK { LogLevel::Info } else { LogLevel::Error };
+        actions.push(Action::Say(level, "Shutting down: Master".to_owned()));
+        if let Some(reason) = stop.reason {
+            actions.push(Action::Say(level, format!("Reason: {reason}")));
+        }
+        actions.push(Action::Halt(stop.code));
+        self.phase = Phase::Halted;
+    }
+}

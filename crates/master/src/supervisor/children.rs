@@ -1,0 +1,174 @@
+//! The book of children: who there is, and what each is about. It decides nothing.
+
+use std::collections::BTreeMap;
+
+use super::Millis;
+use super::progress::Stuck;
+
+/// Where a worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// A fork was asked for and not answered yet.
+    Asked,
+    /// It loads the app.
+    Booting,
+    /// It serves.
+    Ready,
+    /// It serves, or should, but made no progress.
+    Stuck(Stuck),
+    /// It was told to leave, or leaves of its own accord; at the deadline it is killed.
+    Leaving {
+        /// When that is.
+        deadline: Millis,
+    },
+    /// It was sent SIGABRT; at the deadline comes SIGKILL.
+    Aborted {
+        /// When that is.
+        deadline: Millis,
+    },
+    /// It was sent SIGKILL.
+    Killed {
+        /// When that was.
+        since: Millis,
+    },
+}
+
+/// One worker, as the master knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    pub(super) age: u64,
+    pub(super) generation: u64,
+    /// Known once the fork was answered.
+    pub(super) pid: Option<i32>,
+    pub(super) life: Life,
+    /// When it said that it is ready.
+    pub(super) ready_at: Option<Millis>,
+    /// Since when it is stopped (SIGSTOP), if it is.
+    pub(super) frozen: Option<Millis>,
+    /// Since when it could have made progress at all.
+    pub(super) running_since: Millis,
+}
+
+impl Child {
+    /// Whether it counts as one of the workers there should be.
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self.life, Life::Asked | Life::Booting) || self.is_ready()
+    }
+
+    /// Whether it can be given a request.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.life, Life::Ready | Life::Stuck(_))
+    }
+
+    /// Whether an order to leave would be news to it.
+    pub(super) fn can_be_told(&self) -> bool {
+        matches!(self.life, Life::Booting | Life::Ready)
+    }
+
+    /// When it must be looked at, whatever happens.
+    pub(super) fn deadline(&self, timeout: Option<Millis>) -> Option<Millis> {
+        let life = match self.life {
+            Life::Leaving { deadline } | Life::Aborted { deadline } => Some(deadline),
+            Life::Stuck(stuck) => Some(stuck.until),
+            _ => None,
+        };
+        let frozen = self.frozen.filter(|_| self.is_serving()).zip(timeout).map(|(since, t)| since + t);
+        life.into_iter().chain(frozen).min()
+    }
+}
+
+/// All workers, by age; the oldest is first.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    by_age: BTreeMap<u64, Child>,
+    last_age: u64,
+}
+
+impl Children {
+    /// Enters a worker that is to be forked, and returns its age.
+    pub(super) fn ask(&mut self, generation: u64, now: Millis) -> u64 {
+        self.last_age += 1;
+        let child = Child {
+            age: self.last_age,
+            generation,
+            pid: None,
+            life: Life::Asked,
+            ready_at: None,
+            frozen: None,
+            running_since: now,
+        };
+        self.by_age.insert(child.age, child);
+        self.last_age
+    }
+
+    /// The fork was answered.
+    pub(super) fn spawned(&mut self, age: u64, pid: i32) {
+        if let Some(child) = self.by_age.get_mut(&age) {
+            child.pid = Some(pid);
+            child.life = Life::Booting;
+        }
+    }
+
+    pub(super) fn remove(&mut self, age: u64) -> Option<Child> {
+        self.by_age.remove(&age)
+    }
+
+    pub(super) fn get_mut(&mut self, age: u64) -> Option<&mut Child> {
+        self.by_age.get_mut(&age)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.by_age.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.by_age.values_mut()
+    }
+
+    pub(super) fn count(&self, which: impl Fn(&Child) -> bool) -> usize {
+        self.iter().filter(|child| which(child)).count()
+    }
+
+    /// How many workers of a generation serve or are about to.
+    pub(super) fn serving(&self, generation: u64) -> usize {
+        self.count(|child| child.generation == generation && child.is_serving())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Children, Life};
+
+    #[test]
+    fn ages_are_never_given_twice_and_the_oldest_is_first() {
+        let mut children = Children::default();
+        let ages: Vec<u64> = (0..3).map(|_| children.ask(1, 0)).collect();
+        assert_eq!(ages, [1, 2, 3]);
+        children.remove(3);
+        assert_eq!(children.ask(1, 0), 4);
+        assert_eq!(children.iter().map(|child| child.age).collect::<Vec<_>>(), [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_worker_counts_until_it_is_told_to_leave() {
+        let mut children = Children::default();
+        let age = children.ask(1, 0);
+        assert_eq!(children.serving(1), 1);
+        children.spawned(age, 100);
+        assert_eq!((children.serving(1), children.serving(2)), (1, 0));
+        children.get_mut(age).unwrap().life = Life::Leaving { deadline: 5 };
+        assert_eq!(children.serving(1), 0);
+        assert_eq!(children.get_mut(age).unwrap().deadline(None), Some(5));
+    }
+
+    #[test]
+    fn a_stopped_worker_is_due_when_the_timeout_is_over() {
+        let mut children = Children::default();
+        let age = children.ask(1, 0);
+        children.spawned(age, 100);
+        let child = children.get_mut(age).unwrap();
+        child.frozen = Some(1_000);
+        assert_eq!(child.deadline(Some(30)), Some(1_030));
+        assert_eq!(child.deadline(None), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! Whether workers make progress, and what becomes of one that does not.
+//!
+//! It is asked for its stack, looked at once more, sent SIGABRT, and at last SIGKILL. A worker that made progress
+//! in the meantime is left alone.
+
+use ferricorn_config::LogLevel;
+use ferricorn_unix::scoreboard::{Call, Snapshot};
+use ferricorn_unix::signal::Kill;
+
+use super::children::{Child, Life};
+use super::{Action, Millis, Supervisor, words};
+
+/// How often the scoreboard is read, unless the timeout is so short that it must be more often.
+const LOOK_EVERY: Millis = 1_000;
+/// A pause between two looks that says that the master itself did not run (SIGSTOP, a frozen container).
+const PAUSE: Millis = 5_000;
+/// How long a worker may take to write its stack.
+const STACK: Millis = 200;
+/// How long it may take to end at SIGABRT.
+const ABORT: Millis = 1_000;
+
+/// A worker that made no progress, and is being asked for its stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stuck {
+    evidence: Evidence,
+    /// When it is looked at again.
+    pub(super) until: Millis,
+}
+
+/// What shows that there is no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// The app thread is in the call that began at this time.
+    Call(Millis),
+    /// Requests are in flight, and the loop last turned at this time.
+    Beat(Millis),
+}
+
+impl Supervisor {
+    /// When the scoreboard is to be read for the timeout.
+    pub(super) fn next_look(&self) -> Option<Millis> {
+        let timeout = self.policy.timeout?;
+        let watched = self.children.iter().any(|child| child.life == Life::Ready);
+        watched.then(|| self.last_look + (timeout / 4).clamp(1, LOOK_EVERY))
+    }
+
+    pub(super) fn look_is_due(&mut self, now: Millis) -> bool {
+        let overdue = |child: &Child| match child.life {
+            Life::Leaving { deadline } => now >= deadline,
+            Life::Stuck(stuck) => now >= stuck.until,
+            _ => false,
+        };
+        self.next_look().is_some_and(|due| now >= due) || self.children.iter().any(overdue)
+    }
+
+    /// What can be decided without a look: SIGKILL after SIGABRT, and the end of a stopped worker.
+    pub(super) fn end_overdue(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let timeout = self.policy.timeout;
+        for child in self.children.iter_mut() {
+            let pid = child.pid.unwrap_or_default();
+            let frozen = child.frozen.filter(|_| child.is_serving()).zip(timeout);
+            match (child.life, frozen) {
+                (Life::Aborted { deadline }, _) if now >= deadline => {
+                    let line = format!("Worker (pid:{pid}) did not end at SIGABRT and is killed");
+                    actions.push(Action::Say(LogLevel::Error, line));
+                    kill(child, now, actions);
+                }
+                // Anything but SIGKILL would wait until it is continued.
+                (_, Some((since, timeout))) if now >= since + timeout => {
+                    actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
+                    let time = words::duration(now - since);
+                    let line =
+                        format!("Worker (pid:{pid}) has been stopped by a signal for {time} and is killed");
+                    actions.push(Action::Say(LogLevel::Critical, line));
+                    kill(child, now, actions);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn on_seen(&mut self, seen: &[(u64, Snapshot)], now: Millis, actions: &mut Vec<Action>) {
+        if now > self.last_look + PAUSE && self.next_look().is_some() {
+            self.resumed = now;
+        }
+        self.last_look = now;
+        let (timeout, resumed, graceful) = (self.policy.timeout, self.resumed, self.policy.graceful);
+        for (age, snapshot) in seen {
+            let Some(child) = self.children.get_mut(*age) else { continue };
+            match child.life {
+                Life::Ready if child.frozen.is_none() => {
+                    let Some(timeout) = timeout else { continue };
+                    let since = resumed.max(child.running_since);
+                    if let Some(evidence) = find(snapshot, since, now, timeout) {
+                        accuse(child, evidence, snapshot, now, actions);
+                    }
+                }
+                Life::Stuck(stuck) if now >= stuck.until => {
+                    actions.push(Action::TellStack { age: child.age });
+                    if still_holds(stuck.evidence, snapshot) {
+                        child.life = Life::Aborted { deadline: now + ABORT };
+                        actions.push(Action::Kill { age: child.age, kill: Kill::Abort });
+                    } else {
+                        child.life = Life::Ready;
+                        let pid = child.pid.unwrap_or_default();
+                        let line = format!("Worker (pid:{pid}) made progress after all and goes on");
+                        actions.push(Action::Say(LogLevel::Warning, line));
+                    }
+                }
+                Life::Leaving { deadline } if now >= deadline => {
+                    let pid = child.pid.unwrap_or_default();
+                    let line = format!(
+                        "Worker (pid:{pid}) did not leave within the graceful timeout ({}) and is killed; {}",
+                        words::duration(graceful),
+                        words::in_flight(snapshot, now)
+                    );
+                    actions.push(Action::Say(LogLevel::Error, line));
+                    kill(child, now, actions);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn kill(child: &mut Child, now: Millis, actions: &mut Vec<Action>) {
+    child.life = Life::Killed { since: now };
+    actions.push(Action::Kill { age: child.age, kill: Kill::Kill });
+}
+
+/// Looks for a lack of progress that has lasted for the timeout. Time before `since` does not count.
+fn find(seen: &Snapshot, since: Millis, now: Millis, timeout: Millis) -> Option<Evidence> {
+    let too_old = |start: Millis| now >= start.max(since) + timeout;
+    if let Some(call) = oldest_call(seen).filter(|call| too_old(call.since_ms)) {
+        return Some(Evidence::Call(call.since_ms));
+    }
+    // A loop that sleeps because there is nothing to do does not turn either; what counts is the time since a
+    // request was there to turn for.
+    let waiting_since = seen.in_flight.first().map(|request| request.since_ms)?;
+    let beating = seen.beat_ms != 0;
+    (beating && too_old(seen.beat_ms.max(waiting_since))).then_some(Evidence::Beat(seen.beat_ms))
+}
+
+fn still_holds(evidence: Evidence, seen: &Snapshot) -> bool {
+    match evidence {
+        Evidence::Call(since) => seen.calls.iter().any(|call| call.since_ms == since),
+        Evidence::Beat(beat) => seen.beat_ms == beat && !seen.in_flight.is_empty(),
+    }
+}
+
+fn oldest_call(seen: &Snapshot) -> Option<&Call> {
+    seen.calls.iter().min_by_key(|call| call.since_ms)
+}
+
+fn accuse(child: &mut Child, evidence: Evidence, seen: &Snapshot, now: Millis, actions: &mut Vec<Action>) {
+    let pid = child.pid.unwrap_or_default();
+    let before = seen.requests;
+    let time = |since: Millis| words::duration(now.saturating_sub(since));
+    let line = match evidence {
+        Evidence::Call(since) => match oldest_call(seen).and_then(|call| call.request.as_ref()) {
+            Some(request) => format!(
+                "{} {} has kept worker (pid:{pid}) busy for {}; it had answered {before} requests before",
+                request.method,
+                request.path,
+                time(since),
+            ),
+            None => format!(
+                "A call of the app has kept worker (pid:{pid}) busy for {}; it had answered {before} requests before",
+                time(since),
+            ),
+        },
+        Evidence::Beat(beat) => format!(
+            "The loop of worker (pid:{pid}) has not turned for {}; it had answered {before} requests before; {}",
+            time(beat),
+            words::in_flight(seen, now),
+        ),
+    };
+    actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
+    actions.push(Action::Say(LogLevel::Critical, line));
+    actions.push(Action::Kill { age: child.age, kill: Kill::Stack });
+    child.life = Life::Stuck(Stuck { evidence, until: now + STACK });
+}

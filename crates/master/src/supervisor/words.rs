@@ -1,0 +1,49 @@
+//! How requests and times read in log lines.
+
+use ferricorn_unix::scoreboard::{InFlight, Snapshot};
+
+use super::Millis;
+
+/// How many requests one line names.
+const NAMED: usize = 5;
+
+/// `31.2 s`.
+pub(super) fn duration(millis: Millis) -> String {
+    format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+}
+
+/// `GET /slow (31.2 s)`.
+fn request(request: &InFlight, now: Millis) -> String {
+    format!("{} {} ({})", request.method, request.path, duration(now.saturating_sub(request.since_ms)))
+}
+
+/// The requests that a worker was about, the oldest first.
+pub(super) fn in_flight(seen: &Snapshot, now: Millis) -> String {
+    let named: Vec<String> = seen.in_flight.iter().take(NAMED).map(|one| request(one, now)).collect();
+    let more = seen.in_flight.len().saturating_sub(NAMED) + seen.more_in_flight;
+    match (named.is_empty(), more) {
+        (true, 0) => "no request was in flight".to_owned(),
+        (true, more) => format!("{more} requests were in flight"),
+        (false, 0) => format!("in flight: {}", named.join(", ")),
+        (false, more) => format!("in flight: {} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration, in_flight};
+    use ferricorn_unix::scoreboard::{InFlight, Snapshot};
+
+    #[test]
+    fn requests_are_named_with_their_age_and_a_long_list_is_cut() {
+        assert_eq!(duration(31_290), "31.2 s");
+        let mut seen = Snapshot::default();
+        assert_eq!(in_flight(&seen, 0), "no request was in flight");
+        let one = InFlight { since_ms: 1_000, method: "GET".to_owned(), path: "/slow".to_owned() };
+        seen.in_flight = vec![one.clone()];
+        assert_eq!(in_flight(&seen, 3_500), "in flight: GET /slow (2.5 s)");
+        seen.in_flight = vec![one; 7];
+        seen.more_in_flight = 2;
+        assert!(in_flight(&seen, 3_500).ends_with("GET /slow (2.5 s) and 4 more"));
+    }
+}
