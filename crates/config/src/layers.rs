@@ -91,17 +91,25 @@ impl Layers {
         self
     }
 
-    /// The value that counts for a setting.
-    pub(crate) fn value(&self, setting: &Setting) -> Value {
-        self.figment.find_value(setting.name).unwrap_or_else(|_| setting.default.value())
+    /// The values that count, by setting; each knows its layer.
+    pub(crate) fn merged(&self) -> Dict {
+        let profiles = self.figment.data().unwrap_or_default();
+        profiles.into_values().next().unwrap_or_default()
     }
 
     /// Where the value that counts came from, as messages say it: `the command line, --workers`,
     /// `WEB_CONCURRENCY in the environment`, the path of the config file, or `default`.
     #[must_use]
     pub fn source(&self, key: &str) -> String {
-        let origin = self.figment.find_metadata(key).map_or("default", |metadata| &metadata.name);
-        match table::find(key).and_then(Setting::long_flag) {
+        let value = self.figment.find_value(key).ok();
+        table::find(key).map_or_else(String::new, |setting| self.source_of(setting, value.as_ref()))
+    }
+
+    /// The same for a value out of [`merged`](Self::merged).
+    pub(crate) fn source_of(&self, setting: &Setting, value: Option<&Value>) -> String {
+        let metadata = value.and_then(|value| self.figment.get_metadata(value.tag()));
+        let origin = metadata.map_or("default", |metadata| &metadata.name);
+        match setting.long_flag() {
             Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => {
                 format!("{origin}, {flag}")
             }

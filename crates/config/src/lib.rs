@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod generate;
 mod layers;
 mod parse;
+mod reader;
 mod report;
 mod resolve;
 mod settings;

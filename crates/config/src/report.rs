@@ -14,13 +14,17 @@ impl Layers {
             table::settings().filter(|setting| setting.support == Support::Yes).collect();
         settings.sort_by_key(|setting| setting.name);
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+        let merged = self.merged();
         let mut report = String::new();
         for setting in settings {
-            let value = self.value(setting);
-            let shown = value::typed(setting.kind, &value)
-                .map_or_else(|_| value::show(&value), |typed| typed.to_string());
+            let Some(value) = merged.get(setting.name) else { continue };
+            let shown = match value::typed(setting.kind, value) {
+                Ok(typed) => typed.to_string(),
+                Err(_) => value::show(value),
+            };
+            let source = self.source_of(setting, Some(value));
             // Writing to a string cannot fail.
-            let _ = writeln!(report, "{:width$} = {shown}  # {}", setting.name, self.source(setting.name));
+            let _ = writeln!(report, "{:width$} = {shown}  # {source}", setting.name);
         }
         report
     }

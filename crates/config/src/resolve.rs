@@ -1,19 +1,19 @@
 //! From layers to [`Settings`]: key by key, so that all errors come at once.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::layers::COMMAND_LINE;
-use crate::parse::{self, Fault};
-use crate::table::{self, Setting, Support};
-use crate::value::{self, Typed, Wrong};
+use crate::parse;
+use crate::reader::Reader;
+use crate::table;
+use crate::value::Typed;
 use crate::{
     AllowList, Bind, Deadlines, HeaderMapPolicy, Layers, Limits, LogLevel, LogTarget, SettingError, Settings,
     Trust, WorkerClass,
 };
 
-const NOT_YET: &str = concat!("not supported yet by ferricorn ", env!("CARGO_PKG_VERSION"));
+/// How a message says that a setting must wait for a later version.
+pub(crate) const NOT_YET: &str = concat!("not supported yet by ferricorn ", env!("CARGO_PKG_VERSION"));
 
 /// What the settings depend on and do not say themselves.
 #[derive(Clone, Debug)]
@@ -190,150 +190,5 @@ fn size(value: Typed) -> usize {
     match value {
         Typed::Int(number) => usize::try_from(number).unwrap_or(usize::MAX),
         _ => 0,
-    }
-}
-
-/// Reads settings by name. What cannot be read is noted as an error and replaced by the default, so that
-/// reading goes on.
-struct Reader<'a> {
-    values: HashMap<&'static str, Typed>,
-    errors: Vec<SettingError>,
-    notes: Vec<Note>,
-    layers: &'a Layers,
-}
-
-impl<'a> Reader<'a> {
-    /// Gives every setting of the table its type, and tells of those that this version does not act on.
-    fn new(layers: &'a Layers) -> Self {
-        let mut reader =
-            Self { values: HashMap::new(), errors: Vec::new(), notes: layers.notes().to_vec(), layers };
-        for setting in table::settings() {
-            let default = value::typed(setting.kind, &setting.default.value());
-            let default = default.expect("the table's defaults are of their settings' kinds");
-            let given = layers.value(setting);
-            let typed = value::typed(setting.kind, &given).unwrap_or_else(|wrong| {
-                reader.wrong(setting, value::show(&given), wrong);
-                default.clone()
-            });
-            if typed != default {
-                reader.unsupported(setting, &typed);
-            }
-            reader.values.insert(setting.name, typed);
-        }
-        reader
-    }
-
-    fn unsupported(&mut self, setting: &'static Setting, typed: &Typed) {
-        let name = setting.name;
-        // `None`, false and the empty string say "no" where the default says nothing.
-        let nothing =
-            matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
-        let note = match setting.support {
-            Support::Refused(_) if nothing || same_in_gunicorn(setting, typed) => return,
-            Support::Refused(instead) => {
-                return self.refuse(name, NOT_YET, Some(&format!("remove it: {instead}")));
-            }
-            Support::Warned(_) if nothing => return,
-            Support::Warned(instead) => (LogLevel::Warning, instead),
-            Support::Ignored(why) => (LogLevel::Debug, why),
-            Support::Yes | Support::Hook => return,
-        };
-        let message = format!("{name} has no effect: {} (from {})", note.1, self.layers.source(name));
-        self.notes.push(Note { level: note.0, message });
-    }
-
-    fn typed(&self, key: &str) -> Typed {
-        self.values.get(key).cloned().unwrap_or(Typed::Unset)
-    }
-
-    fn text(&self, key: &str) -> String {
-        self.optional(key).unwrap_or_default()
-    }
-
-    /// The empty string counts as nothing.
-    fn optional(&self, key: &str) -> Option<String> {
-        match self.typed(key) {
-            Typed::Text(text) if !text.is_empty() => Some(text),
-            _ => None,
-        }
-    }
-
-    fn int(&self, key: &str) -> u64 {
-        match self.typed(key) {
-            Typed::Int(number) => u64::try_from(number).unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    fn seconds(&self, key: &str) -> Duration {
-        Duration::from_secs(self.int(key))
-    }
-
-    fn switch(&self, key: &str) -> bool {
-        self.typed(key) == Typed::Bool(true)
-    }
-
-    fn list(&self, key: &str) -> Vec<String> {
-        match self.typed(key) {
-            Typed::List(items) => items,
-            _ => Vec::new(),
-        }
-    }
-
-    fn pairs(&self, key: &str) -> Vec<(String, String)> {
-        match self.typed(key) {
-            Typed::Pairs(items) => items,
-            _ => Vec::new(),
-        }
-    }
-
-    /// Parses each item of a list and keeps the good ones.
-    fn each<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
-        let mut good = Vec::new();
-        for item in self.list(key) {
-            match parse(&item) {
-                Ok(value) => good.push(value),
-                Err(fault) => self.fault(key, &item, fault),
-            }
-        }
-        good
-    }
-
-    fn parsed<T>(&mut self, key: &'static str, text: &str, result: Result<T, Fault>, fallback: T) -> T {
-        result.unwrap_or_else(|fault| {
-            self.fault(key, text, fault);
-            fallback
-        })
-    }
-
-    fn fault(&mut self, key: &'static str, text: &str, fault: Fault) {
-        self.refuse(key, &format!("{text:?} is not {}", fault.expected), fault.hint.as_deref());
-    }
-
-    fn refuse(&mut self, key: &'static str, message: &str, hint: Option<&str>) {
-        let source = self.layers.source(key);
-        let hint = hint.map(str::to_owned);
-        self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
-    }
-
-    fn wrong(&mut self, setting: &'static Setting, shown: String, wrong: Wrong) {
-        let source = self.layers.source(setting.name);
-        let usage = wrong.malformed && source.starts_with(COMMAND_LINE);
-        let message = format!("{shown} is not {}", wrong.expected);
-        self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
-    }
-}
-
-/// Other spellings of gunicorn's default.
-fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
-    match typed {
-        Typed::Text(text) if setting.name == "logger_class" => {
-            matches!(
-                text.as_str(),
-                "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>"
-            )
-        }
-        Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
-        _ => false,
     }
 }

@@ -88,7 +88,7 @@ fn int(value: &Value, least: i64, most: i64, or: &str) -> Result<i64, Wrong> {
     let bounds =
         if most == i64::MAX { format!("of {least} or more") } else { format!("from {least} to {most}") };
     let wrong = |malformed| Wrong { expected: format!("a whole number {bounds}{or}"), malformed };
-    let number = number(value, |text| parse_int(text)).ok_or_else(|| wrong(true))?;
+    let number = number(value, parse_int).ok_or_else(|| wrong(true))?;
     match i64::try_from(number) {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(wrong(false)),
@@ -200,7 +200,10 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
         },
         _ => Err(wrong()),
     };
-    items.iter().map(pair).collect::<Result<_, _>>().map_err(|_| wrong())
+    let mut pairs: Vec<_> = items.iter().map(pair).collect::<Result<_, _>>().map_err(|_| wrong())?;
+    // A dictionary has no order, and what comes from several places should look the same.
+    pairs.sort();
+    Ok(pairs)
 }
 
 /// What a setting holds that only Python understands. It is only compared with the default.

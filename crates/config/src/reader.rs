@@ -1,0 +1,165 @@
+//! Reads settings by name, each with the type that its kind demands, and gathers what is wrong with them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::layers::COMMAND_LINE;
+use crate::parse::Fault;
+use crate::resolve::NOT_YET;
+use crate::table::{self, Setting, Support};
+use crate::value::{self, Typed, Wrong};
+use crate::{Layers, LogLevel, Note, SettingError};
+
+/// Reads settings by name. What cannot be read is noted as an error and replaced by the default, so that
+/// reading goes on.
+pub(crate) struct Reader<'a> {
+    values: HashMap<&'static str, Typed>,
+    pub(crate) errors: Vec<SettingError>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) layers: &'a Layers,
+}
+
+impl<'a> Reader<'a> {
+    /// Gives every setting of the table its type, and tells of those that this version does not act on.
+    pub(crate) fn new(layers: &'a Layers) -> Self {
+        let mut reader =
+            Self { values: HashMap::new(), errors: Vec::new(), notes: layers.notes().to_vec(), layers };
+        let merged = layers.merged();
+        for setting in table::settings() {
+            let default = value::typed(setting.kind, &setting.default.value());
+            let default = default.expect("the table's defaults are of their settings' kinds");
+            let typed = merged.get(setting.name).map_or(Ok(default.clone()), |given| {
+                value::typed(setting.kind, given).map_err(|wrong| (value::show(given), wrong))
+            });
+            let typed = typed.unwrap_or_else(|(shown, wrong)| {
+                reader.wrong(setting, shown, wrong);
+                default.clone()
+            });
+            if typed != default {
+                reader.unsupported(setting, &typed);
+            }
+            reader.values.insert(setting.name, typed);
+        }
+        reader
+    }
+
+    fn unsupported(&mut self, setting: &'static Setting, typed: &Typed) {
+        let name = setting.name;
+        // `None`, false and the empty string say "no" where the default says nothing.
+        let nothing =
+            matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
+        let note = match setting.support {
+            Support::Refused(_) if nothing || same_in_gunicorn(setting, typed) => return,
+            Support::Refused(instead) => {
+                return self.refuse(name, NOT_YET, Some(&format!("remove it: {instead}")));
+            }
+            Support::Warned(_) if nothing => return,
+            Support::Warned(instead) => (LogLevel::Warning, instead),
+            Support::Ignored(why) => (LogLevel::Debug, why),
+            Support::Yes | Support::Hook => return,
+        };
+        let message = format!("{name} has no effect: {} (from {})", note.1, self.layers.source(name));
+        self.notes.push(Note { level: note.0, message });
+    }
+
+    pub(crate) fn typed(&self, key: &str) -> Typed {
+        self.values.get(key).cloned().unwrap_or(Typed::Unset)
+    }
+
+    pub(crate) fn text(&self, key: &str) -> String {
+        self.optional(key).unwrap_or_default()
+    }
+
+    /// The empty string counts as nothing.
+    pub(crate) fn optional(&self, key: &str) -> Option<String> {
+        match self.typed(key) {
+            Typed::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn int(&self, key: &str) -> u64 {
+        match self.typed(key) {
+            Typed::Int(number) => u64::try_from(number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn seconds(&self, key: &str) -> Duration {
+        Duration::from_secs(self.int(key))
+    }
+
+    pub(crate) fn switch(&self, key: &str) -> bool {
+        self.typed(key) == Typed::Bool(true)
+    }
+
+    pub(crate) fn list(&self, key: &str) -> Vec<String> {
+        match self.typed(key) {
+            Typed::List(items) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn pairs(&self, key: &str) -> Vec<(String, String)> {
+        match self.typed(key) {
+            Typed::Pairs(items) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Parses each item of a list and keeps the good ones.
+    pub(crate) fn each<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
+        let mut good = Vec::new();
+        for item in self.list(key) {
+            match parse(&item) {
+                Ok(value) => good.push(value),
+                Err(fault) => self.fault(key, &item, fault),
+            }
+        }
+        good
+    }
+
+    pub(crate) fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        text: &str,
+        result: Result<T, Fault>,
+        fallback: T,
+    ) -> T {
+        result.unwrap_or_else(|fault| {
+            self.fault(key, text, fault);
+            fallback
+        })
+    }
+
+    pub(crate) fn fault(&mut self, key: &'static str, text: &str, fault: Fault) {
+        self.refuse(key, &format!("{text:?} is not {}", fault.expected), fault.hint.as_deref());
+    }
+
+    pub(crate) fn refuse(&mut self, key: &'static str, message: &str, hint: Option<&str>) {
+        let source = self.layers.source(key);
+        let hint = hint.map(str::to_owned);
+        self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
+    }
+
+    fn wrong(&mut self, setting: &'static Setting, shown: String, wrong: Wrong) {
+        let source = self.layers.source(setting.name);
+        let usage = wrong.malformed && source.starts_with(COMMAND_LINE);
+        let message = format!("{shown} is not {}", wrong.expected);
+        self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
+    }
+}
+
+/// Other spellings of gunicorn's default.
+fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
+    match typed {
+        Typed::Text(text) if setting.name == "logger_class" => {
+            matches!(
+                text.as_str(),
+                "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>"
+            )
+        }
+        Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
+        _ => false,
+    }
+}
