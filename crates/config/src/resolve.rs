@@ -1,7 +1,6 @@
 //! From layers to [`Settings`]: key by key, so that all errors come at once.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::parse;
 use crate::reader::Reader;
