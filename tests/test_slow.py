@@ -105,6 +105,54 @@ def test_a_slow_app_call_does_not_hold_up_the_reading_of_others(serve):
         assert slow.response().body == b"slept"
 
 
+# Deadlines.
+
+
+@only_ferricorn
+def test_a_head_that_takes_too_long_is_ended(serve):
+    server = serve("features:app", "--header-timeout", "1")
+    with server.connect() as client:
+        begin = time.monotonic()
+        client.send(b"GET /enter HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        answer = client.read_to_end()
+        assert 0.9 < time.monotonic() - begin < 5
+        assert answer.startswith(b"HTTP/1.1 408 ")
+    assert not (server.folder / "entered").exists()
+
+
+@only_ferricorn
+def test_dripping_bytes_do_not_extend_the_deadline_of_a_head(serve):
+    server = serve("features:app", "--header-timeout", "1")
+    with server.connect() as client:
+        begin = time.monotonic()
+        client.send(b"GET /enter HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        with pytest.raises(OSError):
+            while time.monotonic() - begin < 10:
+                client.send(b"a")
+                time.sleep(0.1)
+        assert time.monotonic() - begin < 6
+
+
+@only_ferricorn
+def test_a_body_that_stalls_is_ended(serve):
+    server = serve("features:app", "--body-timeout", "1")
+    with server.connect() as client:
+        begin = time.monotonic()
+        client.send(b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+        answer = client.read_to_end()
+        assert 0.9 < time.monotonic() - begin < 5
+        assert answer.startswith(b"HTTP/1.1 408 ")
+    assert not (server.folder / "entered").exists()
+
+
+@only_ferricorn
+def test_a_client_that_stops_reading_is_dropped(serve):
+    server = serve("features:app", "--write-timeout", "1")
+    with server.connect(receive_buffer=4096) as client:
+        client.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        until(lambda: (server.folder / "closed").exists(), "close() of the body that nobody reads", 8)
+
+
 @only_ferricorn
 def test_connections_beyond_the_limit_wait_their_turn(serve):
     server = serve("features:app", "--worker-connections", "5")
