@@ -55,7 +55,8 @@ impl WsgiLoader {
         std::env::set_current_dir(&self.chdir)?;
         let path: Bound<'_, PyList> = py.import("sys")?.getattr("path")?.cast_into()?;
         for directory in std::iter::once(&self.chdir).chain(&self.pythonpath) {
-            let directory = std::path::absolute(directory)?;
+            // As a `str`: the import system passes over a `pathlib.Path`.
+            let directory = std::path::absolute(directory)?.into_os_string();
             if !path.contains(&directory)? {
                 path.insert(0, directory)?;
             }
