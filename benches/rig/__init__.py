@@ -1,0 +1,1 @@
+"""What the benchmarks share: preparation, servers, load, and the reading of processes."""

@@ -1,0 +1,86 @@
+"""Sets up what a comparison needs: wrk, the peers in a virtual environment, the baseline, and our wheel."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+from .servers import BIN, ROOT, TARGET, VENV
+
+NEEDS = """\
+Django>=5.2,<5.3
+Flask==3.1.3
+fastpysgi==0.6
+granian==2.8.7
+gunicorn==27.0.1
+maturin==1.16.0
+"""
+
+
+def wrk():
+    """The load generator."""
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is missing. Try: apt-get install wrk")
+    if not shutil.which("taskset"):
+        raise SystemExit("taskset is missing. Try: apt-get install util-linux")
+
+
+def peers(python):
+    """A virtual environment with the other servers, made anew when their list or the interpreter changes."""
+    version = subprocess.run([python, "-VV"], check=True, capture_output=True, text=True).stdout
+    stamp = VENV / ".ready"
+    wanted = hashlib.sha256((version + NEEDS).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    _say(f"setting up {VENV.relative_to(ROOT)}")
+    subprocess.run([python, "-m", "venv", "--clear", VENV], check=True)
+    needs = VENV / "needs.txt"
+    needs.write_text(NEEDS)
+    _pip("-r", needs)
+    stamp.write_text(wanted)
+
+
+def baseline():
+    """The bare hyper server."""
+    _say("building the baseline in release mode")
+    _cargo("build", "--release", "--locked", "-q", "-p", "baseline")
+
+
+def ferricorn(wheel=None):
+    """Installs our wheel: the one given, or one built from the tree as it is."""
+    if not wheel:
+        _say("building the wheel in release mode; the first time takes minutes")
+        out = TARGET / "bench-wheel"
+        shutil.rmtree(out, ignore_errors=True)
+        python = BIN / "python"
+        command = [BIN / "maturin", "build", "-q", "--release", "--locked", "--interpreter", python, "--out", out]
+        _run(command, cwd=ROOT, env={**os.environ, "PYO3_PYTHON": str(python)})
+        (wheel,) = out.glob("*.whl")
+    _pip("--force-reinstall", "--no-deps", wheel)
+
+
+def versions():
+    """Name and version of what was installed, by name in lower case."""
+    command = [BIN / "pip", "list", "--format", "freeze", "--disable-pip-version-check"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {name.lower(): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def _pip(*arguments):
+    _run([BIN / "pip", "install", "-q", "--disable-pip-version-check", *arguments])
+
+
+def _cargo(*arguments):
+    if not shutil.which("cargo"):
+        raise SystemExit("Rust is missing. Install it from https://rustup.rs and try again.")
+    _run(["cargo", *arguments], cwd=ROOT)
+
+
+def _run(command, **options):
+    if subprocess.run(command, **options).returncode != 0:
+        raise SystemExit(f"this failed: {' '.join(map(str, command))}")
+
+
+def _say(text):
+    print(f"# {text}", file=sys.stderr, flush=True)
