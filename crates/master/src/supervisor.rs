@@ -24,7 +24,7 @@ use ferricorn_unix::signal::{Kill, Signal};
 use ferricorn_unix::wait::Change;
 
 use backoff::Backoff;
-use children::{Children, Life};
+use children::{Child, Children, Life};
 
 /// Milliseconds.
 pub(crate) type Millis = u64;
@@ -202,11 +202,20 @@ impl Supervisor {
         let short = !stopping && self.children.serving(self.generation) < self.wanted;
         let spawn = (short && !self.crowded()).then_some(self.backoff.not_before());
         let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
-        let gives_up = self.children.iter().filter_map(|child| match child.life {
-            Life::Killed { since } if stopping => Some(since + GIVE_UP),
+        lives.chain(self.gives_up()).chain(spawn).chain(self.next_look()).min()
+    }
+
+    /// When a stop ends although workers are left that SIGKILL did not end; `None` while others are left, too.
+    fn gives_up(&self) -> Option<Millis> {
+        if !matches!(self.phase, Phase::Stopping(_)) {
+            return None;
+        }
+        let end = |child: &Child| match child.life {
+            Life::Killed { since } => Some(since + GIVE_UP),
             _ => None,
-        });
-        lives.chain(gives_up).chain(spawn).chain(self.next_look()).min()
+        };
+        let ends: Option<Vec<Millis>> = self.children.iter().map(end).collect();
+        ends?.into_iter().max()
     }
 
     fn on_tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
@@ -373,7 +382,7 @@ impl Supervisor {
         quick: bool,
         now: Millis,
         actions: &mut Vec<Action>,
-        which: impl Fn(&children::Child) -> bool,
+        which: impl Fn(&Child) -> bool,
     ) {
         let deadline = now + self.policy.graceful + MARGIN;
         let candidates = self.children.iter_mut().filter(|child| child.can_be_told() && which(child));
@@ -397,15 +406,12 @@ impl Supervisor {
     /// Whether so many workers are still on their way out that new ones have to wait, while somebody serves.
     fn crowded(&self) -> bool {
         let lingering = self.children.count(|child| !child.is_serving());
-        lingering >= 2 * self.wanted.max(1) && self.children.count(children::Child::is_ready) > 0
+        lingering >= 2 * self.wanted.max(1) && self.children.count(Child::is_ready) > 0
     }
 
     fn halt_if_done(&mut self, stop: &Stop, now: Millis, actions: &mut Vec<Action>) {
-        let overdue = |child: &children::Child| match child.life {
-            Life::Killed { since } => now >= since + GIVE_UP,
-            _ => false,
-        };
-        if !self.children.iter().all(overdue) {
+        let over = self.children.iter().next().is_none() || self.gives_up().is_some_and(|end| now >= end);
+        if !over {
             return;
         }
         for child in self.children.iter() {

@@ -1,1 +1,192 @@
-//! x
+//! What holds whatever happens, in whatever order.
+
+use ferricorn_unix::control::Report;
+use ferricorn_unix::signal::Signal;
+use ferricorn_unix::wait::Change;
+use proptest::prelude::*;
+
+use super::simulation::World;
+use super::{Event, Phase, Policy};
+
+const MOST: usize = 4;
+
+/// One thing that happens; indices choose among the workers there are.
+#[derive(Clone, Debug)]
+enum Step {
+    Signal(Signal),
+    Ready(usize),
+    Leaving(usize),
+    End(usize, Change),
+    Freeze(usize),
+    Continue(usize),
+    Call(usize),
+    Answer(usize),
+    Obey,
+    Pass(u64),
+    FailReload,
+    Resize(usize),
+    FailFork,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let signal = prop::sample::select(Signal::ALL.to_vec())
+        .prop_filter("no stop", |signal| !matches!(signal, Signal::Term | Signal::Int | Signal::Quit));
+    let end = prop_oneof![
+        Just(Change::Exited(0)),
+        Just(Change::Exited(1)),
+        Just(Change::Exited(3)),
+        Just(Change::Exited(4)),
+        Just(Change::Killed(9)),
+        Just(Change::Killed(11)),
+    ];
+    let who = 0..12_usize;
+    let step = prop_oneof![
+        3 => signal.prop_map(Step::Signal),
+        6 => who.clone().prop_map(Step::Ready),
+        1 => who.clone().prop_map(Step::Leaving),
+        3 => (who.clone(), end).prop_map(|(who, change)| Step::End(who, change)),
+        1 => who.clone().prop_map(Step::Freeze),
+        1 => who.clone().prop_map(Step::Continue),
+        2 => who.clone().prop_map(Step::Call),
+        2 => who.prop_map(Step::Answer),
+        3 => Just(Step::Obey),
+        6 => (1..40_000_u64).prop_map(Step::Pass),
+        1 => Just(Step::FailReload),
+        1 => (1..=MOST).prop_map(Step::Resize),
+        1 => Just(Step::FailFork),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+fn policy(workers: usize) -> Policy {
+    Policy { workers, timeout: Some(10_000), graceful: 5_000 }
+}
+
+fn take(world: &mut World, step: Step) {
+    let ages = world.ages();
+    let choose = |who: usize| ages.get(who % ages.len().max(1)).copied();
+    match step {
+        Step::Signal(signal) => world.signal(signal),
+        Step::Ready(who) => choose(who).into_iter().for_each(|age| world.report(age, Report::Ready)),
+        Step::Leaving(who) => choose(who).into_iter().for_each(|age| world.report(age, Report::Leaving)),
+        Step::End(who, change) => choose(who).into_iter().for_each(|age| world.end(age, change)),
+        Step::Freeze(who) => {
+            choose(who)
+                .into_iter()
+                .for_each(|age| world.give(Event::Changed { age, change: Change::Stopped }));
+        }
+        Step::Continue(who) => {
+            choose(who)
+                .into_iter()
+                .for_each(|age| world.give(Event::Changed { age, change: Change::Continued }));
+        }
+        Step::Call(who) => choose(who).into_iter().for_each(|age| world.call(age, "GET", "/")),
+        Step::Answer(who) => choose(who).into_iter().for_each(|age| world.answer(age)),
+        Step::Obey => world.obey(),
+        Step::Pass(millis) => world.pass(millis),
+        Step::FailReload => world.reloads.push(Err("broken".to_owned())),
+        Step::Resize(workers) => world.reloads.push(Ok(policy(workers))),
+        Step::FailFork => world.failing_forks += 1,
+    }
+}
+
+/// A worker that answers at once whatever it is asked, and must therefore never be killed.
+fn keep_busy(world: &mut World, millis: u64) {
+    for _ in 0..millis / 500 {
+        for age in world.ages() {
+            if world.processes.contains_key(&age) {
+                world.answer(age);
+                world.call(age, "GET", "/");
+            }
+        }
+        world.pass(500);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn there_are_never_more_workers_than_wanted_per_generation(steps in steps()) {
+        let mut world = World::new(policy(2));
+        for step in steps {
+            take(&mut world, step);
+            if world.halted.is_some() {
+                return Ok(());
+            }
+            let (current, _) = world.supervisor.generations();
+            let serving = world.supervisor.children.serving(current);
+            let wanted = world.supervisor.wanted;
+            // A worker that is stuck or not yet ready cannot be told to leave at once, so it may be one of two too
+            // many for a moment after TTOU; never more than were asked for when it was forked.
+            let untellable = world.supervisor.children.count(|child| child.is_serving() && !child.can_be_told());
+            prop_assert!(serving <= wanted + untellable, "{serving} of {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_halt_always_ends(steps in steps(), stop in prop::sample::select(vec![Signal::Term, Signal::Int]), immortal: bool) {
+        let mut world = World::new(policy(2));
+        steps.into_iter().for_each(|step| if world.halted.is_none() { take(&mut world, step) });
+        world.processes.values_mut().for_each(|process| process.immortal = immortal);
+        if world.halted.is_none() {
+            world.signal(stop);
+        }
+        // The graceful timeout, SIGABRT and SIGKILL, and giving up.
+        world.pass(30_000);
+        prop_assert!(world.halted.is_some(), "{:?}", world.supervisor);
+        prop_assert!(immortal || world.processes.is_empty());
+        prop_assert_eq!(world.supervisor.deadline(), None);
+    }
+
+    #[test]
+    fn no_worker_that_makes_progress_is_ever_killed(steps in steps()) {
+        let mut world = World::new(policy(2));
+        for step in steps {
+            // Processes that are stopped make none, and those told to leave have a deadline.
+            if matches!(step, Step::Freeze(_) | Step::Call(_)) {
+                continue;
+            }
+            match step {
+                Step::Pass(millis) => keep_busy(&mut world, millis),
+                other => take(&mut world, other),
+            }
+            world.obey();
+            if world.halted.is_some() {
+                return Ok(());
+            }
+        }
+        let leaving = world.said("did not leave within");
+        prop_assert!(!world.said("WORKER TIMEOUT"), "{:?}", world.lines);
+        prop_assert!(leaving || !world.processes.values().any(|process| process.killed));
+    }
+
+    #[test]
+    fn the_wanted_number_is_reached_once_workers_boot_again(steps in steps()) {
+        let mut world = World::new(policy(2));
+        steps.into_iter().for_each(|step| if world.halted.is_none() { take(&mut world, step) });
+        if matches!(world.supervisor.phase, Phase::Stopping(_) | Phase::Halted) {
+            return Ok(());
+        }
+        world.failing_forks = 0;
+        for age in world.ages() {
+            world.give(Event::Changed { age, change: Change::Continued });
+        }
+        for _ in 0..200 {
+            world.all_ready();
+            world.obey();
+            keep_busy(&mut world, 1_000);
+        }
+        prop_assert_eq!(world.untold().len(), world.supervisor.wanted, "{:?}", world.supervisor);
+        prop_assert!(world.processes.values().all(|process| process.generation == world.supervisor.generations().0));
+    }
+
+    #[test]
+    fn nothing_ever_served_is_lost_to_a_boot_failure(steps in steps()) {
+        let mut world = World::ready(policy(2));
+        for step in steps {
+            take(&mut world, step);
+            prop_assert_eq!(world.halted, None);
+        }
+    }
+}

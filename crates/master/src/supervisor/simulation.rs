@@ -1,1 +1,235 @@
-//! x
+//! A scripted kernel and a virtual clock: the supervisor's world without a single process.
+
+use std::collections::BTreeMap;
+
+use ferricorn_config::LogLevel;
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::control::{Order, Report};
+use ferricorn_unix::scoreboard::{Call, InFlight, Snapshot};
+use ferricorn_unix::signal::{KILL, Kill, Signal};
+use ferricorn_unix::wait::Change;
+
+use super::{Action, Event, Millis, Policy, Supervisor};
+
+/// A process of the simulation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Process {
+    pub(super) generation: u64,
+    pub(super) seen: Snapshot,
+    pub(super) orders: Vec<Order>,
+    pub(super) aborted: bool,
+    pub(super) killed: bool,
+    /// Whether not even SIGKILL ends it.
+    pub(super) immortal: bool,
+    /// Whether its call goes on at SIGABRT.
+    pub(super) stubborn: bool,
+}
+
+/// The supervisor, its children, and what it said.
+pub(super) struct World {
+    pub(super) supervisor: Supervisor,
+    pub(super) now: Millis,
+    pub(super) processes: BTreeMap<u64, Process>,
+    pub(super) lines: Vec<(LogLevel, String)>,
+    pub(super) halted: Option<ExitCode>,
+    pub(super) listening: bool,
+    /// What the next reloads give; with none left the configuration is as it was.
+    pub(super) reloads: Vec<Result<Policy, String>>,
+    /// How many forks fail from now on.
+    pub(super) failing_forks: usize,
+    pub(super) spawns: Vec<(Millis, u64)>,
+    policy: Policy,
+    generation: u64,
+}
+
+impl World {
+    /// A master that has just forked its first workers.
+    pub(super) fn new(policy: Policy) -> Self {
+        let now = 1_000_000;
+        let mut world = Self {
+            supervisor: Supervisor::new(policy, now),
+            now,
+            processes: BTreeMap::new(),
+            lines: Vec::new(),
+            halted: None,
+            listening: true,
+            reloads: Vec::new(),
+            failing_forks: 0,
+            spawns: Vec::new(),
+            policy,
+            generation: 1,
+        };
+        world.give(Event::Tick);
+        world
+    }
+
+    /// The same, and all of them are ready.
+    pub(super) fn ready(policy: Policy) -> Self {
+        let mut world = Self::new(policy);
+        world.all_ready();
+        world
+    }
+
+    /// Gives an event and performs what comes of it, and of that.
+    pub(super) fn give(&mut self, event: Event) {
+        let mut events = vec![event];
+        while !events.is_empty() {
+            let event = events.remove(0);
+            for action in self.supervisor.on(event, self.now) {
+                self.perform(action, &mut events);
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action, events: &mut Vec<Event>) {
+        assert_eq!(self.halted, None, "{action:?} after the end");
+        match action {
+            Action::Spawn { age, generation: _ } if self.failing_forks > 0 => {
+                self.failing_forks -= 1;
+                events.push(Event::NotSpawned { age, why: "no memory".to_owned() });
+            }
+            Action::Spawn { age, generation } => {
+                let generations = self.supervisor.generations();
+                assert!(generation == generations.0 || Some(generation) == generations.1);
+                self.spawns.push((self.now, generation));
+                let process = Process { generation, ..Process::default() };
+                assert!(self.processes.insert(age, process).is_none(), "the age {age} was given twice");
+                events.push(Event::Spawned { age, pid: pid(age) });
+            }
+            Action::Order { age, order } => self.process(age).orders.push(order),
+            Action::Kill { age, kill: Kill::Kill } => {
+                self.process(age).killed = true;
+                if !self.process(age).immortal {
+                    self.processes.remove(&age);
+                    events.push(Event::Changed { age, change: Change::Killed(KILL) });
+                }
+            }
+            Action::Kill { age, kill: Kill::Abort } => {
+                self.process(age).aborted = true;
+                if !self.process(age).stubborn {
+                    self.processes.remove(&age);
+                    events.push(Event::Changed { age, change: Change::Exited(1) });
+                }
+            }
+            Action::Kill { age, .. } | Action::TellStack { age } => {
+                self.process(age);
+            }
+            Action::Look => {
+                let seen = self.processes.iter().map(|(&age, process)| (age, process.seen.clone()));
+                events.push(Event::Seen(seen.collect()));
+            }
+            Action::Reload => {
+                let result = if self.reloads.is_empty() { Ok(self.policy) } else { self.reloads.remove(0) };
+                events.push(match result {
+                    Ok(policy) => {
+                        self.policy = policy;
+                        self.generation += 1;
+                        Event::Reloaded { generation: self.generation, policy }
+                    }
+                    Err(why) => Event::NotReloaded(why),
+                });
+            }
+            Action::Reopen => {}
+            Action::CloseListeners => self.listening = false,
+            Action::Say(level, line) => self.lines.push((level, line)),
+            Action::Halt(code) => self.halted = Some(code),
+        }
+    }
+
+    fn process(&mut self, age: u64) -> &mut Process {
+        self.processes.get_mut(&age).expect("it acted on a worker that does not exist")
+    }
+
+    /// Lets time pass, waking the supervisor when it asks for it.
+    pub(super) fn pass(&mut self, millis: Millis) {
+        let end = self.now + millis;
+        let mut idle = 0;
+        while let Some(due) = self.supervisor.deadline().filter(|&due| due <= end) {
+            idle = if due > self.now { 0 } else { idle + 1 };
+            assert!(idle < 10, "it asks to be woken again and again at {due}");
+            self.now = self.now.max(due);
+            self.give(Event::Tick);
+        }
+        self.now = end;
+        self.give(Event::Tick);
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.give(Event::Signal(signal));
+    }
+
+    pub(super) fn report(&mut self, age: u64, report: Report) {
+        self.give(Event::Report { age, report });
+    }
+
+    /// The process ends.
+    pub(super) fn end(&mut self, age: u64, change: Change) {
+        if self.processes.remove(&age).is_some() {
+            self.give(Event::Changed { age, change });
+        }
+    }
+
+    /// Every process that has not said so says that it is ready.
+    pub(super) fn all_ready(&mut self) {
+        for age in self.ages() {
+            self.report(age, Report::Ready);
+        }
+    }
+
+    /// Every process that was told to leave leaves.
+    pub(super) fn obey(&mut self) {
+        let told: Vec<u64> = self.told().map(|(age, _)| age).collect();
+        for age in told {
+            self.end(age, Change::Exited(0));
+        }
+    }
+
+    pub(super) fn ages(&self) -> Vec<u64> {
+        self.processes.keys().copied().collect()
+    }
+
+    /// Who was told to leave, and how at last.
+    pub(super) fn told(&self) -> impl Iterator<Item = (u64, Order)> {
+        let last = |process: &Process| process.orders.iter().rfind(|order| **order != Order::Reopen).copied();
+        self.processes.iter().filter_map(move |(&age, process)| Some((age, last(process)?)))
+    }
+
+    /// Who was not.
+    pub(super) fn untold(&self) -> Vec<u64> {
+        let told: Vec<u64> = self.told().map(|(age, _)| age).collect();
+        self.ages().into_iter().filter(|age| !told.contains(age)).collect()
+    }
+
+    /// Puts a worker into a call of the app that began now.
+    pub(super) fn call(&mut self, age: u64, method: &str, path: &str) {
+        let since_ms = self.now;
+        let seen = &mut self.process(age).seen;
+        let request = InFlight { since_ms, method: method.to_owned(), path: path.to_owned() };
+        seen.beat_ms = since_ms;
+        seen.in_flight = vec![request.clone()];
+        seen.calls = vec![Call { since_ms, request: Some(request) }];
+    }
+
+    /// The loop of a worker turns.
+    pub(super) fn beat(&mut self, age: u64) {
+        self.process(age).seen.beat_ms = self.now;
+    }
+
+    /// Its call and its requests end.
+    pub(super) fn answer(&mut self, age: u64) {
+        let seen = &mut self.process(age).seen;
+        seen.requests += seen.in_flight.len() as u64;
+        seen.in_flight.clear();
+        seen.calls.clear();
+        self.beat(age);
+    }
+
+    pub(super) fn said(&self, text: &str) -> bool {
+        self.lines.iter().any(|(_, line)| line.contains(text))
+    }
+}
+
+/// The pid that the simulation gives.
+pub(super) fn pid(age: u64) -> i32 {
+    1000 + i32::try_from(age).unwrap()
+}
