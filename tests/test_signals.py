@@ -303,7 +303,8 @@ def test_the_kill_names_the_request_and_shows_the_stack(serve):
 @only_ferricorn("gunicorn's stack comes from the worker itself, which cannot run")
 def test_a_worker_that_holds_the_gil_is_killed_with_its_stack(serve):
     server = serve("""
-import ctypes
+from collections import deque
+from itertools import repeat
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/hold":
@@ -312,7 +313,7 @@ def app(environ, start_response):
     return [b"ok"]
 
 def hold_the_gil():
-    ctypes.PyDLL(None).sleep(60)
+    deque(repeat(None), maxlen=0)  # for ever, in C
 """, "-t", "2")
     assert server.get().body == b"ok"
     worker = server.wait_workers(1)[0]

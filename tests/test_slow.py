@@ -91,8 +91,8 @@ def test_idle_connections_cost_neither_threads_nor_time(server):
 def test_a_slow_app_call_does_not_hold_up_the_reading_of_others(serve):
     """One app thread: while it sleeps, heads and bodies are still read, and refused requests answered."""
     server = serve("features:app")
-    server.get()
     with server.connect() as slow, server.connect() as bad:
+        bad.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response()
         slow.send(b"GET /sleep?1.5 HTTP/1.1\r\nHost: x\r\n\r\n")
         until(lambda: (server.folder / "entered").exists(), "the slow call")
         begin = time.monotonic()

@@ -142,6 +142,12 @@ def pieces(environ, start_response):
     return [b"one ", b"", b"two ", b"three"]
 
 
+@page("/generator")
+def generator(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield from (b"one ", b"", b"two ", b"three")
+
+
 @page("/empty")
 def empty(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])

@@ -43,7 +43,7 @@ fn explain(py: Python<'_>, error: &PyErr) -> String {
 
 fn execute(py: Python<'_>, path: &Path, source: &[u8]) -> PyResult<Dict> {
     let module = PyModule::new(py, "__config__")?;
-    module.setattr("__file__", path)?;
+    module.setattr("__file__", path.as_os_str())?;
     py.import("sys")?.getattr("modules")?.set_item("__config__", &module)?;
     find_neighbours(py)?;
     let builtins = py.import("builtins")?;
@@ -68,7 +68,8 @@ fn import(py: Python<'_>, name: &str) -> PyResult<Dict> {
 /// Lets the file import modules of the working directory, as gunicorn does.
 fn find_neighbours(py: Python<'_>) -> PyResult<()> {
     let path: Bound<'_, PyList> = py.import("sys")?.getattr("path")?.cast_into()?;
-    let here = std::env::current_dir()?;
+    // As a `str`: the import system passes over a `pathlib.Path`.
+    let here = std::env::current_dir()?.into_os_string();
     if !path.contains(&here)? {
         path.insert(0, here)?;
     }
