@@ -122,3 +122,113 @@ fn program(argv0: Option<&OsString>) -> String {
         Some(name) => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Dict {
+        let argv = std::iter::once("ferricorn").chain(words.iter().copied());
+        parse(argv.map(Into::into).collect()).unwrap()
+    }
+
+    fn dict<const N: usize>(values: [(&str, Value); N]) -> Dict {
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    #[test]
+    fn only_what_was_said_is_there() {
+        assert_eq!(parsed(&[]), Dict::new());
+        assert_eq!(parsed(&["mine:app"]), dict([("wsgi_app", "mine:app".into())]));
+    }
+
+    #[test]
+    fn flags_have_gunicorns_spellings() {
+        let told = parsed(&[
+            "-w",
+            "4",
+            "-k",
+            "sync",
+            "-t",
+            "9",
+            "-n",
+            "name",
+            "-p",
+            "pid",
+            "-m",
+            "022",
+            "-D",
+            "-c",
+            "conf",
+            "--limit-request-field_size",
+            "10",
+            "--log-file",
+            "-",
+            "--access-logformat",
+            "%(h)s",
+            "mine:app",
+        ]);
+        let wanted = dict([
+            ("workers", "4".into()),
+            ("worker_class", "sync".into()),
+            ("timeout", "9".into()),
+            ("proc_name", "name".into()),
+            ("pidfile", "pid".into()),
+            ("umask", "022".into()),
+            ("daemon", true.into()),
+            ("config", "conf".into()),
+            ("limit_request_field_size", "10".into()),
+            ("errorlog", "-".into()),
+            ("access_log_format", "%(h)s".into()),
+            ("wsgi_app", "mine:app".into()),
+        ]);
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn lists_are_repeated_and_everything_else_is_said_last() {
+        let told = parsed(&["-b", "a", "--bind=b", "-e", "A=1", "-w", "1", "-w", "2", "--no-sendfile"]);
+        let wanted = dict([
+            ("bind", vec!["a", "b"].into()),
+            ("raw_env", vec!["A=1"].into()),
+            ("workers", "2".into()),
+            ("sendfile", false.into()),
+        ]);
+        assert_eq!(told, wanted);
+    }
+
+    #[test]
+    fn long_flags_may_be_shortened_while_they_are_clear() {
+        assert_eq!(parsed(&["--graceful", "5"]), dict([("graceful_timeout", "5".into())]));
+        assert_eq!(parsed(&["--preload"]), dict([("preload_app", true.into())]));
+        let ambiguous = ["ferricorn", "--limit-request", "5"].map(OsString::from).to_vec();
+        assert!(parse(ambiguous).is_err());
+    }
+
+    #[test]
+    fn a_negative_number_is_left_to_the_setting() {
+        assert_eq!(parsed(&["-w", "-1"]), dict([("workers", "-1".into())]));
+    }
+
+    #[test]
+    fn a_variable_holds_words_as_a_shell_splits_them() {
+        let told = parse_variable("GUNICORN_CMD_ARGS", "--name 'two words' -w 3 other:app").unwrap();
+        assert_eq!(told, dict([("proc_name", "two words".into()), ("workers", "3".into())]));
+        assert!(matches!(parse_variable("GUNICORN_CMD_ARGS", "'open"), Err(Stop::Fault(_))));
+        let fault = parse_variable("GUNICORN_CMD_ARGS", "--nope").unwrap_err();
+        assert_eq!(fault.exit().0, 2);
+        assert!(fault.describe().contains("GUNICORN_CMD_ARGS"));
+    }
+
+    #[test]
+    fn the_program_is_called_as_it_was_called() {
+        assert_eq!(program(Some(&"/usr/bin/ferricorn".into())), "ferricorn");
+        assert_eq!(program(Some(&"/lib/ferricorn/__main__.py".into())), "python -m ferricorn");
+        assert_eq!(program(None), "ferricorn");
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command("ferricorn".to_owned()).debug_assert();
+    }
+}

@@ -80,3 +80,121 @@ fn fault(error: impl Into<Box<dyn Error + Send + Sync>>) -> AppFault {
     }
     AppFault::new(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use axum::Router;
+    use axum::extract::Request as AxumRequest;
+    use axum::routing::{get, post};
+    use bytes::Bytes;
+    use ferricorn_protocol::{Connection, Local, RequestBody, Scheme};
+
+    use super::*;
+
+    fn app() -> ServiceApp<Router> {
+        ServiceApp::new(
+            Router::new()
+                .route("/", get(async || "hello"))
+                .route("/empty", get(async || ()))
+                .route("/echo", post(async |request: AxumRequest| request.into_body()))
+                .route(
+                    "/peer",
+                    get(async |request: AxumRequest| {
+                        let connection: Option<&Arc<Connection>> = request.extensions().get();
+                        format!("{:?}", connection.and_then(|connection| connection.peer))
+                    }),
+                ),
+        )
+    }
+
+    fn answer(method: &str, path: &str, body: RequestBody) -> Result<Response, AppFault> {
+        let (head, ()) = http::Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
+        let connection = Connection {
+            peer: Some("192.0.2.1:5".parse().unwrap()),
+            local: Local::Tcp("127.0.0.1:80".parse().unwrap()),
+            trusted: false,
+            notes: OnceLock::new(),
+        };
+        let connection = Arc::new(connection);
+        let request = Request { head, raw_target: None, scheme: Scheme::Http, connection, body, early: None };
+        match app().call(request) {
+            Answer::Later(future) => block_on(future),
+            _ => panic!("a service answers with a future"),
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// The whole body, or why it has no end.
+    fn bytes(response: Response) -> Result<Bytes, BodyError> {
+        match response.body {
+            ResponseBody::Empty => Ok(Bytes::new()),
+            ResponseBody::Stream(stream) => block_on(stream.collect()).map(|body| body.to_bytes()),
+            _ => panic!("a service's body streams"),
+        }
+    }
+
+    #[test]
+    fn a_service_answers() {
+        let response = answer("GET", "/", RequestBody::Empty).unwrap();
+        assert_eq!(response.head.status, 200);
+        assert_eq!(response.head.headers["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(bytes(response).unwrap(), "hello");
+        assert_eq!(answer("GET", "/nowhere", RequestBody::Empty).unwrap().head.status, 404);
+    }
+
+    #[test]
+    fn no_body_is_told_as_none() {
+        assert!(matches!(answer("GET", "/empty", RequestBody::Empty).unwrap().body, ResponseBody::Empty));
+    }
+
+    #[test]
+    fn a_body_of_every_kind_can_be_read() {
+        let echoed = |body| bytes(answer("POST", "/echo", body).unwrap()).unwrap();
+        assert_eq!(echoed(RequestBody::Empty), "");
+        assert_eq!(echoed(RequestBody::Memory("in memory".into())), "in memory");
+        let text = vec![b'x'; 200_000];
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &text).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        assert_eq!(echoed(RequestBody::File { file, length: 200_000 }), text);
+    }
+
+    #[test]
+    fn a_body_cut_short_is_an_error_and_not_its_end() {
+        let broken = Box::pin(Failing(vec![Err(BodyError::Broken("gone".to_owned())), Ok("begin".into())]));
+        let response = answer("POST", "/echo", RequestBody::Stream(broken)).unwrap();
+        let error = bytes(response).unwrap_err();
+        assert!(error.to_string().contains("gone"), "{error}");
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"short").unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        let response = answer("POST", "/echo", RequestBody::File { file, length: 10 }).unwrap();
+        assert!(bytes(response).is_err());
+    }
+
+    #[test]
+    fn the_connection_is_among_the_extensions() {
+        let response = answer("GET", "/peer", RequestBody::Empty).unwrap();
+        assert_eq!(bytes(response).unwrap(), "Some(192.0.2.1:5)");
+    }
+
+    /// A body of these pieces, the last one first.
+    struct Failing(Vec<Result<Bytes, BodyError>>);
+
+    impl http_body::Body for Failing {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+            std::task::Poll::Ready(self.0.pop().map(|piece| piece.map(http_body::Frame::data)))
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .flags(&["--error-logfile", "--log-file"])
         .text("-")
         .metavar("FILE")
-        .reload(Reload::Restart),
+        .reload(Reload::Master),
     Setting::new(
         "loglevel",
         Logging,
@@ -42,7 +42,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--log-level"])
     .text("info")
     .metavar("LEVEL")
-    .reload(Reload::Restart),
+    .reload(Reload::Master),
     Setting::new(
         "capture_output",
         Logging,

@@ -90,14 +90,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--forwarded-allow-ips"])
     .commas(&["127.0.0.1", "::1"])
-    .env("FORWARDED_ALLOW_IPS"),
+    .env("FORWARDED_ALLOW_IPS")
+    .metavar("ADDRESSES"),
     Setting::new(
         "pythonpath",
         ServerMechanics,
         "Directories to put in front of `sys.path`, separated by commas.",
     )
     .flags(&["--pythonpath"])
-    .commas(&[]),
+    .commas(&[])
+    .metavar("DIRS"),
     Setting::new("paste", ServerMechanics, "A PasteDeploy file to load the app from.")
         .flags(&["--paste", "--paster"])
         .refused("write a module that calls `paste.deploy.loadapp` and name that"),
@@ -147,7 +149,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Header names with `_`, in upper case and separated by commas, that a trusted peer may set; `*` for all.",
     )
     .flags(&["--forwarder-headers"])
-    .commas(&["SCRIPT_NAME", "PATH_INFO"]),
+    .commas(&["SCRIPT_NAME", "PATH_INFO"])
+    .metavar("NAMES"),
     Setting::new(
         "header_map",
         ServerMechanics,
@@ -155,7 +158,8 @@ pub(super) const SETTINGS: &[Setting] = &[
          `drop` them, `refuse` the request with a 400, or be `dangerous` and pass them on.",
     )
     .flags(&["--header-map"])
-    .choice(&["drop", "refuse", "dangerous"], "drop"),
+    .choice(&["drop", "refuse", "dangerous"], "drop")
+    .metavar("drop|refuse|dangerous"),
     Setting::new("root_path", ServerMechanics, "The prefix of ASGI apps.")
         .flags(&["--root-path"])
         .text("")

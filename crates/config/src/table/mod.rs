@@ -3,6 +3,7 @@
 //! Derived are the command line, the names that a config file may set, `config/default.toml`,
 //! `docs/settings.md` and `--print-config`. The table is split as gunicorn's documentation is.
 
+mod debugging;
 mod hooks;
 mod http2;
 mod logging;
@@ -15,15 +16,16 @@ mod workers;
 
 use figment::value::{Empty, Tag, Value};
 
-/// All settings, in the order of gunicorn's documentation.
+/// All settings, chapter by chapter, nearly in the order of gunicorn's documentation.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    const SETTINGS: [&[Setting]; 9] = [
+    const SETTINGS: [&[Setting]; 10] = [
         socket::SETTINGS,
         workers::SETTINGS,
         security::SETTINGS,
-        others::SETTINGS,
+        debugging::SETTINGS,
         mechanics::SETTINGS,
         logging::SETTINGS,
+        others::SETTINGS,
         tls::SETTINGS,
         http2::SETTINGS,
         hooks::SETTINGS,

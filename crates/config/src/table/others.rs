@@ -1,47 +1,14 @@
-//! Settings of the chapters "Debugging", "Process Naming", "Dirty Arbiters" and "Control".
+//! Settings of the chapters "Process Naming", "Dirty Arbiters" and "Control".
 
-use super::Section::{Control, Debugging, DirtyArbiters, ProcessNaming};
-use super::{Kind, Preset, Reload, Setting};
+use super::Section::{Control, DirtyArbiters, ProcessNaming};
+use super::{Kind, Preset, Setting};
 
 const NO_DIRTY: &str = "there are no dirty workers";
 const NO_CONTROL: &str = "there is no control socket; use signals";
 
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting::new(
-        "check_config",
-        Debugging,
-        "Load the configuration and the app, and exit: with 0 if both are good, else with 1.",
-    )
-    .flags(&["--check-config"])
-    .switch()
-    .reload(Reload::Never),
-    Setting::new(
-        "print_config",
-        Debugging,
-        "Print each setting's value and where it came from, then do what `--check-config` does.",
-    )
-    .flags(&["--print-config"])
-    .switch()
-    .reload(Reload::Never),
-    Setting::new("reload", Debugging, "Restart workers when code changes.")
-        .flags(&["--reload"])
-        .switch()
-        .refused("send HUP to the master after a change, or use the framework's own development server"),
-    Setting::new("reload_engine", Debugging, "How `reload` watches files.")
-        .flags(&["--reload-engine"])
-        .choice(&["auto", "poll", "inotify"], "auto")
-        .ignored("it has a meaning only with `reload`"),
-    Setting::new("reload_extra_files", Debugging, "Further files for `reload`.")
-        .flags(&["--reload-extra-file"])
-        .list(&[])
-        .ignored("it has a meaning only with `reload`"),
-    Setting::new("spew", Debugging, "Trace every line that Python runs.")
-        .flags(&["--spew"])
-        .switch()
-        .refused("use Python's own `trace` module"),
     Setting::new("proc_name", ProcessNaming, "The name in the process title; the app's if it is not set.")
-        .flags(&["--name", "-n"])
-        .reload(Reload::Workers),
+        .flags(&["--name", "-n"]),
     Setting::new("default_proc_name", ProcessNaming, "gunicorn's internal default of `proc_name`.")
         .text("gunicorn")
         .ignored("it is internal to gunicorn; use `proc_name`"),

@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     .list(&["127.0.0.1:8000"])
     .env("PORT")
     .metavar("ADDRESS")
-    .reload(Reload::Restart),
+    .reload(Reload::Master),
     Setting::new(
         "backlog",
         ServerSocket,
