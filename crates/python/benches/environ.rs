@@ -1,9 +1,10 @@
 //! What the bridge costs: the environ alone, and a whole call of the smallest application.
 
+use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use criterion::{BatchSize, Criterion, black_box, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ferricorn_protocol::{App, Connection, Local, Request, RequestBody, Scheme, WorkerInfo};
 use ferricorn_python::wsgi::{EnvironFactory, Facts, WsgiApp};
 use pyo3::prelude::*;

@@ -18,12 +18,18 @@ use crate::wsgi::{ErrorSink, WsgiApp};
 
 /// Loads the application that the settings name.
 pub struct WsgiLoader {
-    app: String,
-    chdir: PathBuf,
-    pythonpath: Vec<PathBuf>,
-    raw_env: Vec<(String, String)>,
-    script_name: String,
-    errors: ErrorSink,
+    /// `module`, `module:name` or `module:factory("x", y=1)`.
+    pub app: String,
+    /// The directory to load it in, which comes first in `sys.path`.
+    pub chdir: PathBuf,
+    /// Directories that come before it, the last one first, as in gunicorn.
+    pub pythonpath: Vec<PathBuf>,
+    /// Variables to set in `os.environ`.
+    pub raw_env: Vec<(String, String)>,
+    /// The prefix that is taken off each path; empty for none.
+    pub script_name: String,
+    /// Where that goes which the application writes to `wsgi.errors`.
+    pub errors: ErrorSink,
 }
 
 impl WsgiLoader {

@@ -1,1 +1,11 @@
 //! The bridge with an interpreter inside: what apps see, and what the server gets back.
+
+mod config_file;
+mod environ;
+mod errors;
+mod file_wrapper;
+mod input;
+mod load;
+mod response;
+mod support;
+mod write;
