@@ -57,7 +57,8 @@ def main():
     print(conditions(options))
     for name in options.only:
         samples = take(ROUNDS[name], name, chosen, options, server_core, load_core)
-        print(f"\n### {ROUNDS[name].title}\n\n{report.table(samples)}\n\n{report.notes(samples)}".rstrip(), flush=True)
+        text = f"\n### {ROUNDS[name].title}\n\n{report.table(samples)}\n\n{report.notes(samples, name)}"
+        print(text.rstrip(), flush=True)
 
 
 def arguments():

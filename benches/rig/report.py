@@ -29,9 +29,9 @@ def table(samples):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def notes(samples):
-    """What a reader of the table must know."""
-    lines = [f"{server.title}: {server.note}" for server in samples if server.note]
+def notes(samples, name):
+    """What a reader of the table of that round must know."""
+    lines = [f"{server.title}: {note}" for server in samples for about, note in server.notes if about in ("", name)]
     for server, taken in samples.items():
         if failed := sum(sample.failed for sample in taken):
             lines.append(f"{server.title}: {failed} requests failed or were not answered with success.")

@@ -29,7 +29,8 @@ class Server:
     patient: tuple = ()
     #: Whether it serves Python apps; if not, it knows only "hello".
     python: bool = True
-    note: str = ""
+    #: What a reader must know, by the round that it is about; "" for all.
+    notes: tuple = ()
 
 
 _ONE = ("-w", "1", "-b", "127.0.0.1:{port}")
@@ -46,13 +47,14 @@ SERVERS = [
         "sync",
         "gunicorn sync",
         (str(BIN / "gunicorn"), *_ONE, "-k", "sync", "{app}"),
-        note="no keep-alive; each request is a connection of its own.",
+        notes=(("", "no keep-alive; each request is a connection of its own."),),
     ),
     Server(
         "gthread",
         "gunicorn gthread",
-        (str(BIN / "gunicorn"), *_ONE, "-k", "gthread", "--threads", "1", "{app}"),
+        (str(BIN / "gunicorn"), *_ONE, "-k", "gthread", "--threads", "4", "{app}"),
         ("--worker-connections", "2000", "--keep-alive", "120"),
+        notes=(("", "with 4 threads, which serve it better than one."),),
     ),
     Server(
         "granian",
@@ -62,7 +64,12 @@ SERVERS = [
             *("--workers", "1", "--blocking-threads", "1", "--runtime-threads", "1", "{app}"),
         ),
     ),
-    Server("fastpysgi", "FastPySGI", (str(BIN / "python"), "run_fastpysgi.py", "{app}", "{port}")),
+    Server(
+        "fastpysgi",
+        "FastPySGI",
+        (str(BIN / "python"), "run_fastpysgi.py", "{app}", "{port}"),
+        notes=(("stream", "runs the generator to its end before it sends a byte, so it does not stream."),),
+    ),
 ]
 
 

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""What a thousand idle keep-alive connections cost each server: memory for each, and processor time.
+
+    benches/idle.py [--connections 1000] [--seconds 5] [--servers ferricorn,granian] [--wheel X.whl]
+
+Each connection asks for one page and then stays. Memory is the growth of the proportional set size (PSS) of the
+whole tree of processes, so buffers in the kernel do not count. gunicorn's sync worker, which keeps none, is left out.
+"""
+
+import argparse
+import os
+import resource
+import selectors
+import socket
+import sys
+import time
+
+from rig import prepare, processes
+from rig.servers import SERVERS, cores, get, running
+
+HEAD = "| server | KiB per connection | CPU ms per second | still open |\n| --- | ---: | ---: | ---: |"
+
+
+def main():
+    able = [server for server in SERVERS if server.name != "sync"]
+    options = arguments([server.name for server in able])
+    enough = options.connections + 100
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < enough:
+        if hard != resource.RLIM_INFINITY and hard < enough:
+            raise SystemExit(f"the limit of open files is {hard}; it must be {enough}: see `ulimit -n`")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    server_core, own_core = cores()
+    prepare.peers(options.python)
+    if "hyper" in options.servers:
+        prepare.baseline()
+    if "ferricorn" in options.servers:
+        prepare.ferricorn(options.wheel)
+    os.sched_setaffinity(0, {own_core})
+    print(f"{options.connections} connections, idle for {options.seconds} s\n\n{HEAD}")
+    for server in able:
+        if server.name in options.servers:
+            with running(server, "raw:hello", "/", server_core, patient=True) as live:
+                each, busy, left = idle(live, options.connections, options.seconds)
+            print(f"| {server.title} | {each:.1f} | {busy:.1f} | {left} |", flush=True)
+
+
+def arguments(names):
+    parser = argparse.ArgumentParser(description="Measures what idle connections cost.")
+    parser.add_argument("--connections", type=int, default=1000, help="how many (default 1000)")
+    parser.add_argument("--seconds", type=int, default=5, help="how long they idle (default 5)")
+    parser.add_argument("--servers", type=lambda text: text.split(","), default=names, help=", ".join(names))
+    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
+    options = parser.parse_args()
+    if unknown := set(options.servers) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(names)}")
+    return options
+
+
+def idle(live, count, seconds):
+    """KiB per connection, CPU in ms per second, and how many connections outlast the wait."""
+    for _ in range(50):
+        get(live.port, "/")
+    settle(live.pid)
+    before, _ = processes.memory_kib(live.pid)
+    clients = [connect(live.port) for _ in range(count)]
+    settle(live.pid)
+    after, _ = processes.memory_kib(live.pid)
+    spent, start = processes.cpu_us(live.pid), time.monotonic()
+    time.sleep(seconds)
+    busy = (processes.cpu_us(live.pid) - spent) / 1000 / (time.monotonic() - start)
+    left = still_open(clients)
+    for client in clients:
+        client.close()
+    return (after - before) / count, busy, left
+
+
+def connect(port):
+    """A connection that has had one answer."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=5)
+    client.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    answer = b""
+    while not answer.endswith(b"Hello, world!"):
+        piece = client.recv(65536)
+        if not piece:
+            raise SystemExit(f"a connection was closed after {answer!r}")
+        answer += piece
+    return client
+
+
+def settle(pid, patience=10):
+    """Waits until the server rests: two looks in a row without work."""
+    end = time.monotonic() + patience
+    before = -1.0
+    while (now := processes.cpu_us(pid)) != before and time.monotonic() < end:
+        before = now
+        time.sleep(0.5)
+
+
+def still_open(clients):
+    """An idle connection has nothing to read; a closed one has its end."""
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client, selectors.EVENT_READ)
+        return len(clients) - len(selector.select(timeout=0))
+
+
+if __name__ == "__main__":
+    main()
