@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use bytes::Buf;
-use ferricorn_protocol::{
-    Answer, App, AppFault, BodyError, Drive, Head, Request, Response, ResponseBody, Stream,
-};
-use http_body_util::BodyExt;
+use bytes::{Buf, Bytes};
+use ferricorn_protocol::{Answer, App, AppFault, BodyError, Drive, Head, Request, Response, ResponseBody};
+use http::header::CONTENT_LENGTH;
+use http_body::{Frame, SizeHint};
 use tower_service::Service;
 
 use crate::Body;
@@ -54,18 +55,49 @@ where
     B: http_body::Body + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (parts, body) = response.into_parts();
-    let body = if body.is_end_stream() { ResponseBody::Empty } else { ResponseBody::Stream(stream(body)) };
+    let (mut parts, body) = response.into_parts();
+    let length = body.size_hint().exact();
+    let body = if body.is_end_stream() {
+        ResponseBody::Empty
+    } else {
+        // A length that is known is told, so that the body need not be chunked.
+        if let Some(length) = length {
+            parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        ResponseBody::Stream(Box::pin(Outgoing(Box::pin(body))))
+    };
     Response::new(Head { status: parts.status, reason: None, headers: parts.headers }, body)
 }
 
-fn stream<B>(body: B) -> Stream
+/// A response body with its data and errors as the server knows them.
+struct Outgoing<B>(Pin<Box<B>>);
+
+impl<B> http_body::Body for Outgoing<B>
 where
-    B: http_body::Body + Send + 'static,
+    B: http_body::Body,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-    Box::pin(body.map_err(|error| BodyError::App(fault(error))))
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = self.0.as_mut().poll_frame(cx);
+        frame.map(|frame| {
+            let frame = frame?.map_err(|error| BodyError::App(fault(error)));
+            Some(frame.map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// The error with all its causes, in one line.
@@ -88,8 +120,8 @@ mod tests {
     use axum::Router;
     use axum::extract::Request as AxumRequest;
     use axum::routing::{get, post};
-    use bytes::Bytes;
     use ferricorn_protocol::{Connection, Local, RequestBody, Scheme};
+    use http_body_util::{BodyExt, Full};
 
     use super::*;
 
@@ -148,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn a_length_that_is_known_is_told() {
+        let full = || http::Response::builder().status(200);
+        let told =
+            |answer: http::Response<Full<Bytes>>| response(answer).head.headers["content-length"].clone();
+        assert_eq!(told(full().body("hello".into()).unwrap()), "5");
+        assert_eq!(told(full().header("content-length", "7").body("hello".into()).unwrap()), "7");
+    }
+
+    #[test]
     fn no_body_is_told_as_none() {
         assert!(matches!(answer("GET", "/empty", RequestBody::Empty).unwrap().body, ResponseBody::Empty));
     }
@@ -191,10 +232,10 @@ mod tests {
         type Error = BodyError;
 
         fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-            std::task::Poll::Ready(self.0.pop().map(|piece| piece.map(http_body::Frame::data)))
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            Poll::Ready(self.0.pop().map(|piece| piece.map(Frame::data)))
         }
     }
 }
