@@ -27,6 +27,7 @@ pub trait Host {
 
 /// How [`run`](crate::run) ends, once in the master and once in each worker.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once in the life of a process")]
 pub enum Outcome {
     /// In the master: it has stopped, and the process should leave with this code.
     Exit(ExitCode),
