@@ -14,7 +14,7 @@ export PYO3_PYTHON = $(abspath $(PYTHON))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-gunicorn lint bench docs clean python cargo
+.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn lint bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
@@ -71,7 +71,7 @@ demo: cargo $(DEMO)/.ready
 	@echo
 	@exec $(DEMO)/bin/ferricorn --chdir examples/flask -w 2 -b 127.0.0.1:8000 --access-logfile - app:app
 
-test: lint test-rust test-python smoke-pythons
+test: lint test-rust test-python test-other-pythons
 
 test-rust: cargo | python
 	$(CARGO) test --profile ci --locked $(RUST_TESTS)
@@ -84,10 +84,9 @@ test-python: cargo $(TEST)/.ready
 test-gunicorn: $(TEST)/.ready
 	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
 
-# Beside the interpreter of `make test`, each other one that is found: `smoke` runs less than the bridge tests.
-.PHONY: smoke-pythons
-smoke-pythons: cargo | python
-	.ci/on-each-python --except $(PYTHON) tests/test_boot.py -k 'serves or syntax'
+# The bridge on each CPython that is found beside the one of `make test`.
+test-other-pythons: cargo | python
+	.ci/on-each-python --except $(PYTHON) tests/test_wsgi.py
 
 test-pythons: cargo | python
 	.ci/on-each-python tests/test_wsgi.py tests/test_boot.py tests/test_cli.py

@@ -122,21 +122,12 @@ def test_term_to_one_worker_is_graceful_and_it_is_replaced(server):
     assert server.get().body == b"hello"
 
 
-def test_a_worker_runs_its_atexit_functions(serve):
-    server = serve("""
-import atexit, os
-from pathlib import Path
-
-atexit.register(lambda: Path(f"left-{os.getpid()}").write_text("yes"))
-Path(f"loaded-{os.getpid()}").touch()
-
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Length", "2")])
-    return [b"ok"]
-""", "-w", "2")
-    workers = server.wait_workers(2)
-    until(lambda: len(list(server.folder.glob("loaded-*"))) == 2 and server.get(), "two loaded workers")
-    assert server.stop() == 0
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_runs_its_atexit_functions(serve, number):
+    server = serve("leaving:app", "-w", "2")
+    wait_serving(server, 2)
+    workers = server.workers()
+    assert server.stop(number) == 0
     assert {path.name for path in server.folder.glob("left-*")} == {f"left-{pid}" for pid in workers}
 
 
