@@ -24,6 +24,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 return Poll::Ready(Ok(()));
             }
             if let Some(end) = gate.ended() {
+                gate.parked = end.is_pending();
                 return end;
             }
             let before = buf.filled().len();
@@ -112,8 +113,9 @@ impl<S> Gate<S> {
     #[inline]
     fn grant_wishes(&mut self) -> bool {
         let waiting = self.awaited();
+        self.parked = waiting == Phase::App;
         self.shared.wait(waiting);
-        let Some(granted) = self.shared.granted(waiting) else { return false };
+        let Some(granted) = self.shared.granted() else { return false };
         self.end = Some(match granted {
             Granted::Fin => End::Over,
             Granted::Expire => End::Refused { refusal: Refusal::timeout(), told: false },
@@ -131,11 +133,13 @@ impl<S> Gate<S> {
         }
     }
 
-    /// Makes hyper read again, once.
-    #[cold]
-    fn wake_reader(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+    /// The answer is out: now the connection waits for the client, or ends.
+    fn unpark(&mut self) {
+        self.parked = false;
+        if self.end.is_some() || self.track.is_sealed() || self.grant_wishes() {
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
         }
     }
 
@@ -187,8 +191,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         let gate = self.get_mut();
         ready!(Pin::new(&mut gate.socket).poll_flush(cx))?;
         gate.shared.flushed();
-        if gate.holds_end() {
-            gate.wake_reader();
+        if gate.parked && !gate.shared.is_answering() {
+            gate.unpark();
         }
         Poll::Ready(Ok(()))
     }

@@ -32,6 +32,9 @@ mod trailer;
 #[doc(hidden)]
 pub mod bench;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -62,6 +65,9 @@ pub(crate) struct Gate<S> {
     writes: u32,
     /// Whether the last write found the socket full.
     blocked: bool,
+    /// Whether hyper waits to read behind a request that is not answered yet. It will not ask again when the
+    /// answer is out.
+    parked: bool,
 }
 
 /// Why nothing more is read from the socket.
@@ -91,6 +97,7 @@ impl<S> Gate<S> {
             waker: None,
             writes: 0,
             blocked: false,
+            parked: false,
         };
         (gate, shared)
     }
@@ -163,10 +170,5 @@ impl<S> Gate<S> {
             }
             None | Some(End::Over) => Some(Poll::Ready(Ok(()))),
         }
-    }
-
-    /// Whether an end is held back that hyper may now see. hyper waits to be woken for it.
-    fn holds_end(&self) -> bool {
-        (self.end.is_some() || self.track.is_sealed()) && self.clear == 0 && !self.shared.is_answering()
     }
 }

@@ -159,7 +159,7 @@ impl Shared {
         self.wish(wish::FIN);
     }
 
-    /// Answers 408 if the connection waits for the rest of a head, and ends it if it waits for the first byte.
+    /// Answers 408 if the connection waits for the rest of a head, and ends it if nothing has come at all.
     pub(crate) fn expire(&self) {
         self.wish(wish::EXPIRE);
     }
@@ -236,7 +236,7 @@ impl Shared {
 
     /// The outcome of the wishes for a gate that waits.
     #[inline]
-    pub(super) fn granted(&self, waiting: Phase) -> Option<Granted> {
+    pub(super) fn granted(&self) -> Option<Granted> {
         let wishes = self.wishes.load(Relaxed);
         if wishes == wish::NONE {
             return None;
@@ -244,10 +244,11 @@ impl Shared {
         // What does not fit what the connection waits for came too late; only a FIN can wait.
         self.wishes.fetch_and(wish::FIN, Relaxed);
         let is = |wish| wishes & wish != 0;
-        match waiting {
+        match self.phase().0 {
             Phase::Body if is(wish::FAIL_BODY) => Some(Granted::FailBody(io::ErrorKind::TimedOut)),
             Phase::Head if is(wish::EXPIRE) => Some(Granted::Expire),
-            Phase::Idle if is(wish::EXPIRE) || is(wish::FIN) => Some(Granted::Fin),
+            Phase::Fresh if is(wish::EXPIRE | wish::FIN) => Some(Granted::Fin),
+            Phase::Idle if is(wish::FIN) => Some(Granted::Fin),
             _ => None,
         }
     }

@@ -114,7 +114,12 @@ pub(super) fn request_line(line: &[u8]) -> Result<RequestLine, Refusal> {
 fn odd_form(target: &[u8], connect: bool) -> Result<Form, Refusal> {
     let encoded = encode(target);
     let uri = Uri::try_from(encoded.as_slice()).map_err(|_| WRONG_TARGET)?;
-    if !connect && uri.authority().is_some() && uri.scheme().is_none() {
+    let good = match (uri.scheme_str(), uri.authority()) {
+        (None, None) => true,
+        (None, Some(_)) => connect,
+        (Some(scheme), _) => !scheme.is_empty(),
+    };
+    if !good {
         return Err(WRONG_TARGET);
     }
     Ok(if encoded == target { Form::Kept } else { Form::Encoded })
