@@ -27,12 +27,13 @@ pub fn run(settings: Settings, host: &dyn Host) -> Outcome {
 fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
     tracing::info!("Starting ferricorn {}", env!("CARGO_PKG_VERSION"));
     title::set(&format!("ferricorn: master [{}]", settings.proc_name));
+    // Before anything is made that would be left behind.
+    let signals =
+        Signals::install().map_err(|error| config_error(&format!("Cannot catch signals: {error}")))?;
     let pidfile = match &settings.pidfile {
         Some(path) => Some(Pidfile::create(path).map_err(|error| config_error(&error.to_string()))?),
         None => None,
     };
-    let signals =
-        Signals::install().map_err(|error| config_error(&format!("Cannot catch signals: {error}")))?;
     let sockets = open_sockets(&settings, &signals, host)?;
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
     let class = match settings.worker_class {

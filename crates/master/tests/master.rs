@@ -1,10 +1,6 @@
 //! The master with real processes and real signals.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of tests may panic, and show the log then"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests may panic, and show the log then")]
 
 mod support;
 
@@ -246,6 +242,40 @@ fn a_unix_socket_goes_with_its_master_but_not_with_a_worker() {
     server.signal(Signal::SIGQUIT);
     assert_eq!(server.exit_code(), 0);
     assert!(!path.exists());
+}
+
+#[test]
+fn inherited_sockets_are_served_and_other_addresses_then_do_not_count() {
+    let socket = || {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = format!("Listening at: http://{} (", socket.local_addr().unwrap());
+        (socket, name)
+    };
+    let (listener, name) = socket();
+    let server = Server::activated(listener);
+    server.wait_for(&name);
+    server.ask("hello");
+    let (listener, name) = socket();
+    let server = Server::with_socket(listener, &["bind=fd://0"]);
+    server.wait_for(&name);
+    server.ask("hello");
+    // A reload goes on with the same socket.
+    server.signal(Signal::SIGHUP);
+    server.wait_for("Reloaded");
+    server.ask("hello");
+}
+
+#[test]
+fn a_reload_may_move_to_another_address() {
+    let server = Server::ready(1, &[]);
+    let before = server.connect().peer_addr().unwrap();
+    let path = server.dir.path().join("b.sock");
+    server.write("reload", &format!("bind=unix:{}", path.display()));
+    server.signal(Signal::SIGHUP);
+    server.wait_for(&format!("Listening at: unix:{}", path.display()));
+    server.wait_for("Worker exiting");
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    eventually("the old address is closed", || std::net::TcpStream::connect(before).is_err());
 }
 
 #[test]

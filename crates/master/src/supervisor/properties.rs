@@ -104,7 +104,7 @@ fn keep_busy(world: &mut World, millis: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn there_are_never_more_workers_than_wanted_per_generation(steps in steps()) {

@@ -88,6 +88,16 @@ fn a_fork_that_fails_is_tried_again_later() {
 }
 
 #[test]
+fn a_first_fork_that_fails_ends_the_server() {
+    let mut world = World::new(Policy { workers: 1, ..POLICY });
+    world.failing_forks = 1;
+    world.end(1, Change::Killed(11));
+    world.pass(1_000);
+    assert_eq!(world.halted, Some(ExitCode::CONFIG));
+    assert!(world.said("Reason: No worker could be started."));
+}
+
+#[test]
 fn ttin_and_ttou_change_the_number_by_one_but_never_below_one() {
     let mut world = World::ready(POLICY);
     world.signal(Signal::Ttin);

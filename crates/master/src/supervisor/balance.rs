@@ -1,0 +1,125 @@
+//! How many workers there should be, and how they come and go: what is, brought closer to what should be.
+
+use ferricorn_config::LogLevel;
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::control::Order;
+
+use super::children::{Child, Life};
+use super::{Action, MARGIN, Millis, Phase, QUICK, Stop, Supervisor};
+
+impl Supervisor {
+    /// Begins the end, or makes it quick.
+    pub(super) fn stop(
+        &mut self,
+        quick: bool,
+        code: ExitCode,
+        reason: Option<&'static str>,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        match &mut self.phase {
+            Phase::Stopping(stop) if quick && !stop.quick => stop.quick = true,
+            Phase::Stopping(_) | Phase::Halted => return,
+            _ => {
+                self.phase = Phase::Stopping(Stop { quick, code, reason });
+                actions.push(Action::CloseListeners);
+            }
+        }
+        let haste = now + QUICK;
+        for child in self.children.iter_mut() {
+            if let (Life::Leaving { deadline }, true) = (&mut child.life, quick) {
+                *deadline = haste.min(*deadline);
+                actions.push(Action::Order { age: child.age, order: Order::Quick });
+            }
+        }
+    }
+
+    /// Compares what is with what should be: retires, spawns, halts.
+    pub(super) fn balance(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        match &self.phase {
+            Phase::Halted => {}
+            Phase::Stopping(stop) => {
+                let stop = stop.clone();
+                self.retire(usize::MAX, stop.quick, now, actions, |_| true);
+                self.halt_if_done(&stop, now, actions);
+            }
+            _ => {
+                self.retire_surplus(now, actions);
+                self.spawn_missing(now, actions);
+            }
+        }
+    }
+
+    fn retire_surplus(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let current = self.generation;
+        let reloading = matches!(self.phase, Phase::Reloading(_));
+        // Loading for a generation that is no more.
+        self.retire(usize::MAX, true, now, actions, |child| {
+            child.generation != current && child.life == Life::Booting
+        });
+        if !reloading {
+            // As many old ones as there are not yet new ones that are ready.
+            let old = self.children.count(|child| child.generation != current && child.is_ready());
+            let new = self.children.count(|child| child.generation == current && child.is_ready());
+            let surplus = old.saturating_sub(self.wanted.saturating_sub(new));
+            self.retire(surplus, false, now, actions, |child| {
+                child.generation != current && child.is_ready()
+            });
+        }
+        let surplus = self.children.serving(current).saturating_sub(self.wanted);
+        self.retire(surplus, false, now, actions, |child| child.generation == current);
+    }
+
+    /// Tells up to `limit` workers to leave, the oldest first. One that loads the app is always told to leave at
+    /// once: it has nothing to finish.
+    fn retire(
+        &mut self,
+        limit: usize,
+        quick: bool,
+        now: Millis,
+        actions: &mut Vec<Action>,
+        which: impl Fn(&Child) -> bool,
+    ) {
+        let deadline = now + self.policy.graceful + MARGIN;
+        let candidates = self.children.iter_mut().filter(|child| child.can_be_told() && which(child));
+        for child in candidates.take(limit) {
+            let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
+            child.life = Life::Leaving { deadline };
+            actions.push(Action::Order { age: child.age, order });
+        }
+    }
+
+    fn spawn_missing(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        if now < self.backoff.not_before() {
+            return;
+        }
+        while self.children.serving(self.generation) < self.wanted && !self.crowded() {
+            let age = self.children.ask(self.generation, now);
+            actions.push(Action::Spawn { age, generation: self.generation });
+        }
+    }
+
+    /// Whether so many workers are still on their way out that new ones have to wait, while somebody serves.
+    pub(super) fn crowded(&self) -> bool {
+        let lingering = self.children.count(|child| !child.is_serving());
+        lingering >= 2 * self.wanted.max(1) && self.children.count(Child::is_ready) > 0
+    }
+
+    fn halt_if_done(&mut self, stop: &Stop, now: Millis, actions: &mut Vec<Action>) {
+        let over = self.children.iter().next().is_none() || self.gives_up().is_some_and(|end| now >= end);
+        if !over {
+            return;
+        }
+        for child in self.children.iter() {
+            let line = format!("Worker (pid:{}) did not even end at SIGKILL", child.pid.unwrap_or_default());
+            actions.push(Action::Say(LogLevel::Critical, line));
+        }
+        let level = if stop.code == ExitCode::OK { LogLevel::Info } else { LogLevel::Error };
+        actions.push(Action::Say(level, "Shutting down: Master".to_owned()));
+        if let Some(reason) = stop.reason {
+            actions.push(Action::Say(level, format!("Reason: {reason}")));
+        }
+        actions.push(Action::Halt(stop.code));
+        self.phase = Phase::Halted;
+    }
+}
