@@ -8,7 +8,7 @@ pub fn now_ms() -> u64 {
     read(ClockId::CLOCK_MONOTONIC)
 }
 
-/// The same clock as of the last tick of the kernel (1 to 10 ms ago), read in a few nanoseconds. Never 0.
+/// The same clock as of the last tick of the kernel (1 to 10 ms ago), which is cheaper to read. Never 0.
 #[must_use]
 pub fn coarse_ms() -> u64 {
     read(ClockId::CLOCK_MONOTONIC_COARSE)

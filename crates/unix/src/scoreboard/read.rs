@@ -150,7 +150,7 @@ pub(super) fn read_entry(entry: &Entry) -> Option<InFlight> {
 fn read_bytes<const WORDS: usize, const BYTES: usize>(words: &[AtomicU64; WORDS]) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        chunk.copy_from_slice(&word.load(Relaxed).to_le_bytes());
     }
     bytes
 }

@@ -181,10 +181,13 @@ fn write_entry(entry: &Entry, now_ms: u64, method: &[u8], path: &[u8]) {
 }
 
 fn write_bytes(words: &[AtomicU64], bytes: &[u8]) {
-    for (word, chunk) in words.iter().zip(bytes.chunks(8)) {
-        let mut whole = [0; 8];
-        whole[..chunk.len()].copy_from_slice(chunk);
-        word.store(u64::from_ne_bytes(whole), Relaxed);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (word, chunk) in words.iter().zip(whole) {
+        word.store(u64::from_le_bytes(*chunk), Relaxed);
+    }
+    if let (Some(word), false) = (words.get(whole.len()), rest.is_empty()) {
+        // A copy of a length that is not known beforehand would be a call of memcpy, which costs more.
+        word.store(rest.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)), Relaxed);
     }
 }
 
