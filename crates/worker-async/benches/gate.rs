@@ -1,5 +1,4 @@
 //! What the gate costs: the scan of a head, and a whole read through it beside a bare one.
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ferricorn_worker_async::gate_bench::{Reader, follow_chunks, scan_head};

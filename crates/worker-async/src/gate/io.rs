@@ -136,10 +136,9 @@ impl<S> Gate<S> {
     /// The answer is out: now the connection waits for the client, or ends.
     fn unpark(&mut self) {
         self.parked = false;
-        if self.end.is_some() || self.track.is_sealed() || self.grant_wishes() {
-            if let Some(waker) = &self.waker {
-                waker.wake_by_ref();
-            }
+        let ends = self.end.is_some() || self.track.is_sealed() || self.grant_wishes();
+        if let Some(waker) = self.waker.as_ref().filter(|_| ends) {
+            waker.wake_by_ref();
         }
     }
 
