@@ -47,6 +47,8 @@ pub(super) struct Child {
     pub(super) frozen: Option<Millis>,
     /// Since when it could have made progress at all.
     pub(super) running_since: Millis,
+    /// How many requests it had answered when the scoreboard was last read, and when that number was new.
+    pub(super) answered: (u64, Millis),
 }
 
 impl Child {
@@ -96,6 +98,7 @@ impl Children {
             ready_at: None,
             frozen: None,
             running_since: now,
+            answered: (0, now),
         };
         self.by_age.insert(child.age, child);
         self.last_age

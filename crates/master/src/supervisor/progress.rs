@@ -32,8 +32,8 @@ pub(super) struct Stuck {
 enum Evidence {
     /// The app thread is in the call that began at this time.
     Call(Millis),
-    /// Requests are in flight, and the loop last turned at this time.
-    Beat(Millis),
+    /// Requests are in flight, the loop last turned at this time, and so many requests had been answered.
+    Beat(Millis, u64),
 }
 
 impl Supervisor {
@@ -91,7 +91,10 @@ impl Supervisor {
                 Life::Ready if child.frozen.is_none() => {
                     let Some(timeout) = timeout else { continue };
                     let since = resumed.max(child.running_since);
-                    if let Some(evidence) = find(snapshot, since, now, timeout) {
+                    if child.answered.0 != snapshot.requests {
+                        child.answered = (snapshot.requests, now);
+                    }
+                    if let Some(evidence) = find(snapshot, since, child.answered.1, now, timeout) {
                         accuse(child, evidence, snapshot, now, actions);
                     }
                 }
@@ -128,8 +131,9 @@ fn kill(child: &mut Child, now: Millis, actions: &mut Vec<Action>) {
     actions.push(Action::Kill { age: child.age, kill: Kill::Kill });
 }
 
-/// Looks for a lack of progress that has lasted for the timeout. Time before `since` does not count.
-fn find(seen: &Snapshot, since: Millis, now: Millis, timeout: Millis) -> Option<Evidence> {
+/// Looks for a lack of progress that has lasted for the timeout. Time before `since` does not count; at `answered`
+/// a request was answered.
+fn find(seen: &Snapshot, since: Millis, answered: Millis, now: Millis, timeout: Millis) -> Option<Evidence> {
     let too_old = |start: Millis| now >= start.max(since) + timeout;
     if let Some(call) = oldest_call(seen).filter(|call| too_old(call.since_ms)) {
         return Some(Evidence::Call(call.since_ms));
@@ -138,13 +142,17 @@ fn find(seen: &Snapshot, since: Millis, now: Millis, timeout: Millis) -> Option<
     // request was there to turn for.
     let waiting_since = seen.in_flight.first().map(|request| request.since_ms)?;
     let beating = seen.beat_ms != 0;
-    (beating && too_old(seen.beat_ms.max(waiting_since))).then_some(Evidence::Beat(seen.beat_ms))
+    // A loop that is never without work may not note that it turns, but it answers.
+    let turned = seen.beat_ms.max(waiting_since).max(answered);
+    (beating && too_old(turned)).then_some(Evidence::Beat(seen.beat_ms, seen.requests))
 }
 
 fn still_holds(evidence: Evidence, seen: &Snapshot) -> bool {
     match evidence {
         Evidence::Call(since) => seen.calls.iter().any(|call| call.since_ms == since),
-        Evidence::Beat(beat) => seen.beat_ms == beat && !seen.in_flight.is_empty(),
+        Evidence::Beat(beat, answered) => {
+            seen.beat_ms == beat && seen.requests == answered && !seen.in_flight.is_empty()
+        }
     }
 }
 
@@ -169,7 +177,7 @@ fn accuse(child: &mut Child, evidence: Evidence, seen: &Snapshot, now: Millis, a
                 time(since),
             ),
         },
-        Evidence::Beat(beat) => format!(
+        Evidence::Beat(beat, _) => format!(
             "The loop of worker (pid:{pid}) has not turned for {}; it had answered {before} requests before; {}",
             time(beat),
             words::in_flight(seen, now),

@@ -346,6 +346,20 @@ fn a_loop_that_does_not_turn_counts_only_while_requests_wait() {
 }
 
 #[test]
+fn a_loop_that_is_too_busy_to_beat_but_answers_is_left_alone() {
+    let mut world = World::ready(POLICY);
+    world.call(1, "GET", "/a-long-download");
+    world.processes.get_mut(&1).unwrap().seen.calls.clear();
+    for _ in 0..100 {
+        world.pass(1_000);
+        world.processes.get_mut(&1).unwrap().seen.requests += 1;
+    }
+    assert!(!world.said("WORKER TIMEOUT"));
+    world.pass(32_000);
+    assert!(world.said("The loop of worker (pid:1001) has not turned"));
+}
+
+#[test]
 fn a_stopped_worker_is_killed_after_the_timeout_and_one_continued_in_time_is_not() {
     let mut world = World::ready(POLICY);
     world.call(2, "GET", "/held");
