@@ -9,6 +9,13 @@ use ferricorn_protocol::{App, Connection, Local, Request, RequestBody, Scheme, W
 use ferricorn_python::wsgi::{EnvironFactory, Facts, WsgiApp};
 use pyo3::prelude::*;
 
+// As in the wheel.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Few requests are made in advance, so that they are still in the cache, as they are in the server.
+const BATCH: BatchSize = BatchSize::NumIterations(16);
+
 const HELLO: &std::ffi::CStr = c"
 def app(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain'), ('Content-Length', '13')])
@@ -69,7 +76,7 @@ fn environ(c: &mut Criterion) {
                 b.iter_batched_ref(
                     || request(&connection, headers),
                     |request| drop(black_box(factory.build(py, request))),
-                    BatchSize::SmallInput,
+                    BATCH,
                 );
             });
         });
@@ -91,7 +98,7 @@ fn call(c: &mut Criterion) {
             b.iter_batched(
                 || request(&connection, headers),
                 |request| drop(black_box(app.call(request))),
-                BatchSize::SmallInput,
+                BATCH,
             );
         });
     }

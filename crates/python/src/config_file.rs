@@ -48,7 +48,8 @@ fn execute(py: Python<'_>, path: &Path, source: &[u8]) -> PyResult<Dict> {
     find_neighbours(py)?;
     let builtins = py.import("builtins")?;
     // Given as bytes, so that a coding line counts.
-    let code = builtins.call_method1("compile", (PyBytes::new(py, source), path.as_os_str(), "exec", 0, true))?;
+    let code =
+        builtins.call_method1("compile", (PyBytes::new(py, source), path.as_os_str(), "exec", 0, true))?;
     builtins.call_method1("exec", (code, module.dict()))?;
     settings(&module.dict())
 }

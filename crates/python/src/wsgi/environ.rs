@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ferricorn_protocol::{AppFault, Connection, Local, Request, RequestBody, Scheme};
-use http::{Method, Version};
+use http::{HeaderValue, Method, Version};
 use percent_encoding::percent_decode;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -19,9 +19,6 @@ use crate::raw::latin1;
 
 /// What `SERVER_SOFTWARE` says. Applications look for gunicorn's name in it, so it comes first.
 const SERVER_SOFTWARE: &str = concat!("gunicorn/27.0.1 ferricorn/", env!("CARGO_PKG_VERSION"));
-
-/// The header with which a trusted proxy sets `SCRIPT_NAME`.
-const SCRIPT_NAME_HEADER: &str = "script_name";
 
 /// What is the same for every request of a worker.
 #[derive(Clone, Debug, Default)]
@@ -59,44 +56,27 @@ impl EnvironFactory {
     /// # Errors
     /// If the path lies outside `SCRIPT_NAME`; or for want of memory.
     pub fn build<'py>(&self, py: Python<'py>, request: &mut Request) -> Result<Bound<'py, PyDict>, AppFault> {
-        let script_name = match request.head.headers.get(SCRIPT_NAME_HEADER) {
-            Some(sent) => sent.as_bytes(),
-            None => self.script_name.as_bytes(),
-        };
         let body = std::mem::replace(&mut request.body, RequestBody::Empty);
-        let Some(path) = request.path().strip_prefix(script_name) else {
-            return Err(AppFault::new(format!(
-                "Request path {:?} does not start with SCRIPT_NAME {:?}",
-                String::from_utf8_lossy(request.path()),
-                String::from_utf8_lossy(script_name),
-            )));
-        };
-        self.fill(py, request, path, body).map_err(|error| app_fault(py, &error))
+        self.fill(py, request, body).unwrap_or_else(|error| Err(app_fault(py, &error)))
     }
 
+    /// The outer error is Python's; the inner one is the request's.
     fn fill<'py>(
         &self,
         py: Python<'py>,
         request: &Request,
-        path: &[u8],
         body: RequestBody,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    ) -> PyResult<Result<Bound<'py, PyDict>, AppFault>> {
         let environ = self.of_connection(py, &request.connection)?.copy()?;
-        let target = request.target();
-        let raw_uri = latin1(py, target)?;
-        if !path.contains(&b'%') {
-            // The usual target is nothing but a plain path, and one string serves for both.
-            let path = if path == target { raw_uri.clone() } else { latin1(py, path)? };
-            environ.set_item(intern!(py, "PATH_INFO"), path)?;
-        } else {
-            let decoded: Vec<u8> = percent_decode(path).collect();
-            environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &decoded)?)?;
+        let sent = set_headers(&environ, &request.head.headers, &self.header_keys)?;
+        let script_name = sent.map_or(self.script_name.as_bytes(), HeaderValue::as_bytes);
+        if sent.is_some() {
+            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, script_name)?)?;
         }
-        environ.set_item(intern!(py, "RAW_URI"), raw_uri)?;
-        let query = request.query();
-        if !query.is_empty() {
-            environ.set_item(intern!(py, "QUERY_STRING"), latin1(py, query)?)?;
-        }
+        let Some(path) = request.path().strip_prefix(script_name) else {
+            return Ok(Err(outside(request.path(), script_name)));
+        };
+        set_target(&environ, request, path)?;
         if request.head.method != Method::GET {
             environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, &request.head.method))?;
         }
@@ -109,14 +89,10 @@ impl EnvironFactory {
         if !matches!(body, RequestBody::Empty) {
             environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(body)?)?)?;
         }
-        if let Some(script_name) = request.head.headers.get(SCRIPT_NAME_HEADER) {
-            environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, script_name.as_bytes())?)?;
-        }
         if let Local::Unix(_) = request.connection.local {
             set_server_of_unix_socket(&environ, request)?;
         }
-        set_headers(&environ, &request.head.headers, &self.header_keys)?;
-        Ok(environ)
+        Ok(Ok(environ))
     }
 
     /// The template of a connection, made at its first request.
@@ -134,6 +110,36 @@ impl EnvironFactory {
         }
         Ok(noted().map_or(&self.template, |template| &template.0).bind(py))
     }
+}
+
+fn outside(path: &[u8], script_name: &[u8]) -> AppFault {
+    AppFault::new(format!(
+        "Request path {:?} does not start with SCRIPT_NAME {:?}",
+        String::from_utf8_lossy(path),
+        String::from_utf8_lossy(script_name),
+    ))
+}
+
+/// Sets what comes of the request-target, of which `path` is the path without `SCRIPT_NAME`.
+fn set_target(environ: &Bound<'_, PyDict>, request: &Request, path: &[u8]) -> PyResult<()> {
+    let py = environ.py();
+    let target = request.target();
+    let raw_uri = latin1(py, target)?;
+    let path = if path.contains(&b'%') {
+        latin1(py, &percent_decode(path).collect::<Vec<u8>>())?
+    } else if path == target {
+        // The usual target is nothing but a plain path, and one string serves for both.
+        raw_uri.clone()
+    } else {
+        latin1(py, path)?
+    };
+    environ.set_item(intern!(py, "PATH_INFO"), path)?;
+    environ.set_item(intern!(py, "RAW_URI"), raw_uri)?;
+    let query = request.query();
+    if !query.is_empty() {
+        environ.set_item(intern!(py, "QUERY_STRING"), latin1(py, query)?)?;
+    }
+    Ok(())
 }
 
 /// The environ of a plain `GET` without headers.
@@ -199,7 +205,7 @@ fn host(address: &SocketAddr) -> String {
 /// has none. Without a Host the socket's path stands in, since PEP 3333 wants neither to be empty.
 fn set_server_of_unix_socket(environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
     let py = environ.py();
-    let sent = request.head.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+    let sent = request.head.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
     let (name, port) = match sent {
         Some(host) if !host.is_empty() => split_host(host),
         _ => (unix_path(&request.connection.local), None),

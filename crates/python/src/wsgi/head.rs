@@ -94,35 +94,41 @@ fn add(map: &mut HeaderMap, field: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// Whether the length is to be kept: it is a number, and the first.
 fn check_length(map: &HeaderMap, length: &HeaderValue) -> PyResult<bool> {
-    let text = lossy(length.as_bytes());
-    if length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit) || text.parse::<u64>().is_err()
-    {
-        return Err(PyValueError::new_err(format!("the Content-Length {text:?} is not a number of bytes")));
+    let bytes = length.as_bytes();
+    // Nineteen digits are less than 2^64.
+    if !(1..=19).contains(&bytes.len()) || !bytes.iter().all(u8::is_ascii_digit) {
+        return Err(PyValueError::new_err(format!(
+            "the Content-Length {:?} is not a number of bytes",
+            lossy(bytes)
+        )));
     }
     match map.get(header::CONTENT_LENGTH) {
         None => Ok(true),
         Some(first) if first == length => Ok(false),
         Some(first) => Err(PyValueError::new_err(format!(
-            "the response has two Content-Length headers, {:?} and {text:?}",
+            "the response has two Content-Length headers, {:?} and {:?}",
             lossy(first.as_bytes()),
+            lossy(bytes),
         ))),
     }
 }
 
 /// Hop-by-hop headers (RFC 9110 section 7.6.1) and the two that the server writes; gunicorn drops them as well.
 fn belongs_to_the_server(name: &HeaderName) -> bool {
-    const STANDARD: [HeaderName; 9] = [
-        header::CONNECTION,
-        header::DATE,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::SERVER,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    STANDARD.contains(name) || matches!(name.as_str(), "keep-alive" | "trailers")
+    matches!(
+        name.as_str(),
+        "connection"
+            | "date"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "server"
+            | "te"
+            | "trailer"
+            | "trailers"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// The bytes of a native string (PEP 3333): a `str` of characters below U+0100.

@@ -7,12 +7,17 @@ use pyo3::types::{PyDict, PyString};
 use super::header_keys::{HeaderKeys, environ_key};
 use crate::raw::latin1;
 
+/// The header with which a trusted proxy sets `SCRIPT_NAME`.
+const SCRIPT_NAME: &str = "script_name";
+
 /// Sets one key for each header name; the values of repeated headers are joined with a comma, as gunicorn does.
-pub(super) fn set_headers(
+///
+/// Gives back what the proxy says of `SCRIPT_NAME`, found here at no cost: a look-up would cost each request.
+pub(super) fn set_headers<'a>(
     environ: &Bound<'_, PyDict>,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     keys: &HeaderKeys,
-) -> PyResult<()> {
+) -> PyResult<Option<&'a HeaderValue>> {
     let py = environ.py();
     // `X_Name` has the key of `X-Name`. Such headers are rare (the server drops them unless it trusts the
     // peer), so only they pay for looking whether the key is taken; they come last.
@@ -35,10 +40,14 @@ pub(super) fn set_headers(
             environ.set_item(environ_key(name.as_str()), value)?;
         }
     }
+    let mut script_name = None;
     for (name, value) in underscored {
+        if name.as_str() == SCRIPT_NAME {
+            script_name = headers.get(name);
+        }
         add(environ, &environ_key(name.as_str()), value)?;
     }
-    Ok(())
+    Ok(script_name)
 }
 
 /// Joins the values of one name, which the iterator gives one after the other.

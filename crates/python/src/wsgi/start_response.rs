@@ -11,11 +11,8 @@ use pyo3::types::{PyBytes, PyTuple};
 use super::head;
 use super::pieces::{piece, to_bytes};
 
-/// How many freed objects of each class are kept for the next request.
-const SPARE: usize = 32;
-
 /// `start_response`, made for each request.
-#[pyclass(module = "ferricorn", freelist = SPARE)]
+#[pyclass(module = "ferricorn")]
 pub(super) struct StartResponse {
     state: State,
     early: Option<Arc<dyn Early>>,
@@ -99,7 +96,7 @@ fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
 }
 
 /// The `write` callable, which sends bytes before the application returns.
-#[pyclass(module = "ferricorn", frozen, freelist = SPARE)]
+#[pyclass(module = "ferricorn", frozen)]
 pub(super) struct Write {
     start: Py<StartResponse>,
 }

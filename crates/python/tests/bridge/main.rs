@@ -1,5 +1,7 @@
 //! The bridge with an interpreter inside: what apps see, and what the server gets back.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
+
 mod config_file;
 mod environ;
 mod errors;
