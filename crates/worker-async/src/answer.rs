@@ -6,7 +6,7 @@ use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// A short page that says what the status means, and closes the connection.
-pub(crate) fn error(status: StatusCode, detail: &str) -> Response {
+pub(crate) fn error(status: StatusCode, detail: &str) -> Box<Response> {
     let reason = status.canonical_reason().unwrap_or("Error");
     let page = format!(
         "<html>\n  <head>\n    <title>{reason}</title>\n  </head>\n  <body>\n    <h1>{reason}</h1>\n    <p>{detail}</p>\n  \
@@ -15,5 +15,6 @@ pub(crate) fn error(status: StatusCode, detail: &str) -> Response {
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    Response::new(Head { status, reason: None, headers }, ResponseBody::Full(Bytes::from(page)))
+    let head = Head { status, reason: None, headers };
+    Box::new(Response::new(head, ResponseBody::Full(Bytes::from(page))))
 }

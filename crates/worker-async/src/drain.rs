@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::State;
 
 use crate::worker::Worker;
@@ -13,14 +12,13 @@ use crate::worker::Worker;
 const IDLE_GRACE: Duration = Duration::from_secs(2);
 
 /// Waits for the drain to begin, sees it through, and closes the seat.
-pub(crate) async fn run(worker: Arc<Worker>, control: Arc<WorkerEnd>) {
+///
+/// `tell` is called if the worker leaves of its own accord, which its master cannot know.
+pub(crate) async fn run(worker: Arc<Worker>, tell: impl FnOnce()) {
     worker.lifecycle.drains().await;
     worker.slot.set_state(State::Draining);
     if worker.lifecycle.own_accord() {
-        // A master that cannot be told finds out when the worker has left.
-        if let Err(error) = control.send(Report::Leaving) {
-            tracing::debug!("The master could not be told that this worker leaves: {error}");
-        }
+        tell();
     }
     let limit = worker.settings.graceful_timeout;
     if tokio::time::timeout(limit, let_go(&worker)).await.is_err() {

@@ -27,6 +27,8 @@ mod seat;
 mod service;
 mod slot;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 #[doc(hidden)]

@@ -271,6 +271,7 @@ impl Body for OutBody {
 
 impl Drop for OutBody {
     fn drop(&mut self) {
+        self.gate.answered();
         self.source.close(Ending::Abandoned);
     }
 }

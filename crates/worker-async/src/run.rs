@@ -9,14 +9,15 @@ use std::thread;
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, Drive, ExitCode, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
-use ferricorn_unix::control::Report;
-use ferricorn_unix::scoreboard::State;
-use ferricorn_unix::{Inheritance, clock};
+use ferricorn_unix::control::{Report, WorkerEnd};
+use ferricorn_unix::scoreboard::{Slot, State};
+use ferricorn_unix::{Inheritance, Listener, clock};
 
 use crate::accept::Acceptor;
 use crate::connections::Connections;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
+use crate::job::Job;
 use crate::lifecycle::Lifecycle;
 use crate::seat::Seat;
 use crate::worker::Worker;
@@ -64,11 +65,43 @@ fn drive(
     access_log: Option<Arc<AccessLog>>,
 ) -> io::Result<ExitCode> {
     let Inheritance { listeners, control, alive, signals, slot, .. } = inheritance;
-    let parked = {
-        let (slot, log) = (slot.clone(), access_log.clone());
-        move || before_park(&slot, log.as_deref())
-    };
-    let seat = Seat::new(parked)?;
+    let (seat, worker) = assemble(&listeners, settings, app, slot, access_log)?;
+    drop(listeners);
+    if let Err(fault) = seat.runtime().block_on(worker.app.startup()) {
+        tracing::error!("The app failed to start: {fault}");
+        return Ok(ExitCode::BOOT_ERROR);
+    }
+    let control = Arc::new(control);
+    {
+        let _entered = seat.runtime().enter();
+        let reporter = control.clone();
+        tokio::spawn(drain::run(worker.clone(), move || report(&reporter, Report::Leaving)));
+        tokio::spawn(orders::follow_control(worker.clone(), control.clone()));
+        signals.booted();
+        tokio::spawn(orders::follow_signals(worker.clone(), signals));
+        tokio::spawn(orders::follow_master(worker.clone(), alive));
+    }
+    worker.slot.set_state(State::Ready);
+    report(&control, Report::Ready);
+    drive_to_the_end(&seat, &worker)?;
+    seat.runtime().block_on(worker.app.shutdown());
+    if let Some(log) = &worker.access_log {
+        log.flush();
+    }
+    Ok(worker.lifecycle.exit())
+}
+
+/// Puts a worker together: its runtime, what its connections share, and the tasks that accept them and watch
+/// their deadlines. Nothing runs before the seat is driven.
+pub(crate) fn assemble(
+    listeners: &[Listener],
+    settings: Settings,
+    app: Arc<dyn App>,
+    slot: Slot,
+    access_log: Option<Arc<AccessLog>>,
+) -> io::Result<(Seat<Job>, Arc<Worker>)> {
+    let log = access_log.clone();
+    let seat = Seat::new(move || before_park(slot, log.as_deref()))?;
     let worker = Arc::new(Worker {
         rules: HeadRules::new(&settings.limits),
         lifecycle: Lifecycle::new(max_requests(&settings)),
@@ -80,37 +113,24 @@ fn drive(
         body_memory: BodyMemory::default(),
         connections: Connections::default(),
     });
-    if let Err(fault) = seat.runtime().block_on(worker.app.startup()) {
-        tracing::error!("The app failed to start: {fault}");
-        return Ok(ExitCode::BOOT_ERROR);
+    let entered = seat.runtime().enter();
+    for listener in listeners {
+        tokio::spawn(Acceptor::new(listener)?.run(worker.clone()));
     }
-    let control = Arc::new(control);
-    {
-        let _entered = seat.runtime().enter();
-        for listener in listeners {
-            tokio::spawn(Acceptor::new(&listener)?.run(worker.clone()));
-        }
-        tokio::spawn(sweeper::run(worker.clone()));
-        tokio::spawn(drain::run(worker.clone(), control.clone()));
-        tokio::spawn(orders::follow_control(worker.clone(), control.clone()));
-        signals.booted();
-        tokio::spawn(orders::follow_signals(worker.clone(), signals));
-        tokio::spawn(orders::follow_master(worker.clone(), alive));
+    tokio::spawn(sweeper::run(worker.clone()));
+    drop(entered);
+    Ok((seat, worker))
+}
+
+/// Tells the master. One that cannot be told finds out when the worker leaves.
+fn report(control: &WorkerEnd, report: Report) {
+    if let Err(error) = control.send(report) {
+        tracing::debug!("The master could not be told ({report:?}): {error}");
     }
-    worker.slot.set_state(State::Ready);
-    if let Err(error) = control.send(Report::Ready) {
-        tracing::debug!("The master could not be told that this worker is ready: {error}");
-    }
-    drive_to_the_end(&seat, &worker)?;
-    seat.runtime().block_on(worker.app.shutdown());
-    if let Some(log) = &worker.access_log {
-        log.flush();
-    }
-    Ok(worker.lifecycle.exit())
 }
 
 /// Drives until the drain has closed the seat. The standby is needed only if calls can block the loop.
-fn drive_to_the_end(seat: &Seat<crate::job::Job>, worker: &Worker) -> io::Result<()> {
+pub(crate) fn drive_to_the_end(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
     thread::scope(|scope| {
         if worker.app.drive() == Drive::Seat {
             thread::Builder::new()
@@ -124,7 +144,7 @@ fn drive_to_the_end(seat: &Seat<crate::job::Job>, worker: &Worker) -> io::Result
 }
 
 /// Runs whenever the loop has nothing to do: the natural time for what may wait a little.
-fn before_park(slot: &ferricorn_unix::scoreboard::Slot, access_log: Option<&AccessLog>) {
+fn before_park(slot: Slot, access_log: Option<&AccessLog>) {
     slot.beat(clock::coarse_ms());
     if let Some(log) = access_log {
         log.flush();

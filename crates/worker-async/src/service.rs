@@ -64,9 +64,9 @@ pub(crate) async fn handle(
     // The share of the memory for bodies is held until the call is over.
     let mut share = worker.body_memory.share();
     let given = match admitted {
-        Err(refusal) => Given::Whole(refusal),
+        Err(refusal) => Given::Whole(*refusal),
         Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
-            Err(refusal) => Given::Whole(refusal),
+            Err(refusal) => Given::Whole(*refusal),
             Ok(body) => {
                 request.body = body;
                 call(worker, &record, request).await
@@ -77,7 +77,7 @@ pub(crate) async fn handle(
 }
 
 /// Applies what the gate found and what the operator allows.
-fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(), Response> {
+fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(), Box<Response>> {
     let trust = &context.worker.settings.trust;
     let trusted = context.connection.trusted;
     request.raw_target = facts.raw_target;
@@ -103,7 +103,7 @@ async fn take_body(
     headers: &HeaderMap,
     incoming: Incoming,
     share: &mut Share<'_>,
-) -> Result<RequestBody, Response> {
+) -> Result<RequestBody, Box<Response>> {
     if incoming.is_end_stream() {
         return Ok(RequestBody::Empty);
     }
@@ -123,7 +123,7 @@ async fn take_body(
     })
 }
 
-fn refuse_body(error: &BodyError) -> Response {
+fn refuse_body(error: &BodyError) -> Box<Response> {
     tracing::debug!("{error}");
     let status = match error {
         BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -159,7 +159,7 @@ async fn call(worker: &Arc<Worker>, record: &Record, request: Request) -> Given 
         if let Some(code) = fault.exit {
             worker.lifecycle.leave(ExitCode(code));
         }
-        answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
+        *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
     }))
 }
 
@@ -189,7 +189,7 @@ fn respond(
             if let Ok(body) = body {
                 dispose(&context.worker, body);
             }
-            let page = Given::Whole(answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
+            let page = Given::Whole(*answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
             return respond(context, record, page, asked_head, close);
         }
     };
@@ -197,7 +197,7 @@ fn respond(
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
-    if close || context.worker.settings.keepalive.is_zero() {
+    if close || context.worker.lifecycle.draining() || context.worker.settings.keepalive.is_zero() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.head(head.status, &head.headers, log_environ);

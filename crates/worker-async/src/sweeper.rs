@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::Settings;
+use ferricorn_unix::clock;
 
 use crate::connections::Entry;
 use crate::gate::Phase;
@@ -62,6 +63,8 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         worker.connections.until(|open| open > 0).await;
         tokio::time::sleep(TICK).await;
         now += 1;
+        // A loop that carries only long streams may never park, and so never tell that it turns.
+        worker.slot.beat(clock::coarse_ms());
         worker.connections.for_each(|entry| sweep(entry, now, &deadlines));
     }
 }

@@ -1,0 +1,107 @@
+//! An app that blocks, made of closures.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use bytes::Bytes;
+use ferricorn_protocol::{
+    Answer, App, AppFault, Drive, Head, Pieces, Request, RequestBody, Response, ResponseBody,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+type Call = dyn Fn(Request) -> Answer + Send + Sync;
+
+/// Answers with what its closure says, on the seat.
+pub(super) struct TestApp(Box<Call>);
+
+impl TestApp {
+    pub(super) fn new(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Box::new(call))
+    }
+
+    /// Says the method, the path and the length of the body.
+    pub(super) fn echo() -> Self {
+        Self::new(|mut request| {
+            let line = format!("{} {}", request.head.method, String::from_utf8_lossy(request.target()));
+            let body = read(&mut request.body);
+            full(format!("{line} {}", String::from_utf8_lossy(&body)))
+        })
+    }
+}
+
+impl App for TestApp {
+    fn drive(&self) -> Drive {
+        Drive::Seat
+    }
+
+    fn call(&self, request: Request) -> Answer {
+        (self.0)(request)
+    }
+}
+
+pub(super) fn read(body: &mut RequestBody) -> Vec<u8> {
+    match body {
+        RequestBody::Empty => Vec::new(),
+        RequestBody::Memory(bytes) => bytes.to_vec(),
+        RequestBody::File { file, length } => {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes.len() as u64, *length);
+            bytes
+        }
+        RequestBody::Stream(_) => panic!("an app that blocks got a stream"),
+    }
+}
+
+pub(super) fn head(status: u16, headers: &[(&'static str, &str)]) -> Head {
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+        .collect();
+    Head { status: StatusCode::from_u16(status).unwrap(), reason: None, headers }
+}
+
+pub(super) fn answer(head: Head, body: ResponseBody) -> Answer {
+    Answer::Response(Response::new(head, body))
+}
+
+pub(super) fn full(body: impl Into<Bytes>) -> Answer {
+    answer(head(200, &[]), ResponseBody::Full(body.into()))
+}
+
+/// What became of a producer of pieces.
+#[derive(Default)]
+pub(super) struct Fate {
+    pub(super) produced: AtomicUsize,
+    pub(super) closed: AtomicUsize,
+}
+
+/// Pieces out of a closure: called with 1, 2, … until it gives none.
+pub(super) struct Producer<F> {
+    pub(super) step: F,
+    pub(super) fate: Arc<Fate>,
+}
+
+impl<F> Pieces for Producer<F>
+where
+    F: FnMut(usize) -> Result<Option<Bytes>, AppFault> + Send,
+{
+    fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
+        let number = self.fate.produced.fetch_add(1, SeqCst) + 1;
+        (self.step)(number)
+    }
+
+    fn close(self: Box<Self>) {
+        self.fate.closed.fetch_add(1, SeqCst);
+    }
+}
+
+pub(super) fn pulled(
+    first: &'static str,
+    fate: &Arc<Fate>,
+    step: impl FnMut(usize) -> Result<Option<Bytes>, AppFault> + Send + 'static,
+) -> ResponseBody {
+    let rest = Box::new(Producer { step, fate: fate.clone() });
+    ResponseBody::Pulled { first: Bytes::from_static(first.as_bytes()), rest }
+}

@@ -1,0 +1,128 @@
+//! A whole worker in this process: literal bytes in, literal bytes out.
+
+mod app;
+mod bodies;
+mod keepalive;
+mod responses;
+mod slow;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ferricorn_config::{Layers, Settings};
+use ferricorn_unix::listener::Options;
+use ferricorn_unix::scoreboard::Scoreboard;
+use ferricorn_unix::{Address, Listener};
+
+use crate::run::{assemble, drive_to_the_end};
+use crate::worker::Worker;
+use crate::{drain, seat};
+use app::TestApp;
+
+/// How long a test waits for bytes before it calls them missing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A worker that serves until it is dropped.
+struct Server {
+    address: SocketAddr,
+    worker: Arc<Worker>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn settings() -> Settings {
+    let facts =
+        ferricorn_config::Facts { cpus: 1, directory: std::env::temp_dir(), program: "tests".to_owned() };
+    Layers::new().resolve(&facts).unwrap().settings
+}
+
+impl Server {
+    fn new(app: TestApp) -> Self {
+        Self::with(app, |_| {})
+    }
+
+    fn with(app: TestApp, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+        let listener = Listener::bind(&address, Options { backlog: 64, umask: 0 }).unwrap();
+        let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
+        let slot = Scoreboard::create().unwrap().slot(0).unwrap();
+        let (seat, worker) = assemble(&[listener], settings, Arc::new(app), slot, None).unwrap();
+        seat.runtime().spawn(drain::run(worker.clone(), || {}));
+        let served = worker.clone();
+        let thread = std::thread::spawn(move || drive_to_the_end(&seat, &served).unwrap());
+        Self { address, worker, thread: Some(thread) }
+    }
+
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client { stream, read: Vec::new() }
+    }
+
+    /// Sends bytes and reads until the server closes.
+    fn exchange(&self, bytes: &[u8]) -> String {
+        let mut client = self.client();
+        client.send(bytes);
+        client.read_to_end()
+    }
+
+    fn seat(&self) -> &seat::Shared<crate::job::Job> {
+        &self.worker.seat
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.seat().stop();
+        if let Some(thread) = self.thread.take() {
+            let joined = thread.join();
+            assert!(joined.is_ok() || std::thread::panicking(), "the worker panicked");
+        }
+    }
+}
+
+/// A client that speaks bytes.
+struct Client {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Reads until what was read ends with `end`, and returns it.
+    fn read_until(&mut self, end: &str) -> String {
+        self.read_while(|read| !read.ends_with(end.as_bytes()))
+    }
+
+    /// Reads until what was read contains `part`, and returns it.
+    fn read_until_contains(&mut self, part: &str) -> String {
+        self.read_while(|read| !String::from_utf8_lossy(read).contains(part))
+    }
+
+    fn read_while(&mut self, more: impl Fn(&[u8]) -> bool) -> String {
+        while more(&self.read) {
+            let mut bytes = [0; 4096];
+            let count = self.stream.read(&mut bytes).expect("the server said nothing more");
+            assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&self.read));
+            self.read.extend_from_slice(&bytes[..count]);
+        }
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+
+    fn read_to_end(&mut self) -> String {
+        self.stream.read_to_end(&mut self.read).expect("the server did not close");
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+}
+
+/// The body behind the head of one response.
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").expect("a whole head").1
+}
