@@ -374,7 +374,7 @@ def test_a_full_disk_is_a_503_and_one_line(serve):
         server = serve("features:app", env={"TMPDIR": str(small)})
         server.get()
         mark = server.mark()
-        response = server.request("POST", "/enter", body=b"a" * 4_000_000, timeout=20)
+        response = server.request("POST", "/enter", body=b"a" * 900_000, timeout=20)
         assert response.status == 503
         server.wait_for(r"(?i)no space|space left", after=mark)
         assert server.log[mark:].count("[ERROR]") == 1
@@ -388,7 +388,7 @@ def test_a_full_disk_is_a_503_and_one_line(serve):
 @only_ferricorn("gunicorn leaves the body in the socket")
 def test_a_folder_for_bodies_that_is_not_there_is_a_503(serve):
     server = serve("features:app", env={"TMPDIR": "/no/such/folder"})
-    assert server.request("POST", "/enter", body=b"a" * 4_000_000, timeout=20).status == 503
+    assert server.request("POST", "/enter", body=b"a" * 900_000, timeout=20).status == 503
     assert server.get().status == 200
     assert not (server.folder / "entered").exists()
 

@@ -52,7 +52,7 @@ class Client:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.connect(address)
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def __enter__(self):
         return self
@@ -75,47 +75,48 @@ class Client:
 
     def read_some(self):
         """The next bytes, whatever they are; empty at the end of the stream."""
-        if self._buffer:
-            data, self._buffer = self._buffer, b""
-            return data
-        return self.socket.recv(65536)
+        return self._take(len(self._buffer)) if self._buffer else self.socket.recv(65536)
 
-    def _fill(self, what):
+    def _take(self, count):
+        data = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return data
+
+    def _so_far(self):
+        return f"so far: {bytes(self._buffer[:2000])!r}"
+
+    def _fill(self, what, most=65536):
         try:
-            data = self.socket.recv(65536)
+            data = self.socket.recv(most)
         except TimeoutError:
-            raise Unanswered(f"silence while waiting for {what}; so far: {self._buffer[:2000]!r}") from None
+            raise Unanswered(f"silence while waiting for {what}; {self._so_far()}") from None
         except ConnectionError as error:
-            raise Unanswered(f"{error} while waiting for {what}; so far: {self._buffer[:2000]!r}") from None
+            raise Unanswered(f"{error} while waiting for {what}; {self._so_far()}") from None
         if not data:
-            raise Unanswered(f"end of stream while waiting for {what}; so far: {self._buffer[:2000]!r}")
+            raise Unanswered(f"end of stream while waiting for {what}; {self._so_far()}")
         self._buffer += data
 
     def read_until(self, mark):
         """All bytes up to and including the mark."""
         while mark not in self._buffer:
             self._fill(mark)
-        head, mark, self._buffer = self._buffer.partition(mark)
-        return head + mark
+        return self._take(self._buffer.index(mark) + len(mark))
 
     def read_exactly(self, count):
-        while len(self._buffer) < count:
-            self._fill(f"{count} bytes")
-        data, self._buffer = self._buffer[:count], self._buffer[count:]
-        return data
+        while (missing := count - len(self._buffer)) > 0:
+            self._fill(f"{count} bytes", max(missing, 65536))
+        return self._take(count)
 
     def read_to_end(self):
         """All bytes up to the end of the stream."""
-        parts = [self._buffer]
-        self._buffer = b""
         while True:
             try:
                 data = self.socket.recv(1 << 20)
             except TimeoutError:
-                raise Unanswered(f"the connection stays open; so far: {b''.join(parts)[:2000]!r}") from None
+                raise Unanswered(f"the connection stays open; {self._so_far()}") from None
             if not data:
-                return b"".join(parts)
-            parts.append(data)
+                return self._take(len(self._buffer))
+            self._buffer += data
 
     def read_head(self):
         """A response without its body."""
