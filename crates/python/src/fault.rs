@@ -29,9 +29,11 @@ pub(crate) fn one_line(py: Python<'_>, error: &PyErr) -> String {
 pub(crate) fn traceback(py: Python<'_>, error: &PyErr) -> Option<String> {
     let value = error.value(py);
     let format = || -> PyResult<String> {
-        let lines = py
-            .import("traceback")?
-            .call_method1("format_exception", (value.get_type(), value, value.getattr("__traceback__")?))?;
+        // Not the value's own `__traceback__`: before Python 3.12 that may be missing, or hold frames of the
+        // import system.
+        let frames = error.traceback(py);
+        let lines =
+            py.import("traceback")?.call_method1("format_exception", (value.get_type(), value, frames))?;
         let lines: Vec<Bound<'_, PyAny>> = lines.extract()?;
         Ok(lines
             .iter()
