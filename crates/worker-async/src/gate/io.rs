@@ -39,7 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 Poll::Ready(Ok(())) => gate.take_in(buf, before),
             }
             if buf.filled().len() > before {
-                gate.shared.wait(Phase::App);
+                gate.shared.progress();
                 return Poll::Ready(Ok(()));
             }
         }
@@ -70,7 +70,6 @@ impl<S> Gate<S> {
         match rest {
             Rest::Unfinished => {
                 self.inbox.extend_from_slice(&bytes[pass..]);
-                self.shared.set_ahead(true);
             }
             Rest::Rewrite(head) => {
                 let bytes = &bytes[pass..];
@@ -93,7 +92,7 @@ impl<S> Gate<S> {
             // An idle connection keeps no memory here.
             self.inbox = BytesMut::new();
         }
-        self.shared.wait(Phase::App);
+        self.shared.progress();
     }
 
     /// The client will send no more.

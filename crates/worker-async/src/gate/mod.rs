@@ -143,7 +143,6 @@ impl<S> Gate<S> {
                 }
             }
         }
-        self.shared.set_ahead(self.inbox.len() > self.clear);
     }
 
     /// Reads no more.

@@ -23,10 +23,8 @@ pub(crate) enum Phase {
     Head = 2,
     /// More of a request body.
     Body = 3,
-    /// The application, or the service.
+    /// Nothing of the client: the application is at work, or the response is being written.
     App = 4,
-    /// The response, which is being written.
-    Write = 5,
 }
 
 /// How many low bits of the state hold the phase.
@@ -65,8 +63,6 @@ pub(crate) struct Shared {
     taken: AtomicU32,
     /// Requests whose responses hyper has taken whole.
     answered: AtomicU32,
-    /// Whether the gate holds bytes of a further request.
-    ahead: AtomicBool,
     /// Whether `facts` holds any.
     noted: AtomicBool,
     facts: Mutex<VecDeque<(u32, HeadFacts)>>,
@@ -103,19 +99,6 @@ impl Shared {
         self.answered.store(self.answered.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// Whether bytes of a request have arrived that the service has not seen.
-    pub(crate) fn more_received(&self) -> bool {
-        self.ahead.load(Relaxed) || self.passed.load(Relaxed) != self.taken.load(Relaxed)
-    }
-
-    /// Enters a phase and restarts its clock. The gate enters [`Phase::Idle`], [`Phase::Head`] and
-    /// [`Phase::Body`] when it waits for the client, and [`Phase::App`] when it no longer does; the others
-    /// are the service's. A service that leaves a body unread must enter [`Phase::App`] meanwhile.
-    pub(crate) fn enter(&self, phase: Phase) {
-        let turn = (self.state.load(Relaxed) >> PHASE_BITS).wrapping_add(1);
-        self.state.store(turn << PHASE_BITS | phase as u32, Relaxed);
-    }
-
     /// Asks the gate to tell when the bytes that hyper holds now, and those that it gets before it next
     /// flushes, have all been written to the socket.
     pub(crate) fn expect_flush(&self) {
@@ -143,8 +126,7 @@ impl Shared {
             1 => Phase::Idle,
             2 => Phase::Head,
             3 => Phase::Body,
-            4 => Phase::App,
-            _ => Phase::Write,
+            _ => Phase::App,
         };
         (phase, state >> PHASE_BITS)
     }
@@ -198,6 +180,15 @@ impl Shared {
         self.state.store(turn << PHASE_BITS | phase as u32, Relaxed);
     }
 
+    /// The client sent what was waited for. Wishes that blamed it for not doing so are void.
+    #[inline]
+    pub(super) fn progress(&self) {
+        self.wait(Phase::App);
+        if self.wishes.load(Relaxed) != wish::NONE {
+            self.wishes.fetch_and(wish::FIN, Relaxed);
+        }
+    }
+
     /// Counts a head that passes, and notes what it says.
     #[inline]
     pub(super) fn pass(&self, facts: Option<HeadFacts>) {
@@ -213,10 +204,6 @@ impl Shared {
     #[inline]
     pub(super) fn is_answering(&self) -> bool {
         self.passed.load(Relaxed) != self.answered.load(Relaxed)
-    }
-
-    pub(super) fn set_ahead(&self, ahead: bool) {
-        self.ahead.store(ahead, Relaxed);
     }
 
     /// The marks of `writes`, a count that grows with the bytes written: blocked at it, or not.
