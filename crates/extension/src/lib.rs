@@ -29,7 +29,7 @@ mod _native {
     #[pyfunction]
     fn main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
         // Detached throughout; what needs Python attaches for as long as it does.
-        let host = Interpreter(py.version_str().split(' ').next().unwrap_or_default().to_owned());
+        let host = Interpreter(Python::version_str().split(' ').next().unwrap_or_default().to_owned());
         Ok(py.detach(|| ferricorn::run(argv, &host)))
     }
 }
