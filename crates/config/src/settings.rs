@@ -92,7 +92,7 @@ pub enum WorkerClass {
 /// What one request may be at most. Zero never means zero: it is resolved to `None` or to the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the request line, its CRLF included.
+    /// Bytes of the request line, without its CRLF.
     pub request_line: usize,
     /// Header fields.
     pub request_fields: usize,

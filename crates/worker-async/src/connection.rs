@@ -40,11 +40,13 @@ where
     // that its client left.
     let half_close = worker.app.drive() == Drive::Seat;
     let service = service_fn(move |request| handle(context.clone(), request));
-    let mut connection = http1::Builder::new()
-        .half_close(half_close)
-        .header_read_timeout(None)
-        .max_headers(worker.settings.limits.request_fields)
-        .serve_connection(TokioIo::new(gate), service);
+    let mut builder = http1::Builder::new();
+    builder.half_close(half_close).header_read_timeout(None);
+    // Without this call hyper keeps its 100 fields on the stack.
+    if worker.settings.limits.request_fields != 100 {
+        builder.max_headers(worker.settings.limits.request_fields);
+    }
+    let mut connection = builder.serve_connection(TokioIo::new(gate), service);
     // A gate keeps its socket open when hyper shuts it down, for it may have a refusal to send.
     if let Err(error) = (&mut connection).await {
         tracing::debug!("A connection ended early: {error}");
