@@ -273,7 +273,7 @@ def test_a_worker_that_dies_while_the_app_loads_is_no_endless_loop(serve):
     server.wait_for("SIGKILL", timeout=10)
     if not IS_GUNICORN:
         until(lambda: not alive(server.pid) or server.log[mark:].count("Booting worker") >= 1, "a second try")
-    server.send(signal.SIGTERM) if alive(server.pid) else None
+    server.stop()
 
 
 @only_ferricorn("gunicorn forks without a pause, as fast as it can")

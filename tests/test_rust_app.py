@@ -53,7 +53,7 @@ def test_it_logs_access(server):
 
 
 def test_load_and_stop_lose_no_request(server):
-    with server.load("/", clients=4, limit=40000) as load:
+    with server.load("/", clients=4, reconnect=False, limit=200000) as load:
         load.wait_answered(200)
         server.send(signal.SIGTERM)
         assert server.wait_exit() == 0

@@ -54,14 +54,13 @@ def test_a_stop_signal_ends_all_with_0(server, number, name):
         assert gone(pid)
 
 
-def test_term_lets_requests_in_flight_end(server):
-    clients = [server.connect() for _ in range(2)]
-    for client in clients:
+def test_term_lets_requests_in_flight_end(serve):
+    server = serve("features:app")
+    server.get()
+    with server.connect() as client:
         client.send(b"GET /sleep?0.7 HTTP/1.1\r\nHost: x\r\n\r\n")
-    until(lambda: (server.folder / "entered").exists()
-          and (server.folder / "entered").read_text().count("\n") == 2, "both calls")
-    server.send(signal.SIGTERM)
-    for client in clients:
+        until(lambda: (server.folder / "entered").exists(), "the call")
+        server.send(signal.SIGTERM)
         response = client.response()
         assert (response.status, response.body) == (200, b"slept")
         if not IS_GUNICORN:
@@ -70,15 +69,29 @@ def test_term_lets_requests_in_flight_end(server):
     assert server.wait_exit() == 0
 
 
-@only_ferricorn("gunicorn resets what waits in the accept queue, and idle connections")
-@pytest.mark.parametrize("keepalive", [True, False])
-def test_term_under_load_loses_no_request(server, keepalive):
-    with server.load("/", clients=6, keepalive=keepalive, limit=60000) as load:
+@only_ferricorn("gunicorn answers what waits for a thread with a reset")
+def test_term_lets_requests_that_wait_for_the_app_be_served(serve):
+    server = serve("features:app")
+    clients = [server.connect() for _ in range(4)]
+    for client in clients:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response()
+    for client in clients:
+        client.send(b"GET /sleep?0.3 HTTP/1.1\r\nHost: x\r\n\r\n")
+    until(lambda: (server.folder / "entered").exists(), "the first call")
+    server.send(signal.SIGTERM)
+    for client in clients:
+        assert client.response().body == b"slept"
+        client.close()
+    assert server.wait_exit() == 0
+
+
+@only_ferricorn("gunicorn resets idle connections")
+def test_term_under_load_loses_no_request(server):
+    with server.load("/", clients=6, reconnect=False, limit=200000) as load:
         load.wait_answered(300)
         server.send(signal.SIGTERM)
         assert server.wait_exit() == 0
-    assert load.failures == []
-    assert load.refused > 0
+    assert load.failures == [] and load.refused == 0
 
 
 def test_quit_does_not_wait_for_requests(server):

@@ -9,12 +9,12 @@ from .client import Client, Unanswered
 class Load:
     """Clients that ask for one path again and again, until the block ends or `limit` requests were sent.
 
-    A connection that the server ended after a whole response, before the next request was sent, is an orderly
-    end and opened anew. Everything else that is not a 200 counts as a failure.
+    A connection whose last response says that it closes is opened anew, or with `reconnect` false its client ends.
+    Everything that is not a 200 counts as a failure.
     """
 
-    def __init__(self, address, path="/", clients=4, keepalive=True, limit=20000, seconds=30):
-        self.address, self.keepalive = address, keepalive
+    def __init__(self, address, path="/", clients=4, keepalive=True, reconnect=True, limit=20000, seconds=30):
+        self.address, self.keepalive, self.reconnect = address, keepalive, reconnect
         self._request = (
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
             + ("" if keepalive else "Connection: close\r\n")
@@ -65,6 +65,8 @@ class Load:
                     self._fail(f"connect: {error}")
                     continue
             client = self._ask(client)
+            if client is None and not self.reconnect:
+                break
         if client is not None:
             client.close()
 

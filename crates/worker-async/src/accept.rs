@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ferricorn_protocol::{Connection, Local};
@@ -56,13 +56,13 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = worker.lifecycle.drains() => return,
+                () = worker.lifecycle.drains() => return self.close(&worker),
                 accepted = self.next(&worker) => accepted,
             };
             match accepted {
                 Ok(client) => {
                     full = false;
-                    self.spawn(&worker, client);
+                    spawn(&worker, &self.local, client);
                     // The client's first bytes are often there already; they go before the next client.
                     tokio::task::yield_now().await;
                 }
@@ -92,15 +92,7 @@ impl Acceptor {
                 if worker.seat.blocked() {
                     return Poll::Ready(None);
                 }
-                let accepted = match &self.socket {
-                    Socket::Tcp(listener) => {
-                        listener.poll_accept(cx).map_ok(|(stream, peer)| Client::Tcp(stream, peer))
-                    }
-                    Socket::Unix(listener) => {
-                        listener.poll_accept(cx).map_ok(|(stream, _)| Client::Unix(stream))
-                    }
-                };
-                accepted.map(Some)
+                self.poll_accept(cx).map(Some)
             });
             if let Some(accepted) = accepted.await {
                 return accepted;
@@ -108,22 +100,64 @@ impl Acceptor {
         }
     }
 
-    fn spawn(&self, worker: &Arc<Worker>, client: Client) {
-        let peer = match &client {
-            Client::Tcp(_, peer) => Some(*peer),
-            Client::Unix(_) => None,
+    /// Closes the listener, after it has taken in the clients that the kernel has queued: they would be reset.
+    ///
+    /// It asks the kernel itself, since the runtime knows only of clients that came before its last look.
+    fn close(self, worker: &Arc<Worker>) {
+        let Self { socket, local } = self;
+        let accept: Box<dyn Fn() -> io::Result<Client>> = match socket {
+            Socket::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else { return };
+                Box::new(move || {
+                    let (stream, peer) = listener.accept()?;
+                    stream.set_nonblocking(true)?;
+                    Ok(Client::Tcp(TcpStream::from_std(stream)?, peer))
+                })
+            }
+            Socket::Unix(listener) => {
+                let Ok(listener) = listener.into_std() else { return };
+                Box::new(move || {
+                    let (stream, _) = listener.accept()?;
+                    stream.set_nonblocking(true)?;
+                    Ok(Client::Unix(UnixStream::from_std(stream)?))
+                })
+            }
         };
-        let trust = &worker.settings.trust.forwarded_allow_ips;
-        let connection = Connection {
-            peer,
-            local: self.local.clone(),
-            trusted: peer.is_none_or(|peer| trust.contains(&peer)),
-            notes: Default::default(),
-        };
-        match client {
-            Client::Tcp(stream, _) => connection::spawn(worker, stream, connection),
-            Client::Unix(stream) => connection::spawn(worker, stream, connection),
+        while worker.connections.count() < worker.settings.worker_connections {
+            match accept() {
+                Ok(client) => spawn(worker, &local, client),
+                Err(error) if is_passing(&error) => {}
+                Err(_) => return,
+            }
         }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Client>> {
+        match &self.socket {
+            Socket::Tcp(listener) => {
+                listener.poll_accept(cx).map_ok(|(stream, peer)| Client::Tcp(stream, peer))
+            }
+            Socket::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| Client::Unix(stream)),
+        }
+    }
+}
+
+/// Serves a client that came in at the address `local`.
+fn spawn(worker: &Arc<Worker>, local: &Local, client: Client) {
+    let peer = match &client {
+        Client::Tcp(_, peer) => Some(*peer),
+        Client::Unix(_) => None,
+    };
+    let trust = &worker.settings.trust.forwarded_allow_ips;
+    let connection = Connection {
+        peer,
+        local: local.clone(),
+        trusted: peer.is_none_or(|peer| trust.contains(&peer)),
+        notes: Default::default(),
+    };
+    match client {
+        Client::Tcp(stream, _) => connection::spawn(worker, stream, connection),
+        Client::Unix(stream) => connection::spawn(worker, stream, connection),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) async fn run(worker: Arc<Worker>, tell: impl FnOnce()) {
 }
 
 async fn let_go(worker: &Worker) {
+    // They take in who waits in the kernel's queue.
+    worker.acceptors.wait().await;
     let grace = IDLE_GRACE.min(worker.settings.keepalive);
     let all_gone = worker.connections.until(|open| open == 0);
     if tokio::time::timeout(grace, all_gone).await.is_err() {

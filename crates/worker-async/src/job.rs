@@ -4,7 +4,6 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ferricorn_protocol::{Answer, AppFault, Pieces, Response, ResponseBody};
 
 use crate::exchange::Exchange;
@@ -16,8 +15,8 @@ use crate::worker::Worker;
 pub(crate) enum Job {
     /// Call the app with the request that waits in the exchange.
     Call(Arc<Exchange>),
-    /// Produce the next piece of a response.
-    Next(Arc<Pull>, Box<dyn Pieces>),
+    /// Produce pieces of a response for a while.
+    Pull(Arc<Pull>),
     /// End a response whose bytes are all sent, or wanted no more.
     Close(Arc<Worker>, Box<dyn Pieces>, Ending),
 }
@@ -35,8 +34,8 @@ pub(crate) enum Ending {
 pub(crate) enum Done {
     /// The app's answer.
     Answer(Arc<Exchange>, Answer),
-    /// A piece, and the producer unless it has ended.
-    Piece(Arc<Pull>, Option<Box<dyn Pieces>>, Result<Option<Bytes>, AppFault>),
+    /// Pieces are ready, or the production has ended.
+    Pieces(Arc<Pull>),
     /// Nothing that anybody waits for.
     Nothing,
 }
@@ -47,7 +46,7 @@ impl Work for Job {
     fn run(self) -> Done {
         match self {
             Self::Call(exchange) => exchange.run(),
-            Self::Next(pull, pieces) => next_piece(pull, pieces),
+            Self::Pull(pull) => pull.run(),
             Self::Close(worker, pieces, ending) => {
                 close(&worker, pieces, ending);
                 Done::Nothing
@@ -58,24 +57,14 @@ impl Work for Job {
     fn deliver(done: Done) {
         match done {
             Done::Answer(exchange, answer) => exchange.deliver(answer),
-            Done::Piece(pull, rest, piece) => pull.deliver(rest, piece),
+            Done::Pieces(pull) => pull.deliver(),
             Done::Nothing => {}
         }
     }
 }
 
-fn next_piece(pull: Arc<Pull>, mut pieces: Box<dyn Pieces>) -> Done {
-    let piece = pull.worker().timed(pull.ticket(), || guarded(|| pieces.next()));
-    if let Ok(Some(_)) = piece {
-        return Done::Piece(pull, Some(pieces), piece);
-    }
-    // The end and the failure are followed by close() in the same step.
-    let worker = pull.worker().clone();
-    close(&worker, pieces, Ending::Abandoned);
-    Done::Piece(pull, None, piece)
-}
-
-fn close(worker: &Arc<Worker>, mut pieces: Box<dyn Pieces>, ending: Ending) {
+/// Ends a production, on an app thread.
+pub(crate) fn close(worker: &Arc<Worker>, mut pieces: Box<dyn Pieces>, ending: Ending) {
     worker.timed(None, || {
         if ending == Ending::Complete {
             match guarded(|| pieces.next()) {

@@ -1,69 +1,136 @@
-//! A response body that the app produces piece by piece, each when the one before it was written.
+//! A response body that the app produces piece by piece.
+//!
+//! The body asks for more only when all before was written, so a client that does not read holds up the
+//! production. An app thread that is asked goes on while pieces come quickly, because each trip to the app
+//! thread and each write to the socket costs more than a short piece. What it has is there for the connection
+//! to take at any time: should a piece be long in coming, the loop is driven by another thread meanwhile, and
+//! sends those before it (PEP 3333 forbids to hold them back).
 
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{AppFault, Pieces};
 use ferricorn_unix::scoreboard::Ticket;
 
-use crate::job::{Ending, Job, close_later};
-use crate::slot::Slot;
+use crate::job::{Done, Ending, Job, close, close_later, guarded};
 use crate::worker::Worker;
 
-type Step = (Option<Box<dyn Pieces>>, Result<Option<Bytes>, AppFault>);
+/// How long an app thread goes on without being asked again.
+const STRETCH: Duration = Duration::from_micros(100);
+/// How many bytes it gathers.
+const STRETCH_BYTES: usize = 16 * 1024;
 
-/// Where an app thread leaves the next piece.
+/// Where an app thread leaves pieces.
 pub(crate) struct Pull {
     worker: Arc<Worker>,
     ticket: Option<Ticket>,
-    slot: Slot<Step>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ready: Gathered,
+    /// The producer, while no app thread has it.
+    pieces: Option<Box<dyn Pieces>>,
+    /// How the production ended.
+    end: Option<Result<(), AppFault>>,
+    waker: Option<Waker>,
+    /// A wake-up is on its way to the body.
+    told: bool,
+    /// How the body ended before the production did.
+    left: Option<Ending>,
 }
 
 impl Pull {
-    pub(crate) fn worker(&self) -> &Arc<Worker> {
-        &self.worker
-    }
-
-    pub(crate) fn ticket(&self) -> Option<Ticket> {
-        self.ticket
-    }
-
-    /// Hands a step to the body, or ends the production if the body is gone.
-    pub(crate) fn deliver(&self, rest: Option<Box<dyn Pieces>>, piece: Result<Option<Bytes>, AppFault>) {
-        if let Err((Some(rest), _)) = self.slot.put((rest, piece)) {
-            close_later(&self.worker, rest, Ending::Abandoned);
+    /// Produces pieces for a while, on an app thread.
+    pub(crate) fn run(self: Arc<Self>) -> Done {
+        let Some(mut pieces) = self.lock().pieces.take() else { return Done::Nothing };
+        let began = Instant::now();
+        loop {
+            let piece = self.worker.timed(self.ticket, || guarded(|| pieces.next()));
+            let mut state = self.lock();
+            match piece {
+                Ok(Some(piece)) if state.left.is_none() => state.ready.push(piece),
+                Ok(Some(_)) => {
+                    let ending = state.left.unwrap_or(Ending::Abandoned);
+                    drop(state);
+                    close(&self.worker, pieces, ending);
+                    return Done::Nothing;
+                }
+                ended => {
+                    drop(state);
+                    // The end and the failure are followed by close() in the same step.
+                    close(&self.worker, pieces, Ending::Abandoned);
+                    self.lock().end = Some(ended.map(|_| ()));
+                    return Done::Pieces(self);
+                }
+            }
+            if state.ready.bytes >= STRETCH_BYTES || began.elapsed() >= STRETCH {
+                state.pieces = Some(pieces);
+                drop(state);
+                return Done::Pieces(self);
+            }
+            let first = !std::mem::replace(&mut state.told, true);
+            drop(state);
+            if first {
+                self.worker.seat.publish(Done::Pieces(self.clone()));
+            }
         }
+    }
+
+    /// Wakes the body, or ends the production if the body is gone. Called inside the runtime.
+    pub(crate) fn deliver(&self) {
+        let mut state = self.lock();
+        state.told = false;
+        if let Some(ending) = state.left {
+            let pieces = state.pieces.take();
+            drop(state);
+            if let Some(pieces) = pieces {
+                close_later(&self.worker, pieces, ending);
+            }
+        } else if let Some(waker) = state.waker.take() {
+            drop(state);
+            waker.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The body's side: asks for pieces, and sees to it that `close` is called.
-pub(crate) struct Puller {
-    pull: Arc<Pull>,
-    /// The producer, while no step is under way.
-    pieces: Option<Box<dyn Pieces>>,
-    asked: bool,
-}
+pub(crate) struct Puller(Arc<Pull>);
 
 impl Puller {
     pub(crate) fn new(worker: Arc<Worker>, ticket: Option<Ticket>, pieces: Box<dyn Pieces>) -> Self {
-        let pull = Arc::new(Pull { worker, ticket, slot: Slot::new() });
-        Self { pull, pieces: Some(pieces), asked: false }
+        let state = State { pieces: Some(pieces), ..State::default() };
+        Self(Arc::new(Pull { worker, ticket, state: Mutex::new(state) }))
     }
 
-    /// The next piece, or `None` at the end.
+    /// What was produced since the last time, or `None` at the end. Calling it says that what it gave before
+    /// has been written.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
-        if !self.asked {
-            let Some(pieces) = self.pieces.take() else {
-                return Poll::Ready(Ok(None));
-            };
-            self.asked = true;
-            self.pull.worker.seat.submit(Job::Next(self.pull.clone(), pieces));
+        let mut state = self.0.lock();
+        if let Some(bytes) = state.ready.take() {
+            return Poll::Ready(Ok(Some(bytes)));
         }
-        let (rest, piece) = ready!(self.pull.slot.poll_take(cx));
-        self.pieces = rest;
-        self.asked = false;
-        Poll::Ready(piece)
+        if let Some(end) = state.end.take() {
+            state.end = Some(Ok(()));
+            return Poll::Ready(end.map(|()| None));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        let idle = state.pieces.is_some();
+        drop(state);
+        if idle {
+            self.0.worker.seat.submit(Job::Pull(self.0.clone()));
+        }
+        Poll::Pending
     }
 
     /// Says that all bytes that count have been sent.
@@ -72,9 +139,17 @@ impl Puller {
     }
 
     fn end(&mut self, ending: Ending) {
-        let lying = if self.asked { self.pull.slot.abandon().and_then(|(rest, _)| rest) } else { None };
-        if let Some(pieces) = self.pieces.take().or(lying) {
-            close_later(&self.pull.worker, pieces, ending);
+        let mut state = self.0.lock();
+        if state.left.is_some() {
+            return;
+        }
+        // Pieces that nobody takes are what the response has too much.
+        let ending = if state.ready.bytes > 0 { Ending::Abandoned } else { ending };
+        state.left = Some(ending);
+        let pieces = state.pieces.take();
+        drop(state);
+        if let Some(pieces) = pieces {
+            close_later(&self.0.worker, pieces, ending);
         }
     }
 }
@@ -82,5 +157,35 @@ impl Puller {
 impl Drop for Puller {
     fn drop(&mut self) {
         self.end(Ending::Abandoned);
+    }
+}
+
+/// Pieces in a row; a single one is not copied.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    more: BytesMut,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        if self.first.is_empty() {
+            self.first = piece;
+        } else {
+            self.more.extend_from_slice(&piece);
+        }
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        let Self { first, more, bytes } = std::mem::take(self);
+        if more.is_empty() {
+            return (bytes > 0).then_some(first);
+        }
+        let mut joined = BytesMut::with_capacity(bytes);
+        joined.extend_from_slice(&first);
+        joined.extend_from_slice(&more);
+        Some(joined.freeze())
     }
 }

@@ -13,6 +13,8 @@ use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::{Slot, State};
 use ferricorn_unix::{Inheritance, Listener, clock};
 
+use tokio_util::task::TaskTracker;
+
 use crate::accept::Acceptor;
 use crate::connections::Connections;
 use crate::gate::HeadRules;
@@ -111,12 +113,14 @@ pub(crate) fn assemble(
         slot,
         access_log,
         body_memory: BodyMemory::default(),
+        acceptors: TaskTracker::new(),
         connections: Connections::default(),
     });
     let entered = seat.runtime().enter();
     for listener in listeners {
-        tokio::spawn(Acceptor::new(listener)?.run(worker.clone()));
+        worker.acceptors.spawn(Acceptor::new(listener)?.run(worker.clone()));
     }
+    worker.acceptors.close();
     tokio::spawn(sweeper::run(worker.clone()));
     drop(entered);
     Ok((seat, worker))

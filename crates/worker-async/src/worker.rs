@@ -8,6 +8,7 @@ use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{Slot, Ticket};
 use http::request::Parts;
+use tokio_util::task::TaskTracker;
 
 use crate::connections::Connections;
 use crate::gate::HeadRules;
@@ -26,6 +27,8 @@ pub(crate) struct Worker {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) body_memory: BodyMemory,
+    /// The tasks that accept; they end when the drain begins.
+    pub(crate) acceptors: TaskTracker,
     pub(crate) connections: Connections,
 }
 
