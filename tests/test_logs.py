@@ -109,9 +109,12 @@ def test_errors_of_the_app_are_logged_with_their_path(serve):
     assert access_line(serve, "%(s)s %(U)s", b"GET /raise HTTP/1.1\r\nHost: x\r\n\r\n") == "500 /raise"
 
 
-@only_ferricorn("gunicorn logs no access for what it could not parse")
-def test_refused_requests_are_logged(serve):
-    assert access_line(serve, "%(s)s", b"GARBAGE\r\n\r\n") == "400"
+@only_ferricorn("gunicorn words it otherwise")
+def test_refused_requests_are_told_to_whoever_looks_for_them(serve):
+    server = serve("features:app", "--log-level", "debug")
+    with server.connect() as client:
+        assert client.send(b"GARBAGE\r\n\r\n").response().status == 400
+    server.wait_for(r"\[DEBUG\] .*\b400\b")
 
 
 def test_a_client_that_leaves_is_logged_too(serve):
