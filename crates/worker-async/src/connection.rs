@@ -1,6 +1,9 @@
 //! One connection: hyper behind the gate, until either side has had enough.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use ferricorn_protocol::{Connection, Drive};
 use ferricorn_unix::scoreboard::ErrorClass;
@@ -31,28 +34,64 @@ where
     Member::abort_with(worker, key, task.abort_handle());
 }
 
-async fn serve<S>(gate: Gate<S>, context: Arc<Context>)
+async fn serve<S>(mut gate: Gate<S>, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let worker = context.worker.clone();
+    loop {
+        // Boxed, so that a connection at rest does not hold the room for it.
+        match Box::pin(converse(gate, &context)).await {
+            Talk::Rests(resting) => gate = resting,
+            Talk::Ended(ended) => return end(ended, &context.worker).await,
+            Talk::Failed => return,
+        }
+        poll_fn(|cx| gate.poll_awake(cx)).await;
+    }
+}
+
+/// How a stretch of a connection's life ended.
+enum Talk<S> {
+    /// The client has been silent for a while; hyper's buffers were given up meanwhile.
+    Rests(Gate<S>),
+    /// Either side ended the connection in good order.
+    Ended(Gate<S>),
+    /// The client left in the middle, or a response could not be completed.
+    Failed,
+}
+
+/// Lets hyper serve requests until the connection ends or has nothing to do for a while.
+async fn converse<S>(gate: Gate<S>, context: &Arc<Context>) -> Talk<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let settings = &context.worker.settings;
+    let mut builder = http1::Builder::new();
     // An app that blocks answers also a client that has closed its writing side; one that does not must see
     // that its client left.
-    let half_close = worker.app.drive() == Drive::Seat;
-    let service = service_fn(move |request| handle(context.clone(), request));
-    let mut builder = http1::Builder::new();
-    builder.half_close(half_close).header_read_timeout(None);
+    builder.half_close(context.worker.app.drive() == Drive::Seat).header_read_timeout(None);
     // Without this call hyper keeps its 100 fields on the stack.
-    if worker.settings.limits.request_fields != 100 {
-        builder.max_headers(worker.settings.limits.request_fields);
+    if settings.limits.request_fields != 100 {
+        builder.max_headers(settings.limits.request_fields);
     }
+    let service = service_fn(|request| handle(context.clone(), request));
     let mut connection = builder.serve_connection(TokioIo::new(gate), service);
-    // A gate keeps its socket open when hyper shuts it down, for it may have a refusal to send.
-    if let Err(error) = (&mut connection).await {
-        tracing::debug!("A connection ended early: {error}");
-        return;
+    let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if context.gate.rests() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    match ended.await {
+        Some(Err(error)) => {
+            tracing::debug!("A connection ended early: {error}");
+            Talk::Failed
+        }
+        Some(Ok(())) => Talk::Ended(connection.into_parts().io.into_inner()),
+        None => Talk::Rests(connection.into_parts().io.into_inner()),
     }
-    let gate = connection.into_parts().io.into_inner();
+}
+
+/// Closes the socket. A gate keeps it open when hyper shuts it down, for it may have a refusal to send.
+async fn end<S: AsyncRead + AsyncWrite + Unpin>(gate: Gate<S>, worker: &Worker) {
     if let Some(refusal) = gate.finish().await {
         worker.slot.error(ErrorClass::Client);
         tracing::debug!("Refused a request ({}): {}", refusal.status.as_u16(), refusal.why);

@@ -84,6 +84,11 @@ pub(crate) fn close(worker: &Arc<Worker>, mut pieces: Box<dyn Pieces>, ending: E
     });
 }
 
+/// Logs that a response is longer than it said.
+pub(crate) fn warn_too_long() {
+    tracing::warn!("The response is longer than its Content-Length; the rest was cut");
+}
+
 /// Runs a step of the app; a panic in it is a fault of ours, and costs this request only.
 pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T, AppFault>) -> Result<T, AppFault> {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| Err(panicked(&*panic)))

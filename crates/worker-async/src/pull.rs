@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{AppFault, Pieces};
 use ferricorn_unix::scoreboard::Ticket;
 
-use crate::job::{Done, Ending, Job, close, close_later, guarded};
+use crate::job::{Done, Ending, Job, close, close_later, guarded, warn_too_long};
 use crate::worker::Worker;
 
 /// How long an app thread goes on without being asked again.
@@ -34,6 +34,8 @@ struct State {
     ready: Gathered,
     /// The producer, while no app thread has it.
     pieces: Option<Box<dyn Pieces>>,
+    /// An app thread was asked and has not begun yet.
+    asked: bool,
     /// How the production ended.
     end: Option<Result<(), AppFault>>,
     waker: Option<Waker>,
@@ -46,7 +48,7 @@ struct State {
 impl Pull {
     /// Produces pieces for a while, on an app thread.
     pub(crate) fn run(self: Arc<Self>) -> Done {
-        let Some(mut pieces) = self.lock().pieces.take() else { return Done::Nothing };
+        let Some(mut pieces) = self.take_over() else { return Done::Nothing };
         let began = Instant::now();
         loop {
             let piece = self.worker.timed(self.ticket, || guarded(|| pieces.next()));
@@ -54,9 +56,11 @@ impl Pull {
             match piece {
                 Ok(Some(piece)) if state.left.is_none() => state.ready.push(piece),
                 Ok(Some(_)) => {
-                    let ending = state.left.unwrap_or(Ending::Abandoned);
+                    if state.left == Some(Ending::Complete) {
+                        warn_too_long();
+                    }
                     drop(state);
-                    close(&self.worker, pieces, ending);
+                    close(&self.worker, pieces, Ending::Abandoned);
                     return Done::Nothing;
                 }
                 ended => {
@@ -78,6 +82,12 @@ impl Pull {
                 self.worker.seat.publish(Done::Pieces(self.clone()));
             }
         }
+    }
+
+    fn take_over(&self) -> Option<Box<dyn Pieces>> {
+        let mut state = self.lock();
+        state.asked = false;
+        state.pieces.take()
     }
 
     /// Wakes the body, or ends the production if the body is gone. Called inside the runtime.
@@ -125,9 +135,9 @@ impl Puller {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        let idle = state.pieces.is_some();
+        let ask = state.pieces.is_some() && !std::mem::replace(&mut state.asked, true);
         drop(state);
-        if idle {
+        if ask {
             self.0.worker.seat.submit(Job::Pull(self.0.clone()));
         }
         Poll::Pending

@@ -17,13 +17,14 @@ pub(crate) struct Record {
     status: StatusCode,
     bytes: u64,
     blame: Option<ErrorClass>,
-    capture: Option<Capture>,
+    /// Boxed, since a record is moved often and a log is off by default.
+    capture: Option<Box<Capture>>,
     log_environ: Vec<Option<String>>,
 }
 
 impl Record {
     /// Opens the books. `capture` holds what the access log needs of the request.
-    pub(crate) fn open(worker: &Arc<Worker>, ticket: Ticket, capture: Option<Capture>) -> Self {
+    pub(crate) fn open(worker: &Arc<Worker>, ticket: Ticket, capture: Option<Box<Capture>>) -> Self {
         Self {
             worker: worker.clone(),
             ticket,
@@ -81,7 +82,7 @@ impl Drop for Record {
             self.worker.slot.error(class);
         }
         if let (Some(log), Some(capture)) = (&self.worker.access_log, self.capture.take()) {
-            log.end(capture, self.bytes, elapsed, &self.log_environ);
+            log.end(*capture, self.bytes, elapsed, &self.log_environ);
         }
     }
 }

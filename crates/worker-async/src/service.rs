@@ -59,7 +59,7 @@ pub(crate) async fn handle(
     let facts = context.gate.next_head();
     let close = close || facts.last;
     let admitted = admit(&context, &mut request, facts);
-    let capture = worker.access_log.as_ref().map(|log| log.begin(&request));
+    let capture = worker.access_log.as_ref().map(|log| Box::new(log.begin(&request)));
     let record = Record::open(worker, ticket, capture);
     // The share of the memory for bodies is held until the call is over.
     let mut share = worker.body_memory.share();

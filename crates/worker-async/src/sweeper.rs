@@ -85,6 +85,7 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
     match phase {
         Phase::Fresh | Phase::Head if age > deadlines.head => gate.expire(),
         Phase::Idle if age > deadlines.keepalive => gate.fin(),
+        Phase::Idle if age == 1 => gate.rest(),
         Phase::Body if age > deadlines.body => gate.fail_body(),
         _ => {}
     }

@@ -11,6 +11,19 @@ use super::shared::Granted;
 use super::track::Rest;
 use super::{End, Gate, Phase, Refusal};
 
+/// Up to this many bytes, a copy costs less than what writev(2) costs more than write(2).
+const SHORT: usize = 512;
+
+/// The slices as one, if they are short.
+fn join<'a>(slices: &[IoSlice<'_>], joined: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        joined.get_mut(length..length + slice.len())?.copy_from_slice(slice);
+        length += slice.len();
+    }
+    Some(&joined[..length])
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
@@ -96,7 +109,7 @@ impl<S> Gate<S> {
     }
 
     /// The client will send no more.
-    fn client_closed(&mut self) {
+    pub(super) fn client_closed(&mut self) {
         self.end = Some(if self.track.in_body() {
             End::Broken(
                 ErrorKind::UnexpectedEof,
@@ -110,7 +123,7 @@ impl<S> Gate<S> {
 
     /// Tells `shared` what the connection waits for, and ends it if somebody wished that. True if so.
     #[inline]
-    fn grant_wishes(&mut self) -> bool {
+    pub(super) fn grant_wishes(&mut self) -> bool {
         let waiting = self.awaited();
         self.parked = waiting == Phase::App;
         self.shared.wait(waiting);
@@ -125,7 +138,7 @@ impl<S> Gate<S> {
 
     /// Lets wishes wake the task that reads. Cheap as long as it is the same one.
     #[inline]
-    fn keep_waker(&mut self, cx: &Context<'_>) {
+    pub(super) fn keep_waker(&mut self, cx: &Context<'_>) {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.shared.set_reader(cx.waker().clone());
             self.waker = Some(cx.waker().clone());
@@ -176,7 +189,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
-        let outcome = Pin::new(&mut gate.socket).poll_write_vectored(cx, slices);
+        let mut joined = [0; SHORT];
+        let outcome = match join(slices, &mut joined) {
+            Some(bytes) => Pin::new(&mut gate.socket).poll_write(cx, bytes),
+            None => Pin::new(&mut gate.socket).poll_write_vectored(cx, slices),
+        };
         gate.note_write(outcome)
     }
 

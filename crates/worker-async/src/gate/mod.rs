@@ -23,6 +23,7 @@ mod head;
 mod io;
 mod lexis;
 mod refusal;
+mod rest;
 mod rules;
 mod shared;
 mod target;

@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     /// Zero, or an odd number that changes whenever a blocked write made progress.
     blocked: AtomicU32,
     wishes: AtomicU8,
+    /// Whether the connection may give up hyper's buffers; see [`rest`](super::rest).
+    pub(super) may_rest: AtomicBool,
     /// Request heads that the gate let through.
     passed: AtomicU32,
     /// Request heads that the service took.
@@ -153,6 +155,11 @@ impl Shared {
 
     fn wish(&self, wish: u8) {
         self.wishes.fetch_or(wish, Relaxed);
+        self.wake_reader();
+    }
+
+    /// Wakes the connection's task, if it waits to read.
+    pub(super) fn wake_reader(&self) {
         let waker = lock(&self.reader).clone();
         if let Some(waker) = waker {
             waker.wake();

@@ -92,3 +92,21 @@ fn max_requests_ends_the_worker_after_the_last_answer() {
     assert!(server.worker.lifecycle.draining());
     assert!(server.worker.lifecycle.own_accord());
 }
+
+#[test]
+fn a_connection_that_rested_serves_on() {
+    let server = Server::new(TestApp::echo());
+    let mut client = server.client();
+    for number in 0..2 {
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        client.read_until(&format!("GET /{number} "));
+        // Two looks of the sweeper: after the first the connection may rest.
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+    client.send(b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n");
+    client.send(&[b'x'; 3000]);
+    assert!(client.read_until(&"x".repeat(3000)).contains("POST /body "));
+    std::thread::sleep(Duration::from_millis(1200));
+    client.send(b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n");
+    assert!(client.read_to_end().starts_with("HTTP/1.1 400 "));
+}
