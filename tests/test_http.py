@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import IS_GUNICORN, proportional_kib, until
+from harness import IS_GUNICORN, anonymous_kib, until
 
 only_ferricorn = pytest.mark.only_ferricorn
 
@@ -341,13 +341,13 @@ def test_an_upload_that_does_not_fit_in_memory(server):
     size = 40 * 1024 * 1024
     worker, block = server.wait_workers(1)[0], os.urandom(1 << 20)
     server.request("POST", "/count", body=b"warm")
-    before = proportional_kib(worker)
+    before = anonymous_kib(worker)
     with server.connect(timeout=60) as client:
         client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
         for _ in range(size >> 20):
             client.send(block)
         assert client.response().body == str(size).encode()
-    assert proportional_kib(worker) - before < 24 * 1024
+    assert anonymous_kib(worker) - before < 24 * 1024
 
 
 def test_a_large_body_arrives_unharmed(server):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import IS_GUNICORN, Unanswered, proportional_kib, until
+from harness import IS_GUNICORN, Unanswered, anonymous_kib, until
 
 only_ferricorn = pytest.mark.only_ferricorn
 
@@ -418,13 +418,13 @@ def test_an_endless_body_without_a_reader_costs_no_memory(fresh):
     with ask() as client:
         client.read_exactly(2_000_000)
     until(lambda: (fresh.folder / "closed").exists(), "the first body's close()")
-    before = proportional_kib(worker)
+    before = anonymous_kib(worker)
     with ask():
         until(produced.exists, "a piece")
         seen = -1
         while seen != (seen := int(produced.read_text() or 0)):
             time.sleep(0.5)
-        assert proportional_kib(worker) - before < 1024
+        assert anonymous_kib(worker) - before < 1024
     until(lambda: (fresh.folder / "closed").read_text().count("closed") == 2, "close() after the client has left")
 
 

@@ -2,10 +2,10 @@
 
 from .client import Client, Response, Unanswered, request
 from .load import Load
-from .procs import alive, children, gone, in_session, proportional_kib, threads
+from .procs import alive, anonymous_kib, children, gone, in_session, threads
 from .server import DEADLINE, IS_GUNICORN, SERVER, Server, run_cli, until
 
 __all__ = [
     "Client", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
-    "children", "gone", "in_session", "proportional_kib", "request", "run_cli", "threads", "until",
+    "anonymous_kib", "children", "gone", "in_session", "request", "run_cli", "threads", "until",
 ]

@@ -54,6 +54,6 @@ def _rollup(pid, key):
     raise AssertionError(f"/proc/{pid}/smaps_rollup has no {key}")
 
 
-def proportional_kib(pid):
-    """The proportional set size of a process, in KiB."""
-    return _rollup(pid, "Pss")
+def anonymous_kib(pid):
+    """The memory of a process that no file backs, in KiB. Unlike the proportional set it is nobody else's doing."""
+    return _rollup(pid, "Anonymous")
