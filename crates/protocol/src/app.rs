@@ -20,6 +20,12 @@ pub trait App: Send + Sync + 'static {
     /// Answers one request. It takes `&self` because calls overlap: app threads and tasks share the app.
     fn call(&self, request: Request) -> Answer;
 
+    /// Runs several calls on an app thread, one after the other. An app whose every call must enter something
+    /// first, such as an interpreter, enters it once here, for all of them.
+    fn around_calls(&self, calls: &mut dyn FnMut()) {
+        calls();
+    }
+
     /// Runs once, in the worker's runtime, before the first request (ASGI's `lifespan.startup`).
     fn startup(&self) -> BoxFuture<'_, Result<(), AppFault>> {
         Box::pin(std::future::ready(Ok(())))

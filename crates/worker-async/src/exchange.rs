@@ -48,6 +48,10 @@ impl Exchange {
         Waiting(exchange)
     }
 
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     /// Runs the call, on an app thread; not if the client has left before it could begin.
     pub(crate) fn run(self: Arc<Self>) -> Done {
         let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -42,6 +42,19 @@ pub(crate) enum Done {
 
 impl Work for Job {
     type Done = Done;
+    type Around = Arc<Worker>;
+
+    fn surroundings(&self) -> Arc<Worker> {
+        match self {
+            Self::Call(exchange) => exchange.worker().clone(),
+            Self::Pull(pull) => pull.worker().clone(),
+            Self::Close(worker, ..) => worker.clone(),
+        }
+    }
+
+    fn around(worker: Arc<Worker>, work: &mut dyn FnMut()) {
+        worker.app.around_calls(work);
+    }
 
     fn run(self) -> Done {
         match self {

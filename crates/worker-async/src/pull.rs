@@ -46,6 +46,10 @@ struct State {
 }
 
 impl Pull {
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     /// Produces pieces for a while, on an app thread.
     pub(crate) fn run(self: Arc<Self>) -> Done {
         let Some(mut pieces) = self.take_over() else { return Done::Nothing };

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 use crate::answer;
-use crate::exchange::{Exchange, Reply};
+use crate::exchange::{Exchange, Reply, Waiting};
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
 use crate::job::{dispose, log_fault};
@@ -63,15 +63,20 @@ pub(crate) async fn handle(
     let record = Record::open(worker, ticket, capture);
     // The share of the memory for bodies is held until the call is over.
     let mut share = worker.body_memory.share();
-    let given = match admitted {
-        Err(refusal) => Given::Whole(*refusal),
+    let calling = match admitted {
+        Err(refusal) => Err(refusal),
+        Ok(()) if incoming.is_end_stream() => Ok(begin_call(worker, &record, request)),
         Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
-            Err(refusal) => Given::Whole(*refusal),
+            Err(refusal) => Err(refusal),
             Ok(body) => {
                 request.body = body;
-                call(worker, &record, request).await
+                Ok(begin_call(worker, &record, request))
             }
         },
+    };
+    let given = match calling {
+        Err(refusal) => Given::Whole(*refusal),
+        Ok(calling) => finish_call(worker, &record, calling).await,
     };
     Ok(respond(&context, record, given, asked_head, close))
 }
@@ -104,9 +109,6 @@ async fn take_body(
     incoming: Incoming,
     share: &mut Share<'_>,
 ) -> Result<RequestBody, Box<Response>> {
-    if incoming.is_end_stream() {
-        return Ok(RequestBody::Empty);
-    }
     let limit = context.worker.settings.limits.request_body;
     if declared_length(headers).ok().flatten().zip(limit).is_some_and(|(length, limit)| length > limit) {
         return Err(answer::error(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large."));
@@ -133,17 +135,29 @@ fn refuse_body(error: &BodyError) -> Box<Response> {
     answer::error(status, "The request body could not be read.")
 }
 
-/// Calls the app, where it wants to be called.
-async fn call(worker: &Arc<Worker>, record: &Record, request: Request) -> Given {
-    let answer = match worker.app.drive() {
-        Drive::Task => worker.app.call(request),
-        Drive::Seat => {
-            let waiting = Exchange::submit(worker, record.ticket(), request);
-            match poll_fn(|cx| waiting.poll_reply(cx)).await {
-                Reply::Answer(answer) => answer,
-                Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
-            }
-        }
+/// A call that was begun.
+enum Calling {
+    OnSeat(Waiting),
+    InTask(Answer),
+}
+
+/// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
+/// made of one moves it about.
+fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Calling {
+    match worker.app.drive() {
+        Drive::Task => Calling::InTask(worker.app.call(request)),
+        Drive::Seat => Calling::OnSeat(Exchange::submit(worker, record.ticket(), request)),
+    }
+}
+
+/// Waits for the answer; a fault becomes a response.
+async fn finish_call(worker: &Arc<Worker>, record: &Record, calling: Calling) -> Given {
+    let answer = match calling {
+        Calling::InTask(answer) => answer,
+        Calling::OnSeat(waiting) => match poll_fn(|cx| waiting.poll_reply(cx)).await {
+            Reply::Answer(answer) => answer,
+            Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
+        },
     };
     let result = match answer {
         Answer::Response(response) => Ok(response),
@@ -154,13 +168,16 @@ async fn call(worker: &Arc<Worker>, record: &Record, request: Request) -> Given 
             Err(AppFault::new("a body without a head"))
         }
     };
-    Given::Whole(result.unwrap_or_else(|fault| {
-        log_fault(&format!("Error handling request {}", record.request_line()), &fault);
-        if let Some(code) = fault.exit {
-            worker.lifecycle.leave(ExitCode(code));
-        }
-        *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
-    }))
+    Given::Whole(result.unwrap_or_else(|fault| fail(worker, record, &fault)))
+}
+
+/// The answer to a request whose call failed, which is told in the log.
+fn fail(worker: &Worker, record: &Record, fault: &AppFault) -> Response {
+    log_fault(&format!("Error handling request {}", record.request_line()), fault);
+    if let Some(code) = fault.exit {
+        worker.lifecycle.leave(ExitCode(code));
+    }
+    *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
 /// Makes what hyper sends.

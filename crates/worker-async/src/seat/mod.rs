@@ -44,6 +44,15 @@ pub(crate) trait Work: Send + 'static {
     /// Does the work. Called on an app thread, outside the runtime; may block.
     fn run(self) -> Self::Done;
 
+    /// What the work of several needs around it; see [`Work::around`].
+    type Around;
+
+    /// Finds it for this work, and for any that follows.
+    fn surroundings(&self) -> Self::Around;
+
+    /// Calls `work`, which does the work of several, once.
+    fn around(around: Self::Around, work: &mut dyn FnMut());
+
     /// Brings the result to its connection. Called inside the runtime; must not block.
     fn deliver(done: Self::Done);
 }
@@ -224,17 +233,22 @@ impl<W: Work> Shared<W> {
 
     /// Runs queued calls until there are none or their time is up, and puts their results on the list.
     fn run_batch(&self) {
-        let began = Instant::now();
-        let mut run = 0_u32;
-        while let Some(work) = self.next_job() {
-            self.calls.fetch_add(1, Ordering::Relaxed);
-            self.publish(work.run());
-            run += 1;
-            // Reading the clock costs about as much as a lock; every few calls is often enough.
-            if run % 4 == 0 && began.elapsed() > BATCH {
-                break;
+        let Some(first) = self.next_job() else { return };
+        let around = W::surroundings(&first);
+        let mut next = Some(first);
+        W::around(around, &mut || {
+            let began = Instant::now();
+            let mut run = 0_u32;
+            while let Some(work) = next.take().or_else(|| self.next_job()) {
+                self.calls.fetch_add(1, Ordering::Relaxed);
+                self.publish(work.run());
+                run += 1;
+                // Reading the clock costs about as much as a lock; every few calls is often enough.
+                if run % 4 == 0 && began.elapsed() > BATCH {
+                    break;
+                }
             }
-        }
+        });
     }
 
     /// Lists a result for whoever drives next, from an app thread.

@@ -32,6 +32,13 @@ struct Call {
 
 impl Work for Call {
     type Done = (Arc<Slot<u32>>, u32, Arc<Watch>);
+    type Around = ();
+
+    fn surroundings(&self) {}
+
+    fn around((): (), work: &mut dyn FnMut()) {
+        work();
+    }
 
     fn run(self) -> Self::Done {
         let calls = self.watch.calls.fetch_add(1, SeqCst) + 1;
