@@ -200,6 +200,23 @@ def test_hup_with_a_broken_config_file_changes_nothing(serve):
     assert server.get().status == 200
 
 
+@only_ferricorn("gunicorn stops the whole server")
+def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve):
+    server = serve("site_code:app", "-w", "2", files={"site_code.py": "from hello import app\n"})
+    server.get()
+    workers = server.wait_workers(2)
+    (server.folder / "site_code.py").write_text("import no_such_module\n")
+    server.send(signal.SIGHUP)
+    server.wait_for(r"\[ERROR\] Reload failed")
+    assert "No module named 'no_such_module'" in server.log
+    server.wait_workers(2)
+    assert server.workers() == workers and server.get().status == 200
+    (server.folder / "site_code.py").write_text("from hello import app\n")
+    server.send(signal.SIGHUP)
+    server.wait_workers(2, without=workers)
+    assert server.get().status == 200
+
+
 # More and fewer.
 
 
