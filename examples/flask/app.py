@@ -34,7 +34,7 @@ def hello(name):
 @app.post("/upload")
 def upload():
     """Takes a form's file, or the raw body, and answers with its size and checksum."""
-    source = request.files["file"].stream if "file" in request.files else request.stream
+    source = request.files["file"].stream if request.mimetype == "multipart/form-data" else request.stream
     size, checksum = 0, hashlib.sha256()
     while piece := source.read(65536):
         size += len(piece)

@@ -174,9 +174,9 @@ fn explain(error: &LoadError) -> ExitCode {
     error.exit
 }
 
-/// Has a panic, which is always a fault of this server, named in the error log with its place.
+/// Has a panic named in the error log with its place.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!("internal error, please report it with this line: {panic}");
+        tracing::error!("A panic, which is a fault of ferricorn or of a Rust app; please report ours: {panic}");
     }));
 }
