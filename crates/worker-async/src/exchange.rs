@@ -63,16 +63,22 @@ impl Exchange {
             catch_unwind(AssertUnwindSafe(|| self.worker.app.call(request)))
                 .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
         });
-        Done::Answer(self, answer)
+        self.keep(answer);
+        Done::Answer(self)
     }
 
-    /// Brings the answer to the task, or to the pipe if the body has begun.
-    pub(crate) fn deliver(&self, answer: Answer) {
+    /// Leaves the answer where the task finds it, or the pipe if the body has begun.
+    fn keep(&self, answer: Answer) {
         if let Some(pipe) = self.pipe.get() {
             pipe.end(&self.worker, answer);
-        } else if let Err(Reply::Answer(answer)) = self.reply.put(Reply::Answer(answer)) {
+        } else if let Err(Reply::Answer(answer)) = self.reply.leave(Reply::Answer(answer)) {
             dispose_answer(&self.worker, answer);
         }
+    }
+
+    /// Wakes the task. Called inside the runtime.
+    pub(crate) fn deliver(&self) {
+        self.reply.wake();
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) enum Ending {
 
 /// What came of a [`Job`].
 pub(crate) enum Done {
-    /// The app's answer.
-    Answer(Arc<Exchange>, Answer),
+    /// The app's answer lies in the exchange.
+    Answer(Arc<Exchange>),
     /// Pieces are ready, or the production has ended.
     Pieces(Arc<Pull>),
     /// Nothing that anybody waits for.
@@ -69,7 +69,7 @@ impl Work for Job {
 
     fn deliver(done: Done) {
         match done {
-            Done::Answer(exchange, answer) => exchange.deliver(answer),
+            Done::Answer(exchange) => exchange.deliver(),
             Done::Pieces(pull) => pull.deliver(),
             Done::Nothing => {}
         }

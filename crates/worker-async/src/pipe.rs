@@ -59,7 +59,7 @@ impl Pipe {
         Ok(())
     }
 
-    /// Leaves what the call returned. Called inside the runtime.
+    /// Leaves what the call returned.
     pub(crate) fn end(&self, worker: &Arc<Worker>, answer: Answer) {
         let mut state = self.lock();
         if state.closed {

@@ -177,6 +177,8 @@ fn explain(error: &LoadError) -> ExitCode {
 /// Has a panic named in the error log with its place.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        tracing::error!("A panic, which is a fault of ferricorn or of a Rust app; please report ours: {panic}");
+        tracing::error!(
+            "A panic, which is a fault of ferricorn or of a Rust app; please report ours: {panic}"
+        );
     }));
 }

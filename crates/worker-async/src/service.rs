@@ -138,14 +138,14 @@ fn refuse_body(error: &BodyError) -> Box<Response> {
 /// A call that was begun.
 enum Calling {
     OnSeat(Waiting),
-    InTask(Answer),
+    InTask(Box<Answer>),
 }
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
 fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Calling {
     match worker.app.drive() {
-        Drive::Task => Calling::InTask(worker.app.call(request)),
+        Drive::Task => Calling::InTask(Box::new(worker.app.call(request))),
         Drive::Seat => Calling::OnSeat(Exchange::submit(worker, record.ticket(), request)),
     }
 }
@@ -153,7 +153,7 @@ fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Callin
 /// Waits for the answer; a fault becomes a response.
 async fn finish_call(worker: &Arc<Worker>, record: &Record, calling: Calling) -> Given {
     let answer = match calling {
-        Calling::InTask(answer) => answer,
+        Calling::InTask(answer) => *answer,
         Calling::OnSeat(waiting) => match poll_fn(|cx| waiting.poll_reply(cx)).await {
             Reply::Answer(answer) => answer,
             Reply::Begun(head, pipe) => return Given::Begun(head, pipe),

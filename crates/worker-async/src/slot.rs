@@ -24,17 +24,30 @@ impl<T> Slot<T> {
     /// # Errors
     /// Gives the value back if nobody will take it any more.
     pub(crate) fn put(&self, value: T) -> Result<(), T> {
+        self.leave(value)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Leaves a value; [`Slot::wake`] is to follow, on a thread where waking is cheap.
+    ///
+    /// # Errors
+    /// Gives the value back if nobody will take it any more.
+    pub(crate) fn leave(&self, value: T) -> Result<(), T> {
         let mut inner = self.lock();
         if inner.abandoned {
             return Err(value);
         }
         inner.value = Some(value);
-        let waker = inner.waker.take();
-        drop(inner);
+        Ok(())
+    }
+
+    /// Wakes the taker.
+    pub(crate) fn wake(&self) {
+        let waker = self.lock().waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
     }
 
     /// Takes the value, or registers the task to be woken.

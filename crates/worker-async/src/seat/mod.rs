@@ -244,7 +244,7 @@ impl<W: Work> Shared<W> {
                 self.publish(work.run());
                 run += 1;
                 // Reading the clock costs about as much as a lock; every few calls is often enough.
-                if run % 4 == 0 && began.elapsed() > BATCH {
+                if run.is_multiple_of(4) && began.elapsed() > BATCH {
                     break;
                 }
             }
