@@ -54,6 +54,20 @@ def test_a_stop_signal_ends_all_with_0(server, number, name):
         assert gone(pid)
 
 
+@only_ferricorn("gunicorn's Python takes each signal to the last moment")
+def test_a_term_that_is_repeated_to_the_end_changes_nothing(server):
+    server.send(signal.SIGTERM)
+    until(lambda: gone_under_terms(server.pid), "the end")
+    assert server.wait_exit() == 0
+
+
+def gone_under_terms(pid):
+    """Sends TERM again, as long as there is a process to take it."""
+    if alive(pid):
+        os.kill(pid, signal.SIGTERM)
+    return not alive(pid)
+
+
 def test_term_lets_requests_in_flight_end(serve):
     server = serve("features:app")
     server.get()
@@ -202,16 +216,17 @@ def test_hup_with_a_broken_config_file_changes_nothing(serve):
 
 @only_ferricorn("gunicorn stops the whole server")
 def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve):
-    server = serve("site_code:app", "-w", "2", files={"site_code.py": "from hello import app\n"})
-    server.get()
+    server = serve("site_code:app", "-w", "2", files={"site_code.py": "from features import app\n"})
     workers = server.wait_workers(2)
+    # Both must have imported the code before it breaks.
+    wait_serving(server, 2)
     (server.folder / "site_code.py").write_text("import no_such_module\n")
     server.send(signal.SIGHUP)
     server.wait_for(r"\[ERROR\] Reload failed")
     assert "No module named 'no_such_module'" in server.log
     server.wait_workers(2)
     assert server.workers() == workers and server.get().status == 200
-    (server.folder / "site_code.py").write_text("from hello import app\n")
+    (server.folder / "site_code.py").write_text("from features import app\n")
     server.send(signal.SIGHUP)
     server.wait_workers(2, without=workers)
     assert server.get().status == 200

@@ -86,7 +86,10 @@ impl<'a> Driver<'a> {
                 for action in self.supervisor.on(event, clock::now_ms()) {
                     match self.perform(action) {
                         ControlFlow::Continue(()) => {}
-                        ControlFlow::Break(End::Halt(code)) => return Outcome::Exit(code),
+                        ControlFlow::Break(End::Halt(code)) => {
+                            self.signals.retire();
+                            return Outcome::Exit(code);
+                        }
                         ControlFlow::Break(End::Child(cradle)) => return self.become_worker(*cradle),
                     }
                 }

@@ -73,6 +73,22 @@ impl AsFd for Signals {
     }
 }
 
+/// Orders that a process on its way out has no use for.
+const RETIRED: [Signal; 6] =
+    [Signal::Term, Signal::Hup, Signal::Usr1, Signal::Usr2, Signal::Ttin, Signal::Ttou];
+
+impl Signals {
+    /// Ignores repeated orders from now on, for a process that is leaving: a second TERM must not kill it half-way.
+    /// INT and QUIT get their old actions back when this value is dropped, and can still end it.
+    pub fn retire(mut self) {
+        for number in RETIRED.map(Signal::number) {
+            // Fails only for numbers that are no signals.
+            let _ = set_action(number, libc::SIG_IGN);
+        }
+        self.before.retain(|(number, _)| !RETIRED.map(Signal::number).contains(number));
+    }
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         if OWNER.load(Ordering::SeqCst) != nix::unistd::getpid().as_raw() {
