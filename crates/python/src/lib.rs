@@ -5,6 +5,7 @@
 
 mod config_file;
 mod fault;
+mod forked;
 mod load;
 mod process;
 mod raw;

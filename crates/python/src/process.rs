@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::fault::one_line;
+use crate::forked::notice_forks;
 use crate::raw::around_fork;
 
 /// Forks a process that has an interpreter in it: runs `fork` between CPython's preparations and repairs, and
@@ -29,7 +30,8 @@ pub fn prepare_worker(stacks: RawFd, stack_signal: i32) -> Result<(), String> {
     Python::attach(|py| {
         dump_stacks_on(py, stacks, stack_signal)
             .and_then(|()| exit_on_abort(py))
-            .map_err(|error| format!("cannot install Python's signal handlers: {}", one_line(py, &error)))
+            .and_then(|()| notice_forks(py))
+            .map_err(|error| format!("cannot prepare the interpreter of a worker: {}", one_line(py, &error)))
     })
 }
 

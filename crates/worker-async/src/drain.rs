@@ -34,7 +34,11 @@ async fn let_go(worker: &Worker) {
     let grace = IDLE_GRACE.min(worker.settings.keepalive);
     let all_gone = worker.connections.until(|open| open == 0);
     if tokio::time::timeout(grace, all_gone).await.is_err() {
-        worker.connections.for_each(|entry| entry.gate.fin());
+        // A head of which only a part has come is no request in flight, and must not hold up the stop.
+        worker.connections.for_each(|entry| {
+            entry.gate.fin();
+            entry.gate.expire();
+        });
         worker.connections.until(|open| open == 0).await;
     }
 }

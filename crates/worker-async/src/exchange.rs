@@ -91,7 +91,8 @@ impl Early for Exchange {
     }
 
     fn write(&self, piece: Bytes) -> Result<(), ClientGone> {
-        self.pipe.get().ok_or(ClientGone)?.write(piece, || self.worker.seat.hand_over())
+        let pipe = self.pipe.get().ok_or(ClientGone)?;
+        pipe.write(piece, self.worker.write_patience(), || self.worker.seat.hand_over())
     }
 }
 

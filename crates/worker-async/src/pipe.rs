@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, ClientGone};
+use ferricorn_protocol::{Answer, AppFault, ClientGone};
 
 use crate::job::dispose_answer;
 use crate::worker::Worker;
@@ -40,15 +41,32 @@ impl Pipe {
         Self { state: Mutex::new(state), room: Condvar::new() }
     }
 
-    /// Puts a piece in, once the one before it was written. `driven` has the loop driven meanwhile.
+    /// Puts a piece in, once the one before it was written, which may take as long as `patience`. `driven` has
+    /// the loop driven meanwhile.
     ///
     /// # Errors
-    /// [`ClientGone`] once nobody takes the pieces any more.
-    pub(crate) fn write(&self, piece: Bytes, driven: impl Fn()) -> Result<(), ClientGone> {
+    /// [`ClientGone`] once nobody takes the pieces any more, or the client did not read for so long.
+    pub(crate) fn write(
+        &self,
+        piece: Bytes,
+        patience: Duration,
+        driven: impl Fn(),
+    ) -> Result<(), ClientGone> {
         let mut state = self.lock();
+        let deadline = Instant::now() + patience;
         while !state.closed && (state.piece.is_some() || state.under_way) {
             driven();
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::warn!(
+                    "A client has read nothing of what the app wrote for {} s; giving up on it",
+                    patience.as_secs()
+                );
+                state.closed = true;
+                wake(state);
+                return Err(ClientGone);
+            }
+            state = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.closed {
             return Err(ClientGone);
@@ -81,6 +99,9 @@ impl Pipe {
         }
         match state.ending.take() {
             Some(answer) => Poll::Ready(Flow::Ending(answer)),
+            None if state.closed => {
+                Poll::Ready(Flow::Ending(Answer::Fault(AppFault::new("the client does not read"))))
+            }
             None => {
                 state.waker = Some(cx.waker().clone());
                 Poll::Pending

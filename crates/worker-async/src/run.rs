@@ -137,14 +137,30 @@ fn report(control: &WorkerEnd, report: Report) {
 pub(crate) fn drive_to_the_end(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
     thread::scope(|scope| {
         if worker.app.drive() == Drive::Seat {
-            thread::Builder::new()
-                .name("ferricorn-io".to_owned())
-                .stack_size(512 * 1024)
-                .spawn_scoped(scope, || seat.stand_by())?;
+            thread::Builder::new().name("ferricorn-io".to_owned()).stack_size(512 * 1024).spawn_scoped(
+                scope,
+                || {
+                    let _fatal = Fatal;
+                    seat.stand_by();
+                },
+            )?;
         }
+        let _fatal = Fatal;
         seat.serve();
         Ok(())
     })
+}
+
+/// Ends the process if its thread panics outside of any task: the loop is not driven any more, and a worker that
+/// is deaf must not live on. The master replaces it.
+struct Fatal;
+
+impl Drop for Fatal {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            ferricorn_unix::exit_now(ExitCode::FAILURE.0);
+        }
+    }
 }
 
 /// Runs whenever the loop has nothing to do: the natural time for what may wait a little.

@@ -1,6 +1,7 @@
 //! What the connections of one worker share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::App;
@@ -36,6 +37,13 @@ impl Worker {
     /// Enters a request into the scoreboard's table of requests in flight.
     pub(crate) fn request_begins(&self, head: &Parts) -> Ticket {
         self.slot.request_begin(clock::coarse_ms(), head.method.as_str(), head.uri.path().as_bytes())
+    }
+
+    /// How long an app thread waits for a client to read what the app wrote: the client must be found at fault
+    /// before the app is (`--timeout`).
+    pub(crate) fn write_patience(&self) -> Duration {
+        let patience = self.settings.deadlines.write;
+        self.settings.timeout.map_or(patience, |timeout| patience.min(timeout / 2))
     }
 
     /// Runs a step of the app; meanwhile the scoreboard shows since when it runs, and for which request.

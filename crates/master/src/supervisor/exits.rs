@@ -9,7 +9,7 @@ use super::children::{Child, Life};
 use super::{Action, Millis, Phase, Supervisor, words};
 
 /// A worker that ends so soon after it was ready might as well have failed to boot.
-const SHORT_LIFE: Millis = 1_000;
+const SHORT_LIFE: Millis = 200;
 
 impl Supervisor {
     pub(super) fn on_change(&mut self, age: u64, change: Change, now: Millis, actions: &mut Vec<Action>) {
@@ -63,7 +63,10 @@ impl Supervisor {
                 let early = child.ready_at.is_none_or(|ready| now < ready + SHORT_LIFE);
                 if early {
                     let wait = self.backoff.failed(now);
-                    let line = format!("The next worker is started in {}", words::duration(wait));
+                    let line = format!(
+                        "A worker ended as soon as it had started; the next one is started in {}",
+                        words::duration(wait)
+                    );
                     actions.push(Action::Say(LogLevel::Warning, line));
                 }
             }

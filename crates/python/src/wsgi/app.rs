@@ -10,6 +10,7 @@ use super::errors::ErrorSink;
 use super::response::body;
 use super::start_response::StartResponse;
 use crate::fault::app_fault;
+use crate::forked::end_if_forked;
 
 /// A WSGI application, loaded.
 pub struct WsgiApp {
@@ -42,7 +43,9 @@ impl WsgiApp {
     fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
         close_left_open(py);
         let environ = self.environs.build(py, &mut request)?;
-        self.run(&environ, request).map_err(|error| app_fault(py, &error))
+        let answer = self.run(&environ, request);
+        end_if_forked(py, answer.as_ref().err());
+        answer.map_err(|error| app_fault(py, &error))
     }
 
     fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyIterator};
 
 use super::close::Closing;
 use crate::fault::app_fault;
+use crate::forked::end_if_forked;
 
 /// From this length on, in bytes, a piece is sent from the memory of its Python object; a shorter one costs
 /// less to copy.
@@ -65,7 +66,9 @@ impl Iteration {
 impl Pieces for Iteration {
     fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
         Python::attach(|py| {
-            next_piece(&mut self.iterator.bind(py).clone()).map_err(|error| app_fault(py, &error))
+            let piece = next_piece(&mut self.iterator.bind(py).clone());
+            end_if_forked(py, piece.as_ref().err());
+            piece.map_err(|error| app_fault(py, &error))
         })
     }
 
