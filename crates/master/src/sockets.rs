@@ -121,5 +121,5 @@ fn options(settings: &Settings) -> Options {
 }
 
 fn refusal(address: &Address, why: &str) -> String {
-    format!("Can't connect to {address}: {why}, or choose another address with --bind.")
+    format!("Can't connect to {address}: {why} (or choose another address with --bind)")
 }

@@ -3,7 +3,7 @@
 use super::Section::Logging;
 use super::{Kind, Preset, Reload, Setting};
 
-const NO_LOGGERS: &str = "remove it; logs go to `errorlog` and `accesslog`, in gunicorn's formats";
+const NO_LOGGERS: &str = "logs go to `errorlog` and `accesslog`, in gunicorn's formats";
 const NO_SYSLOG: &str = "it has a meaning only with `syslog`";
 const NO_STATSD: &str = "it has a meaning only with `statsd_host`";
 
@@ -86,7 +86,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .ignored("stdio is always inherited"),
     Setting::new("statsd_host", Logging, "Where statsd listens.")
         .flags(&["--statsd-host"])
-        .refused("remove it; no metrics are sent"),
+        .refused("no metrics are sent"),
     Setting::new("dogstatsd_tags", Logging, "Tags of the statsd metrics.")
         .flags(&["--dogstatsd-tags"])
         .text("")

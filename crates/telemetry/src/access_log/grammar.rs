@@ -121,7 +121,7 @@ impl Grammar {
         }
         let Some((name, rest)) = named(after) else {
             let fault = format!(
-                "access_log_format: '{}' has no name in parentheses; write '%%' for a percent sign",
+                "'{}' has no name in closed parentheses; write '%%' for a percent sign",
                 cut(text)
             );
             return (after, Some(fault));
@@ -130,14 +130,14 @@ impl Grammar {
         let written = &text[..text.len() - rest.len()];
         let fault = match (self.atom(name), letter) {
             (None, _) => Some(format!(
-                "access_log_format: '{written}' names no atom; the atoms of one letter are h l u t r m U q H s B b f a T M D L p"
+                "'{written}' names no atom; the atoms of one letter are h l u t r m U q H s B b f a T M D L p"
             )),
             (_, None) => Some(format!(
-                "access_log_format: '{}' ends without a conversion; write '%({name})s'",
+                "'{}' ends without a conversion; write '%({name})s'",
                 cut(written)
             )),
             (Some(_), _) if shape.width.max(shape.precision.unwrap_or(0)) > WIDEST => {
-                Some(format!("access_log_format: '{written}' is wider than {WIDEST}"))
+                Some(format!("'{written}' is wider than {WIDEST}"))
             }
             (Some(atom), Some('s' | 'r' | 'a')) => {
                 self.place(atom, shape);
@@ -148,7 +148,7 @@ impl Grammar {
                 None
             }
             (Some(_), Some(_)) => {
-                Some(format!("access_log_format: '{written}' cannot be printed so; write '%({name})s'"))
+                Some(format!("'{written}' cannot be printed so; write '%({name})s'"))
             }
         };
         (rest, fault)

@@ -59,7 +59,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Format(error) => error.fmt(f),
+            Self::Format(error) => write!(f, "access_log_format: {error}"),
             Self::File(error) => error.fmt(f),
         }
     }

@@ -21,6 +21,7 @@ fn failed(what: &str, error: &io::Error) -> BindError {
         Some(libc::EACCES) => {
             format!("{what}: permission denied; ports below 1024 and foreign directories need it")
         }
+        Some(libc::ENOENT) => format!("{what}: its directory does not exist; make it"),
         Some(libc::EADDRNOTAVAIL) => format!("{what}: this machine does not have the address"),
         Some(libc::EAFNOSUPPORT) => format!("{what}: this machine does not have the address family"),
         _ => format!("{what}: {error}"),
