@@ -120,10 +120,8 @@ impl Grammar {
             return (rest, None);
         }
         let Some((name, rest)) = named(after) else {
-            let fault = format!(
-                "'{}' has no name in closed parentheses; write '%%' for a percent sign",
-                cut(text)
-            );
+            let fault =
+                format!("'{}' has no name in closed parentheses; write '%%' for a percent sign", cut(text));
             return (after, Some(fault));
         };
         let (shape, letter, rest) = shape(rest);
@@ -132,10 +130,7 @@ impl Grammar {
             (None, _) => Some(format!(
                 "'{written}' names no atom; the atoms of one letter are h l u t r m U q H s B b f a T M D L p"
             )),
-            (_, None) => Some(format!(
-                "'{}' ends without a conversion; write '%({name})s'",
-                cut(written)
-            )),
+            (_, None) => Some(format!("'{}' ends without a conversion; write '%({name})s'", cut(written))),
             (Some(_), _) if shape.width.max(shape.precision.unwrap_or(0)) > WIDEST => {
                 Some(format!("'{written}' is wider than {WIDEST}"))
             }
@@ -147,9 +142,7 @@ impl Grammar {
                 self.place(atom, Shape { number: true, ..shape });
                 None
             }
-            (Some(_), Some(_)) => {
-                Some(format!("'{written}' cannot be printed so; write '%({name})s'"))
-            }
+            (Some(_), Some(_)) => Some(format!("'{written}' cannot be printed so; write '%({name})s'")),
         };
         (rest, fault)
     }
