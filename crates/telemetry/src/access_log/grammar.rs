@@ -120,8 +120,7 @@ impl Grammar {
             return (rest, None);
         }
         let Some((name, rest)) = named(after) else {
-            let fault =
-                format!("'{}' has no name in closed parentheses; write '%%' for a percent sign", cut(text));
+            let fault = format!("'{}' has no name in parentheses; write '%%' for a percent sign", cut(text));
             return (after, Some(fault));
         };
         let (shape, letter, rest) = shape(rest);
