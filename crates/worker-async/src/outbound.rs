@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use ferricorn_protocol::{Answer, AppFault, BodyError, FileBody, ResponseBody, Stream};
-use ferricorn_unix::scoreboard::ErrorClass;
+use ferricorn_unix::scoreboard::{ErrorClass, Ticket};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::gate::Shared;
@@ -46,7 +46,7 @@ enum Source {
 impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
-        let source = Source::of(body, &record);
+        let source = Source::of(body, record.worker(), Some(record.ticket()));
         let mut body = Self { source, left: length, unwritten: false, broken: None, gate, record };
         if body.left == Some(0) {
             body.complete();
@@ -134,14 +134,15 @@ impl OutBody {
 }
 
 impl Source {
-    fn of(body: ResponseBody, record: &Record) -> Self {
+    /// `ticket` names the request in the scoreboard while the app is asked for more.
+    fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Option<Ticket>) -> Self {
         match body {
             ResponseBody::Empty => Self::End,
             ResponseBody::Full(bytes) => Self::Once(bytes),
             ResponseBody::Pulled { first, rest } => {
-                Self::Pulled(Some(first), Puller::new(record.worker().clone(), Some(record.ticket()), rest))
+                Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))
             }
-            ResponseBody::File(file) => Self::File(file, record.worker().clone()),
+            ResponseBody::File(file) => Self::File(file, worker.clone()),
             ResponseBody::Stream(stream) => Self::Stream(stream),
         }
     }
@@ -167,7 +168,7 @@ impl Source {
                 Flow::Piece(piece) => Poll::Ready(Ok(Some(piece))),
                 Flow::Ending(Answer::Fault(fault)) => Poll::Ready(Err(fault)),
                 Flow::Ending(Answer::Begun(body)) => {
-                    *self = Self::continued(body, worker.clone());
+                    *self = Self::of(body, &worker.clone(), None);
                     Poll::Ready(Ok(Some(Bytes::new())))
                 }
                 Flow::Ending(_) => Poll::Ready(Err(AppFault::new("a second head after the first"))),
@@ -185,18 +186,6 @@ impl Source {
                     Some(Err(error)) => return Poll::Ready(Err(AppFault::new(error.to_string()))),
                 }
             },
-        }
-    }
-
-    fn continued(body: ResponseBody, worker: Arc<Worker>) -> Self {
-        match body {
-            ResponseBody::Empty => Self::End,
-            ResponseBody::Full(bytes) => Self::Once(bytes),
-            ResponseBody::Pulled { first, rest } => {
-                Self::Pulled(Some(first), Puller::new(worker, None, rest))
-            }
-            ResponseBody::File(file) => Self::File(file, worker),
-            ResponseBody::Stream(stream) => Self::Stream(stream),
         }
     }
 
