@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ferricorn_protocol::{Connection, ExitCode, Local};
-use ferricorn_unix::Listener;
+use ferricorn_unix::{Listener, limits};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::connection;
@@ -67,7 +67,7 @@ impl Acceptor {
                     tokio::task::yield_now().await;
                 }
                 Err(error) if is_passing(&error) => {}
-                Err(error) if !is_shortage(&error) => {
+                Err(error) if !limits::is_shortage(&error) => {
                     tracing::error!("Cannot accept on a listener any more ({error}); this worker leaves");
                     worker.lifecycle.leave(ExitCode::FAILURE);
                 }
@@ -176,15 +176,6 @@ async fn free(worker: &Worker) {
         }
         freed.await;
     }
-}
-
-/// Whether the kernel is out of descriptors or memory, which may pass.
-fn is_shortage(error: &io::Error) -> bool {
-    const ENOMEM: i32 = 12;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    const ENOBUFS: i32 = 105;
-    matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | ENOBUFS))
 }
 
 /// Errors of one client, which left before it was accepted (accept(2)).
