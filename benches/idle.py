@@ -90,12 +90,13 @@ def connect(port):
 
 
 def settle(pid, patience=10):
-    """Waits until the server rests: two looks in a row without work."""
+    """Waits until the server rests: three seconds in a row without work that the kernel's clock ticks show."""
     end = time.monotonic() + patience
-    before = -1.0
-    while (now := processes.cpu_us(pid)) != before and time.monotonic() < end:
-        before = now
-        time.sleep(0.5)
+    before, calm = -1.0, 0
+    while calm < 3 and time.monotonic() < end:
+        time.sleep(1)
+        now = processes.cpu_us(pid)
+        calm, before = (calm + 1 if now == before else 0), now
 
 
 def still_open(clients):

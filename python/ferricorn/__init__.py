@@ -2,16 +2,17 @@
 
 import os
 
-# The allocator of the native part is to give back at once what idle connections have freed: it would do so at
-# its next occasion, which an idle worker never has. It reads this when it is loaded; the app need not inherit it.
-_PURGE = "MIMALLOC_PURGE_DELAY"
-_unset = _PURGE not in os.environ
-if _unset:
-    os.environ[_PURGE] = "0"
+# The allocator of the native part reads these when it is loaded; the app need not inherit them. It is to give back
+# at once what idle connections have freed, for its next occasion may never come in an idle worker, and to take
+# memory as it is needed: taken ahead, some 4 MiB that nobody uses stay resident.
+_ALLOCATOR = {"MIMALLOC_PURGE_DELAY": "0", "MIMALLOC_ARENA_EAGER_COMMIT": "0"}
+_unset = [name for name in _ALLOCATOR if name not in os.environ]
+for _name in _unset:
+    os.environ[_name] = _ALLOCATOR[_name]
 
 from ferricorn._native import __version__  # noqa: E402
 
-if _unset:
-    del os.environ[_PURGE]
+for _name in _unset:
+    del os.environ[_name]
 
 __all__ = ["__version__"]
