@@ -84,7 +84,7 @@ test-rust: cargo | python
 test-python: cargo $(TEST)/.ready
 	$(call wheel,$(TEST),ci)
 	$(CARGO) build --profile ci --locked -p axum-example
-	$(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
+	$(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile -rs $(PYTEST)
 
 test-gunicorn: $(TEST)/.ready
 	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)

@@ -41,9 +41,9 @@ class Response:
 
 
 class Client:
-    """One connection. Every wait ends at the timeout, in seconds."""
+    """One connection, over TLS if there is a context. Every wait ends at the timeout, in seconds."""
 
-    def __init__(self, address, timeout=15.0, receive_buffer=None):
+    def __init__(self, address, timeout=15.0, receive_buffer=None, source=None, tls=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         if isinstance(address, tuple) and ":" in address[0]:
             family = socket.AF_INET6
@@ -51,7 +51,11 @@ class Client:
         self.socket.settimeout(timeout)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="example.com")
         self._buffer = bytearray()
 
     def __enter__(self):
@@ -162,12 +166,12 @@ class Client:
             return False
 
 
-def request(address, method, target, headers=(), body=None, timeout=15.0):
+def request(address, method, target, headers=(), body=None, timeout=15.0, **options):
     """One request on a connection of its own, closed afterwards."""
     fields = [("Host", "localhost"), ("Connection", "close"), *headers]
     if body is not None and not any(name.lower() == "content-length" for name, _ in fields):
         fields.append(("Content-Length", str(len(body))))
     head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields) + "\r\n"
-    with Client(address, timeout) as client:
+    with Client(address, timeout, **options) as client:
         client.send(head.encode("latin-1") + (body or b""))
         return client.response(head_only=method == "HEAD")

@@ -10,16 +10,18 @@ class Load:
     """Clients that ask for one path again and again, until the block ends or `limit` requests were sent.
 
     A connection whose last response says that it closes is opened anew, or with `reconnect` false its client ends.
-    Everything that is not a 200 counts as a failure.
+    Everything that is not a 200 counts as a failure. With a body the requests are POSTs; `options` are the client's.
     """
 
-    def __init__(self, address, path="/", clients=4, keepalive=True, reconnect=True, limit=20000, seconds=30):
-        self.address, self.keepalive, self.reconnect = address, keepalive, reconnect
+    def __init__(self, address, path="/", clients=4, keepalive=True, reconnect=True, limit=20000, seconds=30,
+                 body=None, **options):
+        self.address, self.keepalive, self.reconnect, self._options = address, keepalive, reconnect, options
         self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+            f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: localhost\r\n"
             + ("" if keepalive else "Connection: close\r\n")
+            + ("" if body is None else f"Content-Length: {len(body)}\r\n")
             + "\r\n"
-        ).encode()
+        ).encode() + (body or b"")
         self._each, self._until = limit // clients, time.monotonic() + seconds
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
@@ -55,7 +57,7 @@ class Load:
                 break
             if client is None:
                 try:
-                    client = Client(self.address, timeout=20)
+                    client = Client(self.address, timeout=20, **self._options)
                 except ConnectionRefusedError:
                     with self._lock:
                         self.refused += 1

@@ -1,0 +1,269 @@
+"""Ferricorn behind nginx and Apache from Debian's packages, with the files of deploy/, over TLS as production has it."""
+
+import hashlib
+import signal
+
+import pytest
+
+from harness import request, until
+from harness.proxy import Apache, Nginx, open_folder
+
+pytestmark = [pytest.mark.only_ferricorn("it is about deploy/, and gunicorn loses requests at a reload"),
+              pytest.mark.timeout(180)]
+
+MIB = 1 << 20
+
+
+class Site:
+    """A proxy with a Ferricorn behind it."""
+
+    def __init__(self, serve, kind, over, *flags, workers=2, **options):
+        kind.require()
+        folder = open_folder()
+        bind = f"unix:{folder}/mysite.sock" if over == "unix" else "127.0.0.1:0"
+        self.server = serve("behind:app", "-w", str(workers), "--access-logfile", "-", *flags, bind=bind, **options)
+        self.server.wait_workers(workers)
+        self.proxy = kind(self.server, folder)
+
+    def environ(self, *args, **options):
+        """What the app sees of a request for /environ."""
+        return self.proxy.get(*(args or ["/environ"]), **options).json()
+
+
+@pytest.fixture(scope="module")
+def sites(serve_module):
+    """Sites by kind and way; each is started when it is first asked for, and only for tests that change nothing."""
+    started = {}
+
+    def site(kind, over):
+        if (kind, over) not in started:
+            started[kind, over] = Site(serve_module, kind, over)
+        return started[kind, over]
+
+    yield site
+    for site in started.values():
+        site.proxy.close()
+
+
+@pytest.fixture(params=[Nginx, Apache], ids=["nginx", "apache"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def site(request, sites, kind):
+    return sites(kind, request.param)
+
+
+@pytest.fixture
+def tcp_site(sites, kind):
+    return sites(kind, "tcp")
+
+
+@pytest.fixture
+def own_site(serve):
+    """Starts sites that live as long as the test."""
+    started = []
+
+    def start(*args, **options):
+        started.append(Site(serve, *args, **options))
+        return started[-1]
+
+    yield start
+    for site in started:
+        site.proxy.close()
+
+
+# What the app learns.
+
+
+def test_the_app_learns_what_only_the_proxy_saw(site):
+    seen = site.environ(source="127.0.0.2")
+    assert seen["wsgi.url_scheme"] == "https"
+    assert seen["HTTP_X_FORWARDED_FOR"] == "127.0.0.2"
+    assert seen["HTTP_X_FORWARDED_PROTO"] == "https"
+    assert seen["SERVER_PROTOCOL"] == "HTTP/1.1"
+    over_unix = isinstance(site.server.address, str)
+    assert seen["REMOTE_ADDR"] == ("" if over_unix else "127.0.0.1")
+    assert seen["SCRIPT_NAME"] == ""
+
+
+def test_the_host_is_the_one_that_was_asked_for(site):
+    with site.proxy.connect() as client:
+        seen = client.send(b"GET /environ HTTP/1.1\r\nHost: example.com\r\n\r\n").response().json()
+    assert seen["HTTP_HOST"] == "example.com"
+    assert seen["HTTP_X_FORWARDED_HOST"] == "example.com"
+
+
+def test_the_client_forges_none_of_it(site):
+    forged = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Ssl", "off"),
+              ("X-Forwarded-Protocol", "plain"), ("X-Forwarded-Host", "evil.example"), ("Forwarded", "for=192.0.2.1"),
+              ("SCRIPT_NAME", "/environ"), ("PATH_INFO", "/evil"), ("X_Forwarded_For", "192.0.2.1")]
+    seen = site.environ("/environ", forged)
+    assert seen["wsgi.url_scheme"] == "https"
+    assert seen["HTTP_X_FORWARDED_FOR"] == "127.0.0.1"
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("", "/environ")
+    assert not [name for name, value in seen.items() if "evil" in str(value) or "192.0.2.1" in str(value)]
+
+
+def test_the_path_goes_on_as_it_was_sent(site):
+    seen = site.environ("/environ/a%2Fb/%C3%A9;v=1?q=%20&r=/../")
+    assert seen["RAW_URI"] == "/environ/a%2Fb/%C3%A9;v=1?q=%20&r=/../"
+    assert seen["QUERY_STRING"] == "q=%20&r=/../"
+
+
+def test_an_app_below_a_path_knows_its_prefix(site):
+    seen = site.environ("/shop/environ?a=1")
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"], seen["QUERY_STRING"]) == ("/shop", "/environ", "a=1")
+    answer = site.proxy.get("/shop")
+    assert answer.status == 308 and answer.header("location").endswith("/shop/")
+
+
+def test_static_files_do_not_reach_the_app(site):
+    lines = len(site.server.access_log)
+    answer = site.proxy.get("/static/style.css")
+    assert (answer.status, answer.text) == (200, "body {}\n")
+    assert "/static/" not in "".join(site.server.access_log[lines:])
+
+
+def test_plain_http_is_sent_to_https(site):
+    answer = request(("127.0.0.1", site.proxy.plain_port), "GET", "/a")
+    assert answer.status == 301
+    assert answer.header("location").startswith("https://")
+
+
+# Framing.
+
+
+def test_connections_to_the_server_are_used_again(tcp_site):
+    ports = {tcp_site.environ()["REMOTE_PORT"] for _ in range(30)}
+    assert len(ports) <= 3, f"30 requests of 30 clients came on {len(ports)} connections"
+
+
+def test_answers_without_a_body_leave_the_connection_in_order(site):
+    with site.proxy.connect() as client:
+        for _ in range(5):
+            for method, target, status, body in [
+                ("HEAD", "/big?100", 200, b""), ("GET", "/", 200, b"hello"), ("GET", "/status/204", 204, b""),
+                ("GET", "/not-modified", 304, b""), ("POST", "/ignore-input", 200, b"ignored"), ("GET", "/empty", 200, b""),
+            ]:
+                sent = b"unread" if method == "POST" else b""
+                client.send(f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sent)}\r\n\r\n".encode() + sent)
+                answer = client.response(head_only=method == "HEAD")
+                assert (answer.status, answer.body) == (status, body), f"{method} {target}"
+
+
+def test_an_upload_of_32_mib_arrives_whole(site):
+    answer = site.proxy.request("POST", "/count", body=b"u" * (32 * MIB), timeout=60)
+    assert (answer.status, answer.text) == (200, str(32 * MIB))
+
+
+def test_a_chunked_upload_of_32_mib_arrives_whole(site):
+    chunk = b"10000\r\n" + b"c" * 65536 + b"\r\n"
+    with site.proxy.connect(timeout=60) as client:
+        client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(512):
+            client.send(chunk)
+        answer = client.send(b"0\r\n\r\n").response()
+        assert (answer.status, answer.text) == (200, str(32 * MIB))
+        assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().body == b"hello"
+
+
+def test_expect_100_continue_works_through_it(site):
+    with site.proxy.connect() as client:
+        client.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        assert client.read_head().status == 100
+        assert client.send(b"body").response().body == b"body"
+
+
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+def test_an_upload_beyond_the_servers_limit_is_a_413(own_site, kind, over):
+    site = own_site(kind, over, "--limit-request-body", "100000")
+    for _ in range(5):
+        with site.proxy.connect() as client:
+            client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % MIB)
+            try:
+                client.send(b"u" * MIB)
+            except ConnectionError:
+                pass  # The answer is there already, and the proxy does not wait for the rest.
+            assert client.response().status == 413
+    assert site.proxy.get().body == b"hello"
+
+
+def test_a_response_of_32_mib_arrives_whole(site):
+    answer = site.proxy.get(f"/big?{32 * MIB}", timeout=60)
+    assert len(answer.body) == 32 * MIB and answer.body.count(b"z") == 32 * MIB
+
+
+def test_a_stream_of_32_mib_arrives_whole(site):
+    answer = site.proxy.get("/pieces?512", timeout=60)
+    assert hashlib.sha256(answer.body).digest() == hashlib.sha256(b"p" * (32 * MIB)).digest()
+
+
+def test_a_body_cut_short_is_not_taken_for_whole(site):
+    with site.proxy.connect() as client:
+        answer = client.send(b"GET /too-short HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        body = client.read_to_end() if answer.status == 200 else b""
+    assert (answer.status, answer.header("content-length"), body) == (200, "10", b"12345") or answer.status == 502
+
+
+# Streaming and clients that leave.
+
+
+def test_a_stream_is_not_held_back(own_site, kind):
+    site = own_site(kind, "tcp")
+    with site.proxy.connect() as client:
+        client.send(b"GET /paced HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        assert client.read_chunk() == b"first\n"
+        (site.server.folder / "go").touch()
+        assert client.read_chunk() == b"second\n"
+
+
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+def test_a_client_that_leaves_ends_the_stream_in_the_app(own_site, kind, over):
+    site = own_site(kind, over)
+    with site.proxy.connect() as client:
+        client.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        client.read_chunk()
+    until(lambda: (site.server.folder / "closed").exists(), "close() of the iterable")
+    assert site.proxy.get().body == b"hello"
+
+
+# Reloads and restarts.
+
+
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+@pytest.mark.parametrize("body", [None, b"posted"], ids=["get", "post"])
+def test_a_reload_of_the_server_loses_no_request(own_site, kind, over, body):
+    site = own_site(kind, over)
+    path = "/pid" if body is None else "/echo"
+    with site.proxy.load(path, body=body) as load:
+        workers = site.server.workers()
+        for _ in range(3):
+            load.wait_answered(200)
+            site.server.send(signal.SIGHUP)
+            workers = site.server.wait_workers(2, without=workers)
+        load.wait_answered(200)
+    assert load.failures == [] and load.refused == 0
+    assert body or len(load.bodies) >= 6, "the load did not see the new workers"
+
+
+def test_a_reload_of_the_proxy_loses_no_request(own_site, kind):
+    """A connection of its own for each request, for a proxy may close idle ones when it reloads."""
+    site = own_site(kind, "tcp")
+    with site.proxy.load(keepalive=False) as load:
+        for _ in range(3):
+            load.wait_answered(50)
+            site.proxy.reload()
+        load.wait_answered(50)
+    assert load.failures == [] and load.refused == 0
+
+
+def test_a_restart_of_the_server_is_noticed_at_once(own_site, serve, kind):
+    site = own_site(kind, "unix")
+    address = site.server.address
+    assert site.proxy.get().status == 200
+    assert site.server.stop() == 0
+    assert site.proxy.get().status in (502, 503)
+    site.server = serve("behind:app", bind=f"unix:{address}")
+    assert site.proxy.get().body == b"hello"
