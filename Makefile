@@ -14,7 +14,7 @@ export PYO3_BUILD_EXTENSION_MODULE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn lint bench docs clean python cargo
+.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn lint fuzz bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-pythons   a wheel and the bridge tests on each CPython found (3.10 to 3.14)'
 	@echo 'make test-gunicorn  the end-to-end tests against gunicorn, where both must agree'
 	@echo 'make lint           rustfmt, clippy with warnings denied, and generated files up to date'
+	@echo 'make fuzz           hostile bytes for every parser at the edge; SECONDS=60 for each, FUZZ=NAME for one'
 	@echo 'make bench          compare speed and memory with other servers (minutes; needs wrk)'
 	@echo 'make docs           write the generated documents again'
 	@echo 'make clean          remove what these commands made'
@@ -99,6 +100,22 @@ test-pythons: cargo | python
 lint: cargo | python
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --profile ci --locked --workspace --all-targets -- -D warnings
+
+FUZZ ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS ?= 60
+
+# A workspace of its own, not a part of `make test`; see fuzz/README.md.
+fuzz: cargo | python
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { \
+	    echo 'Fuzzing needs a nightly Rust. Try: rustup toolchain install nightly' >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
+	    echo 'cargo-fuzz is missing. Try: cargo install cargo-fuzz --locked' >&2; exit 1; }
+	$(PYTHON) fuzz/seeds.py
+	@set -e; for target in $(FUZZ); do \
+	    echo "Fuzzing $$target for $(SECONDS) s"; \
+	    $(CARGO) +nightly fuzz run $$target -- -dict=fuzz/dictionaries/$$target.dict \
+	        -max_len=4096 -max_total_time=$(SECONDS) -print_final_stats=1 -verbosity=0; \
+	done
 
 bench: cargo | python
 	$(PYTHON) benches/compare.py

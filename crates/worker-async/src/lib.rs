@@ -32,5 +32,5 @@ mod tests;
 mod worker;
 
 #[doc(hidden)]
-pub use gate::bench as gate_bench;
+pub use gate::{bench as gate_bench, fuzz as gate_fuzz};
 pub use run::run;
