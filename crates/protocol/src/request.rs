@@ -54,7 +54,8 @@ impl Request {
 }
 
 /// Splits a request-target (RFC 9112 section 3.2) into path and query and drops a fragment.
-fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
+#[must_use]
+pub fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     let target = match target.iter().position(|&byte| byte == b'#') {
         Some(at) => &target[..at],
         None => target,

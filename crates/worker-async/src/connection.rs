@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_protocol::{Connection, Drive};
-use ferricorn_unix::scoreboard::ErrorClass;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -14,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::connections::Member;
 use crate::gate::Gate;
+use crate::record;
 use crate::service::{Context, handle};
 use crate::worker::Worker;
 
@@ -42,7 +42,12 @@ where
         // Boxed, so that a connection at rest does not hold the room for it.
         match Box::pin(converse(gate, &context)).await {
             Talk::Rests(resting) => gate = resting,
-            Talk::Ended(ended) => return end(ended, &context.worker).await,
+            // The gate keeps the socket open when hyper shuts it down, for it may have a refusal to send.
+            Talk::Ended(ended) => {
+                return ended
+                    .finish(|refused| record::refused(&context.worker, &context.connection, &refused))
+                    .await;
+            }
             Talk::Failed => return,
         }
         poll_fn(|cx| gate.poll_awake(cx)).await;
@@ -87,13 +92,5 @@ where
         }
         Some(Ok(())) => Talk::Ended(connection.into_parts().io.into_inner()),
         None => Talk::Rests(connection.into_parts().io.into_inner()),
-    }
-}
-
-/// Closes the socket. A gate keeps it open when hyper shuts it down, for it may have a refusal to send.
-async fn end<S: AsyncRead + AsyncWrite + Unpin>(gate: Gate<S>, worker: &Worker) {
-    if let Some(refusal) = gate.finish().await {
-        worker.slot.error(ErrorClass::Client);
-        tracing::debug!("Refused a request ({}): {}", refusal.status.as_u16(), refusal.why);
     }
 }

@@ -8,6 +8,7 @@
 
 mod accept;
 mod answer;
+mod complaints;
 mod connection;
 mod connections;
 mod drain;

@@ -29,6 +29,8 @@ pub(crate) struct OutBody {
     unwritten: bool,
     /// Set when the response cannot be completed: the connection ends once all before it was written.
     broken: Option<AppFault>,
+    /// Whether the end was given to hyper.
+    ended: bool,
     gate: Arc<Shared>,
     record: Record,
 }
@@ -47,7 +49,8 @@ impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
         let source = Source::of(body, record.worker(), Some(record.ticket()));
-        let mut body = Self { source, left: length, unwritten: false, broken: None, gate, record };
+        let mut body =
+            Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
         if body.left == Some(0) {
             body.complete();
         }
@@ -63,7 +66,8 @@ impl OutBody {
         bodiless: bool,
     ) -> Self {
         let source = Source::Piped(pipe, record.worker().clone());
-        let mut body = Self { source, left: length, unwritten: false, broken: None, gate, record };
+        let mut body =
+            Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
         if bodiless {
             body.left = None;
             body.complete();
@@ -74,7 +78,7 @@ impl OutBody {
     /// No body, for answers to HEAD and for statuses that have none; what the app offered is closed.
     pub(crate) fn none(offered: ResponseBody, gate: Arc<Shared>, record: Record) -> Self {
         dispose(record.worker(), offered);
-        Self { source: Source::End, left: None, unwritten: false, broken: None, gate, record }
+        Self { source: Source::End, left: None, unwritten: false, broken: None, ended: false, gate, record }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, AppFault>>> {
@@ -228,7 +232,10 @@ impl Body for OutBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
-        let Some(piece) = ready!(self.poll_piece(cx)) else { return Poll::Ready(None) };
+        let Some(piece) = ready!(self.poll_piece(cx)) else {
+            self.ended = true;
+            return Poll::Ready(None);
+        };
         let piece = match piece {
             Ok(piece) => piece,
             Err(fault) => {
@@ -261,6 +268,10 @@ impl Body for OutBody {
 impl Drop for OutBody {
     fn drop(&mut self) {
         self.gate.answered();
+        if !self.ended && !self.is_end_stream() {
+            // Unless the app is to blame, which was said then, the client has left.
+            self.record.failed(ErrorClass::Client);
+        }
         self.source.close(Ending::Abandoned);
     }
 }

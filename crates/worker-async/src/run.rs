@@ -16,6 +16,7 @@ use ferricorn_unix::{Inheritance, Listener, clock};
 use tokio_util::task::TaskTracker;
 
 use crate::accept::Acceptor;
+use crate::complaints::Complaints;
 use crate::connections::Connections;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
@@ -113,6 +114,7 @@ pub(crate) fn assemble(
         slot,
         access_log,
         body_memory: BodyMemory::default(),
+        complaints: Complaints::default(),
         acceptors: TaskTracker::new(),
         connections: Connections::default(),
     });

@@ -8,6 +8,7 @@ use ferricorn_protocol::{
     Answer, AppFault, BodyError, Connection, Drive, ExitCode, Head, Request, RequestBody, Response,
     ResponseBody, Scheme,
 };
+use ferricorn_unix::scoreboard::ErrorClass;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body;
@@ -38,6 +39,19 @@ enum Given {
     Begun(Head, Arc<Pipe>),
 }
 
+/// Why a request is answered without the app.
+struct Refusal {
+    status: StatusCode,
+    /// What was wrong, for the log and for the answer. It never repeats bytes of the client.
+    why: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+}
+
 /// Answers one request. It never fails: whatever goes wrong is a response.
 pub(crate) async fn handle(
     context: Arc<Context>,
@@ -60,7 +74,7 @@ pub(crate) async fn handle(
     let close = close || facts.last;
     let admitted = admit(&context, &mut request, facts);
     let capture = worker.access_log.as_ref().map(|log| Box::new(log.begin(&request)));
-    let record = Record::open(worker, ticket, capture);
+    let mut record = Record::open(worker, ticket, capture);
     // The share of the memory for bodies is held until the call is over.
     let mut share = worker.body_memory.share();
     let calling = match admitted {
@@ -75,14 +89,14 @@ pub(crate) async fn handle(
         },
     };
     let given = match calling {
-        Err(refusal) => Given::Whole(*refusal),
-        Ok(calling) => finish_call(worker, &record, calling).await,
+        Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
+        Ok(calling) => finish_call(&context, &record, calling).await,
     };
     Ok(respond(&context, record, given, asked_head, close))
 }
 
 /// Applies what the gate found and what the operator allows.
-fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(), Box<Response>> {
+fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(), Refusal> {
     let trust = &context.worker.settings.trust;
     let trusted = context.connection.trusted;
     request.raw_target = facts.raw_target;
@@ -94,10 +108,10 @@ fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(
             Ok(())
         }
         Err(Forbidden::Underscore) => {
-            Err(answer::error(StatusCode::BAD_REQUEST, "A header name contains an underscore."))
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "a header name contains an underscore"))
         }
         Err(Forbidden::Scheme) => {
-            Err(answer::error(StatusCode::BAD_REQUEST, "The scheme headers contradict each other."))
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "the scheme headers contradict each other"))
         }
     }
 }
@@ -108,10 +122,10 @@ async fn take_body(
     headers: &HeaderMap,
     incoming: Incoming,
     share: &mut Share<'_>,
-) -> Result<RequestBody, Box<Response>> {
+) -> Result<RequestBody, Refusal> {
     let limit = context.worker.settings.limits.request_body;
     if declared_length(headers).ok().flatten().zip(limit).is_some_and(|(length, limit)| length > limit) {
-        return Err(answer::error(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large."));
+        return Err(refuse_body(&BodyError::TooLarge));
     }
     if context.worker.app.drive() == Drive::Task {
         return Ok(RequestBody::Stream(Box::pin(Streaming::new(incoming, limit))));
@@ -120,19 +134,31 @@ async fn take_body(
         ReadError::Client(error) => refuse_body(&error),
         ReadError::Disk(error) => {
             tracing::error!("No room for a request body in {}: {error}", std::env::temp_dir().display());
-            answer::error(StatusCode::SERVICE_UNAVAILABLE, "The server has no room for the request body.")
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server has no room for the request body")
         }
     })
 }
 
-fn refuse_body(error: &BodyError) -> Box<Response> {
-    tracing::debug!("{error}");
+fn refuse_body(error: &BodyError) -> Refusal {
     let status = match error {
         BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
         BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::Broken(_) | BodyError::App(_) => StatusCode::BAD_REQUEST,
     };
-    answer::error(status, "The request body could not be read.")
+    Refusal::new(status, error.to_string())
+}
+
+/// The answer to a request that the app does not get. If the client is to blame the log tells of it.
+#[cold]
+fn refuse(context: &Context, record: &mut Record, refusal: &Refusal) -> Box<Response> {
+    let Refusal { status, why } = refusal;
+    if status.is_server_error() {
+        record.failed(ErrorClass::Server);
+    } else {
+        let peer = context.connection.peer.map(|peer| peer.ip());
+        context.worker.complaints.tell(peer, why, record.raw_line().as_bytes());
+    }
+    answer::error(*status, &format!("{why}."))
 }
 
 /// A call that was begun.
@@ -151,7 +177,8 @@ fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Callin
 }
 
 /// Waits for the answer; a fault becomes a response.
-async fn finish_call(worker: &Arc<Worker>, record: &Record, calling: Calling) -> Given {
+async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Given {
+    let worker = &context.worker;
     let answer = match calling {
         Calling::InTask(answer) => *answer,
         Calling::OnSeat(waiting) => match poll_fn(|cx| waiting.poll_reply(cx)).await {

@@ -11,6 +11,7 @@ use ferricorn_unix::scoreboard::{Slot, Ticket};
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
+use crate::complaints::Complaints;
 use crate::connections::Connections;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
@@ -28,6 +29,7 @@ pub(crate) struct Worker {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) body_memory: BodyMemory,
+    pub(crate) complaints: Complaints,
     /// The tasks that accept; they end when the drain begins.
     pub(crate) acceptors: TaskTracker,
     pub(crate) connections: Connections,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ferricorn_protocol::Request;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::grammar::{Atom, EndAtom, FormatError, Grammar, Part, RequestAtom, Shape};
@@ -105,15 +104,15 @@ impl Format {
         &self.environ
     }
 
-    /// Copies what the line needs of the request.
-    pub(super) fn capture(&self, from: &Request, prefix: &str) -> Capture {
+    /// Copies what the line needs of the request; `push` appends the value of an atom.
+    pub(super) fn capture(&self, push: impl Fn(&mut Vec<u8>, &RequestAtom, &Shape)) -> Capture {
         let mut values = Vec::with_capacity(256);
         for run in &self.runs {
             framed(&mut values, |out| {
                 for part in run {
                     match part {
                         RunPart::Literal(text) => out.extend_from_slice(text),
-                        RunPart::Atom(atom, shape) => request::push(out, atom, shape, from, prefix),
+                        RunPart::Atom(atom, shape) => push(out, atom, shape),
                     }
                 }
             });

@@ -6,9 +6,11 @@
 
 mod format;
 mod grammar;
+mod refused;
 mod request;
 mod shape;
 
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
@@ -106,7 +108,13 @@ impl AccessLog {
 
     /// Copies what the line needs of a request.
     pub fn begin(&self, request: &Request) -> Capture {
-        self.format.capture(request, &self.script_name)
+        self.format.capture(|out, atom, shape| request::push(out, atom, shape, request, &self.script_name))
+    }
+
+    /// Copies what the line needs of a request whose head was refused, and that nobody parsed. `line` is what
+    /// is known of its first line; atoms that it does not tell are `-`.
+    pub fn begin_refused(&self, peer: Option<IpAddr>, line: &[u8]) -> Capture {
+        self.format.capture(|out, atom, shape| refused::push(out, atom, shape, peer, line, &self.script_name))
     }
 
     /// Copies what the line needs of the head of the response. Called again it replaces what it copied.

@@ -23,14 +23,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request: &Request, prefix: &str) {
     let headers = &request.head.headers;
     match atom {
-        RequestAtom::RemoteAddress => push_address(out, shape, request),
+        RequestAtom::RemoteAddress => {
+            push_address(out, shape, request.connection.peer.map(|peer| peer.ip()));
+        }
         RequestAtom::User => {
             let user = headers.get(header::AUTHORIZATION).and_then(basic_user);
             shape.push_text(out, user.as_deref().unwrap_or(b"-"));
         }
         RequestAtom::RequestLine => push_request_line(out, shape, request),
         RequestAtom::Method => shape.push_text(out, request.head.method.as_str().as_bytes()),
-        RequestAtom::Path => push_path(out, shape, request, prefix),
+        RequestAtom::Path => {
+            // A proxy that may set the prefix with a header has been checked long before.
+            let sent = headers.get("script_name").map(HeaderValue::as_bytes);
+            push_path(out, shape, request.path(), sent.unwrap_or(prefix.as_bytes()));
+        }
         RequestAtom::Query => shape.push_text(out, request.query()),
         RequestAtom::Protocol => shape.push_safe(out, protocol(request.head.version)),
         RequestAtom::Referer => push_header(out, shape, headers, &header::REFERER),
@@ -46,8 +52,8 @@ pub(super) fn push_header(out: &mut Vec<u8>, shape: &Shape, headers: &HeaderMap,
 }
 
 /// `REMOTE_ADDR`: empty on a Unix socket.
-fn push_address(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
-    match request.connection.peer.map(|peer| peer.ip()) {
+pub(super) fn push_address(out: &mut Vec<u8>, shape: &Shape, peer: Option<IpAddr>) {
+    match peer {
         None => shape.push_safe(out, b""),
         Some(IpAddr::V6(ip)) => shape.push_safe(out, ip.to_string().as_bytes()),
         Some(IpAddr::V4(ip)) => shape.push_with(out, |out| {
@@ -77,12 +83,9 @@ fn push_request_line(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
     }
 }
 
-/// `PATH_INFO`: decoded, and without the prefix that the application is mounted at. A proxy that may set the
-/// prefix with a header has been checked long before.
-fn push_path(out: &mut Vec<u8>, shape: &Shape, request: &Request, prefix: &str) {
-    let header = request.head.headers.get("script_name").map(HeaderValue::as_bytes);
-    let path = request.path();
-    let path = path.strip_prefix(header.unwrap_or(prefix.as_bytes())).unwrap_or(path);
+/// `PATH_INFO`: decoded, and without the prefix that the application is mounted at.
+pub(super) fn push_path(out: &mut Vec<u8>, shape: &Shape, path: &[u8], prefix: &[u8]) {
+    let path = path.strip_prefix(prefix).unwrap_or(path);
     match std::borrow::Cow::from(percent_decode(path)) {
         std::borrow::Cow::Borrowed(path) => shape.push_text(out, path),
         std::borrow::Cow::Owned(path) => shape.push_text(out, &path),

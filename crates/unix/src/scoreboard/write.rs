@@ -25,7 +25,7 @@ pub struct Ticket {
 pub enum ErrorClass {
     /// The client: 4xx, or it left.
     Client,
-    /// The app: an exception, or a response that cannot be sent.
+    /// The app: an exception, an answer of 5xx, or a response that cannot be sent.
     App,
     /// The server itself: a bug, or no resources.
     Server,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{End, Gate, Refusal};
+use super::{End, Gate, Refused};
 
 /// How long the client has to take the answer to a refused request.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -16,23 +16,24 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Ends the connection: sends the answer to a refused request, closes the writing side, and reads and
-    /// drops what the client still sends, for at most 2 s and 1 MiB. Gives the refusal whose answer was sent.
+    /// drops what the client still sends, for at most 2 s and 1 MiB. `refused` is told of the refusal once its
+    /// answer was sent, or could not be.
     ///
     /// A refusal is not answered if hyper ended the connection before it came to it: the answer would be
     /// taken for a part of the response before.
-    pub(crate) async fn finish(mut self) -> Option<Refusal> {
-        let mut answered = None;
-        if let Some(End::Refused { refusal, told: true }) = self.end {
-            let answer = refusal.answer();
-            if !matches!(timeout(ANSWER, self.socket.write_all(&answer)).await, Ok(Ok(()))) {
-                return None;
+    pub(crate) async fn finish(mut self, refused: impl FnOnce(Refused)) {
+        if let Some(End::Refused { refusal, line, told: true }) = &mut self.end {
+            let (refusal, line, page) = (*refusal, std::mem::take(line), refusal.page());
+            let answer = refusal.answer(&page);
+            let sent = matches!(timeout(ANSWER, self.socket.write_all(&answer)).await, Ok(Ok(())));
+            refused(Refused { refusal, line, bytes: if sent { page.len() as u64 } else { 0 } });
+            if !sent {
+                return;
             }
-            answered = Some(refusal);
         }
         if matches!(timeout(ANSWER, self.socket.shutdown()).await, Ok(Ok(()))) && self.is_unread().await {
             let _ = timeout(LINGER, self.drop_input()).await;
         }
-        answered
     }
 
     /// Whether the client has sent, or is likely to send, what was not read. Most have not, and need not be

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::refusal::first_line;
 use super::shared::Granted;
 use super::track::Rest;
 use super::{End, Gate, Phase, Refusal};
@@ -91,7 +92,7 @@ impl<S> Gate<S> {
                 self.inbox.extend_from_slice(&bytes[head.length..]);
                 self.admit_inbox();
             }
-            rest => self.stop(rest),
+            rest => self.stop(rest, &bytes[pass..]),
         }
     }
 
@@ -130,7 +131,10 @@ impl<S> Gate<S> {
         let Some(granted) = self.shared.granted() else { return false };
         self.end = Some(match granted {
             Granted::Fin => End::Over,
-            Granted::Expire => End::Refused { refusal: Refusal::timeout(), told: false },
+            Granted::Expire => {
+                let line = first_line(&self.inbox[self.clear..]);
+                End::Refused { refusal: Refusal::timeout(), line, told: false }
+            }
             Granted::FailBody(kind) => End::Broken(kind, "the request body did not arrive in time"),
         });
         true

@@ -44,7 +44,7 @@ use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
 
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use rules::HeadRules;
 pub(crate) use shared::{HeadFacts, Phase, Shared};
 
@@ -80,8 +80,9 @@ enum End {
     Closed,
     /// No other request is wanted.
     Over,
-    /// A request was refused. `told` once hyper has seen the end: all before it is answered then.
-    Refused { refusal: Refusal, told: bool },
+    /// A request was refused, of whose first line so much is known. `told` once hyper has seen the end: all
+    /// before it is answered then.
+    Refused { refusal: Refusal, line: Box<[u8]>, told: bool },
     /// A body is broken.
     Broken(ErrorKind, &'static str),
 }
@@ -140,18 +141,20 @@ impl<S> Gate<S> {
                     self.inbox.extend_from_slice(&bytes[head.length..]);
                 }
                 rest => {
-                    self.inbox.truncate(self.clear);
-                    self.stop(rest);
+                    let unread = self.inbox.split_off(self.clear);
+                    self.stop(rest, &unread);
                     break;
                 }
             }
         }
     }
 
-    /// Reads no more.
-    fn stop(&mut self, why: Rest) {
+    /// Reads no more; `unread` is what may not pass.
+    fn stop(&mut self, why: Rest, unread: &[u8]) {
         self.end = match why {
-            Rest::Refused(refusal) => Some(End::Refused { refusal, told: false }),
+            Rest::Refused(refusal) => {
+                Some(End::Refused { refusal, line: refusal::first_line(unread), told: false })
+            }
             Rest::Broken(Fault(why)) => Some(End::Broken(ErrorKind::InvalidData, why)),
             Rest::Surplus => Some(End::Over),
             Rest::Unfinished | Rest::Rewrite(_) => None,

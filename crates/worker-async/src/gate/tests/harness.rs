@@ -115,7 +115,10 @@ async fn serve(gate: Gate<DuplexStream>, shared: Arc<Shared>, half_close: bool) 
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(gate), service);
     let _ = (&mut connection).await;
-    connection.into_parts().io.into_inner().finish().await
+    let mut refusal = None;
+    let gate = connection.into_parts().io.into_inner();
+    gate.finish(|refused| refusal = Some(refused.refusal)).await;
+    refusal
 }
 
 /// Answers `/large` with 1 MiB, `/unread` without reading the body, `/slow` after a second, and all else with
