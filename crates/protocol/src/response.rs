@@ -89,7 +89,7 @@ pub trait Pieces: Send {
 
 /// Bytes that leave before the application's call has returned.
 ///
-/// Both methods block the calling app thread; other requests are served meanwhile.
+/// `begin` and `write` block the calling app thread; other requests are served meanwhile.
 pub trait Early: Send + Sync {
     /// Sends the head and a first piece.
     ///
@@ -102,4 +102,8 @@ pub trait Early: Send + Sync {
     /// # Errors
     /// [`ClientGone`] once the connection is closed.
     fn write(&self, piece: Bytes) -> Result<(), ClientGone>;
+
+    /// Sends an informational response with these headers (103, RFC 8297), if the client still waits for the
+    /// head. It returns at once. Not for a client of HTTP/1.0, which knows no such responses.
+    fn hint(&self, headers: &HeaderMap);
 }

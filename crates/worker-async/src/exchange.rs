@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
 use ferricorn_unix::scoreboard::Ticket;
+use http::HeaderMap;
 
+use crate::gate::early_hints;
 use crate::job::{Done, Job, dispose_answer, panicked};
 use crate::pipe::Pipe;
 use crate::slot::Slot;
@@ -29,6 +31,8 @@ pub(crate) enum Reply {
     Answer(Answer),
     /// A head, sent while the call goes on, and the pipe through which its body comes.
     Begun(Head, Arc<Pipe>),
+    /// Informational responses, to be sent before the answer. Others follow.
+    Hints(Vec<u8>),
 }
 
 /// The task's side of an exchange; dropping it says that the client has left.
@@ -94,7 +98,25 @@ impl Early for Exchange {
         let pipe = self.pipe.get().ok_or(ClientGone)?;
         pipe.write(piece, self.worker.write_patience(), || self.worker.seat.hand_over())
     }
+
+    /// Hints are advice: those that a client is too slow for are left out.
+    fn hint(&self, headers: &HeaderMap) {
+        self.reply.put_ahead(|before| {
+            let mut bytes = match before {
+                Some(Reply::Hints(bytes)) => bytes,
+                _ => Vec::new(),
+            };
+            if bytes.len() < HINTS {
+                bytes.extend(early_hints(headers));
+            }
+            Reply::Hints(bytes)
+        });
+        self.worker.seat.hand_over();
+    }
 }
+
+/// How many bytes of informational responses wait for a client that does not read.
+const HINTS: usize = 64 * 1024;
 
 impl Waiting {
     /// The reply, when it is there.
@@ -108,7 +130,7 @@ impl Drop for Waiting {
         match self.0.reply.abandon() {
             Some(Reply::Answer(answer)) => dispose_answer(&self.0.worker, answer),
             Some(Reply::Begun(_, pipe)) => pipe.close(&self.0.worker),
-            None => {}
+            Some(Reply::Hints(_)) | None => {}
         }
     }
 }

@@ -181,9 +181,12 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
     let worker = &context.worker;
     let answer = match calling {
         Calling::InTask(answer) => *answer,
-        Calling::OnSeat(waiting) => match poll_fn(|cx| waiting.poll_reply(cx)).await {
-            Reply::Answer(answer) => answer,
-            Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
+        Calling::OnSeat(waiting) => loop {
+            match poll_fn(|cx| waiting.poll_reply(cx)).await {
+                Reply::Answer(answer) => break answer,
+                Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
+                Reply::Hints(bytes) => context.gate.send_hints(bytes).await,
+            }
         },
     };
     let result = match answer {

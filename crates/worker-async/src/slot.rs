@@ -1,4 +1,4 @@
-//! A place where an app thread leaves one value and a connection's task finds it.
+//! A place where an app thread leaves a value, and what goes before it, and a connection's task finds them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -10,13 +10,15 @@ pub(crate) struct Slot<T> {
 
 struct Inner<T> {
     value: Option<T>,
+    /// What is to be taken before the value. Boxed, since there hardly ever is any.
+    ahead: Option<Box<T>>,
     waker: Option<Waker>,
     abandoned: bool,
 }
 
 impl<T> Slot<T> {
     pub(crate) fn new() -> Self {
-        Self { inner: Mutex::new(Inner { value: None, waker: None, abandoned: false }) }
+        Self { inner: Mutex::new(Inner { value: None, ahead: None, waker: None, abandoned: false }) }
     }
 
     /// Leaves a value and wakes the taker.
@@ -42,6 +44,19 @@ impl<T> Slot<T> {
         Ok(())
     }
 
+    /// Leaves what is to be taken before the value, and wakes the taker. `join` gets what was left so before
+    /// and was not taken yet.
+    pub(crate) fn put_ahead(&self, join: impl FnOnce(Option<T>) -> T) {
+        let mut inner = self.lock();
+        if inner.abandoned {
+            return;
+        }
+        let before = inner.ahead.take();
+        inner.ahead = Some(Box::new(join(before.map(|before| *before))));
+        drop(inner);
+        self.wake();
+    }
+
     /// Wakes the taker.
     pub(crate) fn wake(&self) {
         let waker = self.lock().waker.take();
@@ -50,9 +65,12 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Takes the value, or registers the task to be woken.
+    /// Takes what was left first, or registers the task to be woken.
     pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<T> {
         let mut inner = self.lock();
+        if let Some(ahead) = inner.ahead.take() {
+            return Poll::Ready(*ahead);
+        }
         match inner.value.take() {
             Some(value) => Poll::Ready(value),
             None => {
@@ -70,6 +88,7 @@ impl<T> Slot<T> {
         let mut inner = self.lock();
         inner.abandoned = true;
         inner.waker = None;
+        inner.ahead = None;
         inner.value.take()
     }
 
@@ -98,5 +117,20 @@ mod tests {
         assert_eq!(slot.put(2), Ok(()));
         assert_eq!(slot.abandon(), Some(2));
         assert_eq!(slot.put(3), Err(3));
+    }
+
+    #[test]
+    fn what_goes_before_the_value_is_taken_before_it() {
+        let slot = Slot::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let and = |more| move |before: Option<i32>| before.unwrap_or(0) + more;
+        slot.put_ahead(and(1));
+        slot.put_ahead(and(2));
+        assert_eq!(slot.put(7), Ok(()));
+        assert_eq!(slot.poll_take(&mut cx), Poll::Ready(3));
+        assert_eq!(slot.poll_take(&mut cx), Poll::Ready(7));
+        assert_eq!(slot.abandon(), None);
+        slot.put_ahead(and(1));
+        assert!(slot.poll_take(&mut cx).is_pending());
     }
 }

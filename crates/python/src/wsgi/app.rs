@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::close::close_left_open;
+use super::early_hints::Current;
 use super::environ::{EnvironFactory, Facts};
 use super::errors::ErrorSink;
 use super::response::body;
@@ -51,6 +52,7 @@ impl WsgiApp {
     fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
         let py = environ.py();
         let start = Bound::new(py, StartResponse::new(request.early))?;
+        let _current = Current::new(&start, request.head.version);
         let iterable = self.callable.bind(py).call1((environ, &start))?;
         let body = body(iterable, &start)?;
         let mut start = start.borrow_mut();

@@ -9,6 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use super::early_hints::EarlyHints;
 use super::errors::{ErrorSink, Errors};
 use super::file_wrapper::FileWrapper;
 use super::header_keys::HeaderKeys;
@@ -156,6 +157,7 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("wsgi.multiprocess", facts.multiprocess.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
+    set("wsgi.early_hints", Bound::new(py, EarlyHints)?.into_any())?;
     set("SERVER_SOFTWARE", text(SERVER_SOFTWARE))?;
     set("SERVER_NAME", text(""))?;
     set("SERVER_PORT", text(""))?;

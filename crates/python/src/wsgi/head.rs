@@ -15,6 +15,15 @@ use crate::raw::latin1_bytes;
 /// `TypeError` or `ValueError`, naming the header, if HTTP cannot carry it.
 pub(super) fn parse(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Head> {
     let (status, reason) = parse_status(status)?;
+    Ok(Head { status, reason, headers: parse_headers(headers)? })
+}
+
+/// Makes a map of an iterable of `(name, value)`, without what belongs to the server.
+///
+/// # Errors
+/// As [`parse`].
+#[inline]
+pub(super) fn parse_headers(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
     let mut map;
     if let Ok(list) = headers.cast_exact::<PyList>() {
         map = HeaderMap::with_capacity(list.len());
@@ -27,7 +36,7 @@ pub(super) fn parse(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> Py
             add(&mut map, &field?)?;
         }
     }
-    Ok(Head { status, reason, headers: map })
+    Ok(map)
 }
 
 /// `200`, or `200 OK`, from 200 on: what is below is not a final response.
@@ -73,8 +82,8 @@ fn add(map: &mut HeaderMap, field: &Bound<'_, PyAny>) -> PyResult<()> {
     let Ok(parsed) = HeaderName::from_bytes(name_bytes) else {
         return Err(PyValueError::new_err(format!("the header name {} is not a token", repr(&name))));
     };
-    let value_bytes = native(&value, || format!("the value of the header {}", repr(&name)))?.trim_ascii();
-    let Ok(value) = HeaderValue::from_bytes(value_bytes) else {
+    let value_bytes = native(&value, || format!("the value of the header {}", repr(&name)))?;
+    let Ok(value) = HeaderValue::from_bytes(trim(value_bytes)) else {
         return Err(PyValueError::new_err(format!(
             "the value {} of the header {} has a control character",
             repr(&value),
@@ -139,6 +148,14 @@ fn native<'a>(value: &'a Bound<'_, PyAny>, what: impl Fn() -> String) -> PyResul
     };
     latin1_bytes(string)?
         .ok_or_else(|| PyValueError::new_err(format!("{} is not latin-1: {}", what(), repr(value))))
+}
+
+/// Without the spaces and tabs at both ends (RFC 9110 section 5.5); a line break there is as wrong as elsewhere.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// What may stand in a reason phrase (RFC 9112 section 4).

@@ -2,6 +2,7 @@
 
 mod app;
 mod close;
+mod early_hints;
 mod environ;
 mod errors;
 mod file_wrapper;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferricorn_protocol::{Early, Head};
+use http::HeaderMap;
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -35,6 +36,13 @@ impl StartResponse {
     /// Whether `write` has sent the head.
     pub(super) fn is_sent(&self) -> bool {
         matches!(self.state, State::Sent)
+    }
+
+    /// Sends hints, unless the head was sent.
+    pub(super) fn hint(&self, headers: &HeaderMap) {
+        if let (false, Some(early)) = (self.is_sent(), &self.early) {
+            early.hint(headers);
+        }
     }
 
     /// The head, unless it was sent.

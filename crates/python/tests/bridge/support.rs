@@ -12,6 +12,7 @@ use ferricorn_protocol::{
     Response, ResponseBody, Scheme, WorkerInfo,
 };
 use ferricorn_python::wsgi::WsgiApp;
+use http::HeaderMap;
 use pyo3::prelude::*;
 
 /// An application and the module that it lives in.
@@ -168,6 +169,8 @@ pub(crate) fn pieces(body: ResponseBody) -> (Bytes, Box<dyn Pieces>) {
 pub(crate) struct Client {
     pub(crate) head: Mutex<Option<Head>>,
     pub(crate) body: Mutex<Vec<u8>>,
+    /// The headers of each informational response.
+    pub(crate) hints: Mutex<Vec<Vec<String>>>,
     /// How many pieces it takes before it leaves.
     pub(crate) patience: Mutex<Option<usize>>,
 }
@@ -193,5 +196,10 @@ impl Early for Client {
 
     fn write(&self, piece: Bytes) -> Result<(), ClientGone> {
         self.take(&piece)
+    }
+
+    fn hint(&self, headers: &HeaderMap) {
+        let fields = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        self.hints.lock().unwrap().push(fields.collect());
     }
 }

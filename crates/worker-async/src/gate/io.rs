@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -160,7 +161,7 @@ impl<S> Gate<S> {
 
     /// Notes whether the client takes what is written.
     #[inline]
-    fn note_write(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    pub(super) fn note_write(&mut self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Pending => {
                 if !self.blocked {
@@ -208,6 +209,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     /// hyper flushes when it has no bytes left, so a flush that is done means that all it had is written.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
+        if gate.shared.hinted.load(Relaxed) {
+            ready!(gate.poll_hints(cx))?;
+        }
         ready!(Pin::new(&mut gate.socket).poll_flush(cx))?;
         gate.shared.flushed();
         if gate.parked && !gate.shared.is_answering() {

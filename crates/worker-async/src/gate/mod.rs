@@ -7,7 +7,7 @@
 //! in another form, goes through the gate's `inbox`.
 //!
 //! The pure parts are [`head`] (with [`target`] and [`fields`]), [`chunked`] (with [`trailer`]) and [`track`],
-//! which joins them; [`io`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper
+//! which joins them; [`io`], [`hints`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper
 //! see of it. A refusal is not an error to hyper but the end of the stream, so that the requests before it
 //! are still answered; [`Gate::finish`] then sends its answer. A broken body is an error to hyper, and so to
 //! whoever reads the body.
@@ -20,6 +20,7 @@ mod chunked;
 mod fields;
 mod finish;
 mod head;
+mod hints;
 mod io;
 mod lexis;
 mod refusal;
@@ -44,6 +45,7 @@ use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
 
+pub(crate) use hints::early_hints;
 pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use rules::HeadRules;
 pub(crate) use shared::{HeadFacts, Phase, Shared};

@@ -71,10 +71,13 @@ pub(crate) struct Shared {
     reader: Mutex<Option<Waker>>,
     awaiting_flush: AtomicBool,
     flusher: Mutex<Option<Waker>>,
+    /// Whether `hints` holds any; see [`hints`](super::hints).
+    pub(super) hinted: AtomicBool,
+    pub(super) hints: Mutex<Vec<u8>>,
 }
 
 /// No holder of these locks runs code that can panic half-way; a poisoned one is as good as new.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -2,6 +2,8 @@
 
 mod app;
 mod bodies;
+mod books;
+mod hints;
 mod keepalive;
 mod responses;
 mod slow;
@@ -10,9 +12,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_config::{Layers, Settings};
+use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::{Address, Listener};
@@ -29,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Server {
     address: SocketAddr,
     worker: Arc<Worker>,
+    scoreboard: Scoreboard,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,12 +53,14 @@ impl Server {
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
         let listener = Listener::bind(&address, Options { backlog: 64, umask: 0 }).unwrap();
         let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
-        let slot = Scoreboard::create().unwrap().slot(0).unwrap();
-        let (seat, worker) = assemble(&[listener], settings, Arc::new(app), slot, None).unwrap();
+        let scoreboard = Scoreboard::create().unwrap();
+        let slot = scoreboard.slot(0).unwrap();
+        let log = AccessLog::open(&settings).unwrap().map(Arc::new);
+        let (seat, worker) = assemble(&[listener], settings, Arc::new(app), slot, log).unwrap();
         seat.runtime().spawn(drain::run(worker.clone(), || {}));
         let served = worker.clone();
         let thread = std::thread::spawn(move || drive_to_the_end(&seat, &served).unwrap());
-        Self { address, worker, thread: Some(thread) }
+        Self { address, worker, scoreboard, thread: Some(thread) }
     }
 
     fn client(&self) -> Client {
@@ -119,6 +125,15 @@ impl Client {
     fn read_to_end(&mut self) -> String {
         self.stream.read_to_end(&mut self.read).expect("the server did not close");
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+}
+
+/// Waits for what is certain to come.
+fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

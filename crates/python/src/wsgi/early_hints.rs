@@ -1,0 +1,85 @@
+//! `wsgi.early_hints`: headers that a client gets while the application still works on its answer (103).
+//!
+//! One callable serves all requests. It finds the request that the calling thread is about, so that an ordinary
+//! request pays for a note of its `start_response` and for nothing else.
+
+use std::cell::RefCell;
+
+use http::Version;
+use http::header::CONTENT_LENGTH;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use super::head::parse_headers;
+use super::start_response::StartResponse;
+use crate::raw::latin1;
+
+/// How long the names and values of one call may be, in bytes: about what clients and proxies take.
+const LONGEST: usize = 16 * 1024;
+
+thread_local! {
+    /// The `start_response` of the call that this thread runs.
+    static CURRENT: RefCell<Option<Py<StartResponse>>> = const { RefCell::new(None) };
+}
+
+/// Marks the call of the application that this thread runs, until it is dropped.
+pub(super) struct Current;
+
+impl Current {
+    /// A client of HTTP/1.0 takes no informational responses, so its call is not marked.
+    #[inline]
+    pub(super) fn new(start: &Bound<'_, StartResponse>, version: Version) -> Self {
+        if version > Version::HTTP_10 {
+            CURRENT.set(Some(start.clone().unbind()));
+        }
+        Self
+    }
+}
+
+impl Drop for Current {
+    #[inline]
+    fn drop(&mut self) {
+        drop(CURRENT.take());
+    }
+}
+
+/// The callable. It does nothing for a client of HTTP/1.0, once the head of the response was sent, and on a
+/// thread that the server has not called the application on.
+#[pyclass(module = "ferricorn", frozen)]
+pub(super) struct EarlyHints;
+
+#[pymethods]
+impl EarlyHints {
+    /// Sends the headers, an iterable of `(name, value)` that are `str`, or `bytes` as gunicorn takes them too.
+    #[expect(clippy::unused_self, reason = "Python calls an object")]
+    fn __call__(&self, py: Python<'_>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Some(start) = CURRENT.with_borrow(|start| start.as_ref().map(|start| start.clone_ref(py))) else {
+            return Ok(());
+        };
+        if start.borrow(py).is_sent() {
+            return Ok(());
+        }
+        let fields = PyList::empty(py);
+        for field in headers.try_iter()? {
+            let parts = field?.try_iter()?.map(|part| native(part?)).collect::<PyResult<Vec<_>>>()?;
+            fields.append(PyList::new(py, parts)?)?;
+        }
+        let mut map = parse_headers(&fields)?;
+        // No 1xx response has a body (RFC 9110 section 8.6).
+        map.remove(CONTENT_LENGTH);
+        if map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > LONGEST {
+            return Err(PyValueError::new_err(format!("early hints are longer than {LONGEST} bytes")));
+        }
+        start.borrow(py).hint(&map);
+        Ok(())
+    }
+}
+
+/// Bytes as the `str` that they stand for; anything else as it is.
+fn native(part: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    match part.cast::<PyBytes>() {
+        Ok(bytes) => Ok(latin1(part.py(), bytes.as_bytes())?.into_any()),
+        Err(_) => Ok(part),
+    }
+}
