@@ -109,12 +109,63 @@ def test_errors_of_the_app_are_logged_with_their_path(serve):
     assert access_line(serve, "%(s)s %(U)s", b"GET /raise HTTP/1.1\r\nHost: x\r\n\r\n") == "500 /raise"
 
 
-@only_ferricorn("gunicorn words it otherwise")
-def test_refused_requests_are_told_to_whoever_looks_for_them(serve):
-    server = serve("features:app", "--log-level", "debug")
+def test_refused_requests_are_told_with_their_address(serve):
+    server = serve("features:app")
     with server.connect() as client:
         assert client.send(b"GARBAGE\r\n\r\n").response().status == 400
-    server.wait_for(r"\[DEBUG\] .*\b400\b")
+    server.wait_for(r"\[WARNING\] Invalid request from ip=127\.0\.0\.1: ")
+
+
+@only_ferricorn("gunicorn writes a line for each")
+def test_a_scanner_does_not_fill_the_error_log(serve):
+    server = serve("features:app", "--access-logfile", "-", "--access-logformat", "%(s)s")
+    for _ in range(50):
+        with server.connect() as client:
+            client.send(b"GARBAGE\r\n\r\n").response()
+    until(lambda: len(server.access_log) == 50, "the access lines")
+    assert server.log.count("Invalid request") == 10
+
+
+@only_ferricorn("gunicorn writes the bytes as they came")
+def test_a_refused_request_cannot_forge_a_record(serve):
+    server = serve("features:app")
+    with server.connect() as client:
+        client.send(b"GET /\x1b[2J\\\"\r[CRITICAL] \xe9\r\n\r\n").response()
+    server.wait_for(r"\[WARNING\] Invalid request from ip=.*: \"GET /\\x1B\[2J\\x5C\\\"\\x0D\[CRITICAL\] \\xE9\"$")
+
+
+@only_ferricorn("gunicorn has no request to log, or none of its parts")
+@pytest.mark.parametrize("sent, line", [
+    (b"GARBAGE\r\n\r\n", '"GARBAGE" 400 - - -'),
+    (b"GET /a?b HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", '"GET /a?b HTTP/1.1" 400 GET /a b'),
+    (b"GET / HTTP/1.1\r\nExpect: wonders\r\n\r\n", '"GET / HTTP/1.1" 417 GET / '),
+    (b"POST / HTTP/1.1\r\nTransfer-Encoding: wonders\r\n\r\n", '"POST / HTTP/1.1" 501 POST / '),
+    (b"GET / HTTP/1.1\r\nA: " + b"x" * 9000 + b"\r\n\r\n", '"GET / HTTP/1.1" 431 GET / '),
+    (b"GET /" + b"x" * 5000, '"GET /' + "x" * 1019 + '" 414 - - -'),
+    (b"\x16\x03\x01\x00\"\\", r'"\x16\x03\x01\x00\"\x5C" 400 - - -'),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n", '"POST / HTTP/1.1" 413 POST / '),
+])
+def test_refused_requests_have_their_access_line(serve, sent, line):
+    server = serve("features:app", "--limit-request-body", "9", "--access-logfile", "-",
+                   "--access-logformat", '%(h)s "%(r)s" %(s)s %(m)s %(U)s %(q)s')
+    with server.connect() as client:
+        client.send(sent).response()
+    assert until(lambda: server.access_log, "an access line") == [f"127.0.0.1 {line}"]
+
+
+@only_ferricorn("gunicorn escapes the quote alone")
+def test_all_that_a_client_sends_is_escaped(serve):
+    user = base64.b64encode(b'"\\\n\x1bx:secret')
+    hostile, tame = b'"\\\t\x80\xff', r"\"\x5C\x09\x80\xFF"
+    form = "%(r)s|%(U)s|%(q)s|%(u)s|%(f)s|%(a)s|%({x-any}i)s|%({HTTP_X_ANY}e)s"
+    line = access_line(serve, form, b'GET /list%0a%1b"\\?%0a"\\ HTTP/1.1\r\nHost: x\r\nReferer: ' + hostile
+                       + b"\r\nUser-Agent: " + hostile + b"\r\nX-Any: " + hostile
+                       + b"\r\nAuthorization: Basic " + user + b"\r\n\r\n")
+    # The environ holds text, whose characters are shown as UTF-8.
+    text = r"\"\x5C\x09\xC2\x80\xC3\xBF"
+    assert line.split("|") == [
+        r"GET /list%0a%1b\"\x5C?%0a\"\x5C HTTP/1.1", r"/list\x0A\x1B\"\x5C", r"%0a\"\x5C",
+        r"\"\x5C\x0A\x1Bx", tame, tame, tame, text]
 
 
 def test_a_client_that_leaves_is_logged_too(serve):

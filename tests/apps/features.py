@@ -332,6 +332,28 @@ def paced(environ, start_response):
     yield b"second\n" if time.monotonic() < end else b"never asked\n"
 
 
+@page("/hints")
+def hints(environ, start_response):
+    """Hints, and an answer that exists only once the test has seen them."""
+    hint = environ["wsgi.early_hints"]
+    try:
+        hint([("Link", "</forged>\r\nSet-Cookie: a=b")])
+    except Exception as error:
+        refused = type(error).__name__
+    else:
+        refused = "nothing"
+    hint([("Link", "</a.css>; rel=preload"), ("Link", "</b.js>")])
+    name = f"go{environ['QUERY_STRING']}"
+    end = time.monotonic() + 10
+    while environ["QUERY_STRING"] and not Path(name).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    body = f"refused {refused}".encode() if time.monotonic() < end else b"never asked"
+    send = start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    send(body)
+    hint([("Link", "</too-late>")])
+    return []
+
+
 @page("/file")
 def file(environ, start_response):
     """A file of 300,000 bytes through wsgi.file_wrapper, from the offset in the query."""

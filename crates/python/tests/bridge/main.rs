@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
 
 mod config_file;
+mod early_hints;
 mod environ;
 mod errors;
 mod file_wrapper;

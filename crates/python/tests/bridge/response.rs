@@ -83,6 +83,10 @@ fn what_http_cannot_carry_is_refused_and_named() {
             "ValueError: the value 'x\\ny' of the header 'A' has a control character",
         ),
         (
+            "'200 OK', [('A', 'x\\r\\n')]",
+            "ValueError: the value 'x\\r\\n' of the header 'A' has a control character",
+        ),
+        (
             "'200 OK', [('A', '\\u20ac')]",
             "ValueError: the value of the header 'A' is not latin-1: '\u{20ac}'",
         ),

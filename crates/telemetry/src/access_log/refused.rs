@@ -43,7 +43,7 @@ impl<'a> Known<'a> {
     fn of(line: &'a [u8]) -> Option<Self> {
         let mut parts = line.split(|&byte| byte == b' ');
         let (method, target, protocol) = (parts.next()?, parts.next()?, parts.next()?);
-        let whole = parts.next().is_none() && !method.is_empty() && protocol.starts_with(b"HTTP/");
-        whole.then_some(Self { method, target, protocol })
+        let full = !method.is_empty() && !target.is_empty() && protocol.starts_with(b"HTTP/");
+        (full && parts.next().is_none()).then_some(Self { method, target, protocol })
     }
 }

@@ -145,6 +145,72 @@ fn a_client_cannot_forge_a_line_or_drive_a_terminal() {
     assert_eq!(line("%(q)s", &request), r#"x=\"\x0D"#);
 }
 
+/// Every byte but CR and LF, which no head passes on, and NUL, which no header value can be made of.
+const HOSTILE: &[u8] = b"\"\\\t \x80\xff\xe2\x80\xae";
+/// The same as a line shows it.
+const TAME: &str = r#"\"\x5C\x09 \x80\xFF\xE2\x80\xAE"#;
+
+#[test]
+fn every_atom_that_a_client_or_the_application_fills_is_escaped() {
+    // Base64 of `"`, `\`, LF, ESC, `x:`.
+    let user = b"Basic IlwKG3g6";
+    let headers: &[(&str, &[u8])] =
+        &[("referer", HOSTILE), ("user-agent", HOSTILE), ("x-any", HOSTILE), ("authorization", user)];
+    let mut request = request("/", headers, Some("127.0.0.1:1"));
+    request.raw_target = Some(b"/\"\\\n\x1b\xe9?\"\\\n\x1b\xe9".as_slice().into());
+    let odd = r#"\"\x5C\x0A\x1B\xE9"#;
+    assert_eq!(line("%(r)s", &request), format!("GET /{odd}?{odd} HTTP/1.1"));
+    assert_eq!(line("%(r)-1s", &request), format!("GET /{odd}?{odd} HTTP/1.1"));
+    assert_eq!(line("%(U)s", &request), format!("/{odd}"));
+    assert_eq!(line("%(q)s", &request), odd);
+    assert_eq!(line("%(u)s", &request), r#"\"\x5C\x0A\x1Bx"#);
+    for atom in ["f", "a", "{x-any}i", "{Referer}i"] {
+        assert_eq!(line(&format!("%({atom})s"), &request), TAME, "{atom}");
+    }
+    let environ = [Some("\"\\\n\u{1b}\u{e9}\u{202e}".to_owned())];
+    let shown = line_with("%({REMOTE_USER}e)s", &request, "", &environ);
+    assert_eq!(shown, r#"\"\x5C\x0A\x1B\xC3\xA9\xE2\x80\xAE"#);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open(&path, "%({x-any}o)s", "");
+    let mut capture = log.begin(&request);
+    let answer = [("x-any".parse().unwrap(), HeaderValue::from_bytes(HOSTILE).unwrap())];
+    log.head(&mut capture, StatusCode::OK, &answer.into_iter().collect());
+    log.end(capture, 0, Duration::ZERO, &[]);
+    log.flush();
+    assert_eq!(fs::read_to_string(path).unwrap(), format!("{TAME}\n"));
+}
+
+/// The line of a request that was refused with 400.
+fn refused(format: &str, peer: Option<&str>, first_line: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open(&path, format, "/shop");
+    let mut capture = log.begin_refused(peer.map(|peer| peer.parse().unwrap()), first_line);
+    log.head(&mut capture, StatusCode::BAD_REQUEST, &HeaderMap::new());
+    log.end(capture, 7, Duration::ZERO, &[]);
+    log.flush();
+    fs::read_to_string(path).unwrap().trim_end_matches('\n').to_owned()
+}
+
+#[test]
+fn a_refused_request_tells_what_is_known_of_it() {
+    let all = "%(h)s %(l)s %(u)s \"%(r)s\" %(m)s %(U)s %(q)s %(H)s %(s)s %(b)s \"%(f)s\" \"%(a)s\" %({x}i)s %({x}o)s %({x}e)s";
+    let known = refused(all, Some("192.0.2.7"), b"GET /shop/a%22b?c HTTP/1.1");
+    assert_eq!(
+        known,
+        r#"192.0.2.7 - - "GET /shop/a%22b?c HTTP/1.1" GET /a\"b c HTTP/1.1 400 7 "-" "-" - - -"#
+    );
+    assert_eq!(refused(all, Some("192.0.2.7"), b""), r#"192.0.2.7 - - "-" - - - - 400 7 "-" "-" - - -"#);
+    for odd in
+        [&b"\x16\x03\x01"[..], b"GET  HTTP/1.1", b"GET / x", b"GET / a HTTP/1.1", b" / HTTP/1.1", b"GET /"]
+    {
+        assert_eq!(refused("%(m)s%(U)s%(q)s%(H)s", None, odd), "----", "{odd:?}");
+    }
+    assert_eq!(refused("%(r)s", None, b"\"\\\n\x1b\0\xe9"), r#"\"\x5C\x0A\x1B\x00\xE9"#);
+    assert_eq!(refused("[%(h)s]", None, b""), "[]", "a Unix socket");
+}
+
 #[test]
 fn the_user_comes_from_basic_authentication_only() {
     let cases: [(&[u8], &str); 8] = [
