@@ -14,7 +14,7 @@ def server(serve_module):
 
 
 def get(target, version="1.1", *fields):
-    return f"GET {target} HTTP/{version}\r\nHost: x\r\n{''.join(f'{field}\r\n' for field in fields)}\r\n".encode()
+    return "\r\n".join([f"GET {target} HTTP/{version}", "Host: x", *fields, "", ""]).encode()
 
 
 def expect_hints(client):
