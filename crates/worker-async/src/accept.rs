@@ -1,19 +1,25 @@
 //! Accepts clients: one at a time, while there is room, and while an app thread is free to serve them.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_protocol::{Connection, ExitCode, Local};
 use ferricorn_unix::{Listener, limits};
+use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
 
 use crate::connection;
 use crate::worker::Worker;
 
-/// How long accepting pauses when the kernel has no descriptor or memory for another connection.
+/// How long accepting pauses when there is no room for another connection and none ends.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a shortage is not mentioned again.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A listener that the runtime watches, with its own address.
 pub(crate) struct Acceptor {
@@ -52,7 +58,7 @@ impl Acceptor {
 
     /// Accepts until the worker drains.
     pub(crate) async fn run(self, worker: Arc<Worker>) {
-        let mut full = false;
+        let mut told: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -61,7 +67,6 @@ impl Acceptor {
             };
             match accepted {
                 Ok(client) => {
-                    full = false;
                     spawn(&worker, &self.local, client);
                     // The client's first bytes are often there already; they go before the next client.
                     tokio::task::yield_now().await;
@@ -72,25 +77,57 @@ impl Acceptor {
                     worker.lifecycle.leave(ExitCode::FAILURE);
                 }
                 Err(error) => {
-                    if !full {
+                    if told.is_none_or(|told| told.elapsed() >= SILENCE) {
                         let open = worker.connections.count();
                         tracing::error!(
-                            "Cannot accept another connection ({error}); {open} are open. Accepting pauses until \
-                             it can; raise the limit of open files, or lower --worker-connections"
+                            "Cannot accept another connection ({error}); {open} are open. Idle ones are closed to \
+                             make room; raise the limit of open files, or lower --worker-connections"
                         );
+                        told = Some(Instant::now());
                     }
-                    full = true;
-                    tokio::time::sleep(PAUSE).await;
+                    make_room(&worker).await;
                 }
             }
+        }
+    }
+
+    /// Returns once another connection may be held. If a client knocks before that, the connection that has
+    /// been idle longest makes room for it.
+    async fn room(&self, worker: &Worker) {
+        let connections = &worker.connections;
+        let limit = worker.settings.worker_connections;
+        while connections.count() >= limit {
+            let room = connections.until(|open| open < limit);
+            tokio::select! {
+                biased;
+                () = room => {}
+                () = self.knock(worker) => make_room(worker).await,
+            }
+        }
+        connections.has_room();
+    }
+
+    /// Returns once a client waits to be accepted, while an app thread could serve it.
+    async fn knock(&self, worker: &Worker) {
+        free(worker).await;
+        let listener = match &self.socket {
+            Socket::Tcp(listener) => listener.as_fd(),
+            Socket::Unix(listener) => listener.as_fd(),
+        };
+        // The runtime tells of a listener's clients only by accepting them, which a sibling might do instead; of
+        // a pipe it tells whether there is something. A failure is a shortage of descriptors, and room is the
+        // remedy for that too.
+        if let Ok(listener) = listener.try_clone_to_owned()
+            && let Ok(listener) = Receiver::from_owned_fd_unchecked(listener)
+        {
+            let _ = listener.readable().await;
         }
     }
 
     /// The next client, once there is room for it and an app thread that can serve it.
     async fn next(&self, worker: &Worker) -> io::Result<Client> {
         loop {
-            let limit = worker.settings.worker_connections;
-            worker.connections.until(|open| open < limit).await;
+            self.room(worker).await;
             free(worker).await;
             let accepted = std::future::poll_fn(|cx| {
                 if worker.seat.blocked() {
@@ -163,6 +200,16 @@ fn spawn(worker: &Arc<Worker>, local: &Local, client: Client) {
         Client::Tcp(stream, _) => connection::spawn(worker, stream, connection),
         Client::Unix(stream) => connection::spawn(worker, stream, connection),
     }
+}
+
+/// Has an idle connection end so that another can be accepted, and returns when one has ended, or after a while.
+async fn make_room(worker: &Worker) {
+    // In the meantime the runtime hears of the bytes that have come, so that who has just sent a request is
+    // not taken for idle.
+    tokio::task::yield_now().await;
+    let open = worker.connections.count();
+    worker.connections.make_room();
+    let _ = timeout(PAUSE, worker.connections.until(|left| left < open)).await;
 }
 
 /// Returns once an app thread is free; at once in a worker whose app runs in tasks.

@@ -1,5 +1,6 @@
 //! The connections that are open: how many, and what the sweeper must look at.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
@@ -22,8 +23,12 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Connections {
     entries: Mutex<Slab<Entry>>,
-    /// Notified when the number changes from or to none, or falls below the limit.
+    /// Notified when the number changes.
     changed: Notify,
+    /// How often the sweeper has looked.
+    looks: AtomicU32,
+    /// Whether a client waits for a place that nobody has given up yet.
+    crowded: AtomicBool,
 }
 
 /// A connection's membership; it ends when this is dropped.
@@ -37,11 +42,42 @@ impl Connections {
         self.lock().len()
     }
 
-    /// Looks at every connection.
+    /// Does something with every connection.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&mut Entry)) {
         for (_, entry) in self.lock().iter_mut() {
             look(entry);
         }
+    }
+
+    /// Counts a look of the sweeper, and gives its number.
+    pub(crate) fn next_look(&self) -> u32 {
+        let look = self.looks.load(Relaxed).wrapping_add(1);
+        self.looks.store(look, Relaxed);
+        look
+    }
+
+    /// Asks the connection that has been idle longest to give up its place. If none is idle, the next one
+    /// that is answered will be.
+    pub(crate) fn make_room(&self) {
+        self.crowded.store(true, Relaxed);
+        let now = self.looks.load(Relaxed);
+        let mut entries = self.lock();
+        let idle = entries.iter_mut().filter_map(|(_, entry)| Some((entry.idle(now)?, entry)));
+        if let Some((_, entry)) = idle.min_by_key(|(since, _)| *since) {
+            entry.give_way();
+        }
+    }
+
+    /// Says that there is room again.
+    pub(crate) fn has_room(&self) {
+        if self.crowded.load(Relaxed) {
+            self.crowded.store(false, Relaxed);
+        }
+    }
+
+    /// Whether connections should end with their next answer, because a client waits for a place.
+    pub(crate) fn crowded(&self) -> bool {
+        self.crowded.load(Relaxed)
     }
 
     /// Returns once `holds` is true of the number of connections.

@@ -29,14 +29,15 @@ impl Lifecycle {
         }
     }
 
-    /// Counts a request. True if its connection must close after the response.
-    pub(crate) fn count_request(&self) -> bool {
+    /// Counts a request, and gives its number in this worker's life. The connection of the last one closes
+    /// after the response, as the worker drains then.
+    pub(crate) fn count_request(&self) -> u64 {
         let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if self.max_requests.is_some_and(|max| count >= max) && !self.draining() {
             tracing::info!("Autorestarting worker after current request.");
             self.leave(ExitCode::OK);
         }
-        self.draining()
+        count
     }
 
     /// Whether the worker accepts no more clients and closes each connection after its response.

@@ -59,7 +59,7 @@ pub(crate) async fn handle(
 ) -> Result<http::Response<OutBody>, Infallible> {
     let (head, incoming) = request.into_parts();
     let worker = &context.worker;
-    let close = worker.lifecycle.count_request();
+    context.gate.number(worker.lifecycle.count_request());
     let asked_head = head.method == Method::HEAD;
     let ticket = worker.request_begins(&head);
     let mut request = Request {
@@ -71,7 +71,7 @@ pub(crate) async fn handle(
         early: None,
     };
     let facts = context.gate.next_head();
-    let close = close || facts.last;
+    let close = facts.last;
     let admitted = admit(&context, &mut request, facts);
     let capture = worker.access_log.as_ref().map(|log| Box::new(log.begin(&request)));
     let mut record = Record::open(worker, ticket, capture);
@@ -244,7 +244,7 @@ fn respond(
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
-    if close || context.worker.lifecycle.draining() || context.worker.settings.keepalive.is_zero() {
+    if close || context.worker.ends_connections() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.head(head.status, &head.headers, log_environ);

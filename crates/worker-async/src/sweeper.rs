@@ -7,11 +7,14 @@ use ferricorn_config::Settings;
 use ferricorn_unix::clock;
 
 use crate::connections::Entry;
-use crate::gate::Phase;
+use crate::gate::{Phase, Shared};
 use crate::worker::Worker;
 
 /// The time between two looks: what deadlines are rounded up to.
 const TICK: Duration = Duration::from_millis(500);
+
+/// How many ticks a connection has for its first byte before it counts as idle.
+const FRESH: u32 = 4;
 
 /// Deadlines in ticks.
 struct Deadlines {
@@ -37,6 +40,8 @@ impl Deadlines {
 pub(crate) struct Watch {
     phase: Lasting,
     write: Lasting,
+    /// The mark of the wait that the connection was asked to end.
+    gave_way: u32,
 }
 
 #[derive(Default)]
@@ -46,6 +51,11 @@ struct Lasting {
 }
 
 impl Lasting {
+    /// At which look the state with this mark was first seen; now, if it was not seen yet.
+    fn since(&self, mark: u32, now: u32) -> u32 {
+        if self.mark == mark { self.since } else { now }
+    }
+
     /// For how many ticks the state with this mark has lasted.
     fn age(&mut self, mark: u32, now: u32) -> u32 {
         if self.mark != mark {
@@ -58,11 +68,10 @@ impl Lasting {
 /// Sweeps as long as there are connections; a worker without any makes no wake-up.
 pub(crate) async fn run(worker: Arc<Worker>) {
     let deadlines = Deadlines::of(&worker.settings);
-    let mut now = 0;
     loop {
         worker.connections.until(|open| open > 0).await;
         tokio::time::sleep(TICK).await;
-        now += 1;
+        let now = worker.connections.next_look();
         // A loop that carries only long streams may never park, and so never tell that it turns.
         worker.slot.beat(clock::coarse_ms());
         worker.connections.for_each(|entry| sweep(entry, now, &deadlines));
@@ -79,9 +88,8 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
         }
         return;
     }
-    let (phase, turn) = gate.phase();
-    // Turns count from zero, as an unused watch does.
-    let age = entry.watch.phase.age(turn.wrapping_add(1), now);
+    let (phase, mark) = phase(gate);
+    let age = entry.watch.phase.age(mark, now);
     match phase {
         Phase::Fresh | Phase::Head if age > deadlines.head => gate.expire(),
         Phase::Idle if age > deadlines.keepalive => gate.fin(),
@@ -89,6 +97,33 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
         Phase::Body if age > deadlines.body => gate.fail_body(),
         _ => {}
     }
+}
+
+impl Entry {
+    /// How the connection ranks among those that wait for a request, longest first; `None` if it does not wait,
+    /// or was asked to give way already. Within one look they rank by their last requests.
+    pub(crate) fn idle(&self, now: u32) -> Option<(u32, u64)> {
+        let (phase, mark) = phase(&self.gate);
+        let since = self.watch.phase.since(mark, now);
+        let waits = match phase {
+            Phase::Idle => true,
+            Phase::Fresh => now - since > FRESH,
+            Phase::Head | Phase::Body | Phase::App => false,
+        };
+        (waits && self.watch.gave_way != mark).then(|| (since, self.gate.last_request()))
+    }
+
+    /// Asks the connection to end, if it still waits for a request when it hears of it.
+    pub(crate) fn give_way(&mut self) {
+        self.watch.gave_way = phase(&self.gate).1;
+        self.gate.give_way();
+    }
+}
+
+/// The phase and its mark. Turns count from zero, as an unused watch does.
+fn phase(gate: &Shared) -> (Phase, u32) {
+    let (phase, turn) = gate.phase();
+    (phase, turn.wrapping_add(1))
 }
 
 /// A duration in ticks, rounded up.

@@ -41,6 +41,11 @@ impl Worker {
         self.slot.request_begin(clock::coarse_ms(), head.method.as_str(), head.uri.path().as_bytes())
     }
 
+    /// Whether each connection ends with its next response.
+    pub(crate) fn ends_connections(&self) -> bool {
+        self.lifecycle.draining() || self.connections.crowded() || self.settings.keepalive.is_zero()
+    }
+
     /// How long an app thread waits for a client to read what the app wrote: the client must be found at fault
     /// before the app is (`--timeout`).
     pub(crate) fn write_patience(&self) -> Duration {

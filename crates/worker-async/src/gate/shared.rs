@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -47,6 +47,7 @@ mod wish {
     pub(super) const FIN: u8 = 1;
     pub(super) const EXPIRE: u8 = 2;
     pub(super) const FAIL_BODY: u8 = 4;
+    pub(super) const GIVE_WAY: u8 = 8;
 }
 
 /// The state that gate, service and sweeper share.
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     taken: AtomicU32,
     /// Requests whose responses hyper has taken whole.
     answered: AtomicU32,
+    last_request: AtomicU64,
     /// Whether `facts` holds any.
     noted: AtomicBool,
     facts: Mutex<VecDeque<(u32, HeadFacts)>>,
@@ -83,6 +85,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// For the service.
 impl Shared {
+    /// Notes the number that the worker gave to a request.
+    pub(crate) fn number(&self, request: u64) {
+        self.last_request.store(request, Relaxed);
+    }
+
     /// Takes the facts of the request that hyper has just given to the service. To be called once for each.
     pub(crate) fn next_head(&self) -> HeadFacts {
         let number = self.taken.load(Relaxed).wrapping_add(1);
@@ -144,6 +151,16 @@ impl Shared {
     /// Ends the connection when it next waits for a request of which nothing has arrived.
     pub(crate) fn fin(&self) {
         self.wish(wish::FIN);
+    }
+
+    /// Ends the connection if it waits, now, for a request of which nothing has arrived.
+    pub(crate) fn give_way(&self) {
+        self.wish(wish::GIVE_WAY);
+    }
+
+    /// The number that the worker gave to the connection's last request; 0 if there was none.
+    pub(crate) fn last_request(&self) -> u64 {
+        self.last_request.load(Relaxed)
     }
 
     /// Answers 408 if the connection waits for the rest of a head, and ends it if nothing has come at all.
@@ -244,8 +261,8 @@ impl Shared {
         match self.phase().0 {
             Phase::Body if is(wish::FAIL_BODY) => Some(Granted::FailBody(io::ErrorKind::TimedOut)),
             Phase::Head if is(wish::EXPIRE) => Some(Granted::Expire),
-            Phase::Fresh if is(wish::EXPIRE | wish::FIN) => Some(Granted::Fin),
-            Phase::Idle if is(wish::FIN) => Some(Granted::Fin),
+            Phase::Fresh if is(wish::EXPIRE | wish::FIN | wish::GIVE_WAY) => Some(Granted::Fin),
+            Phase::Idle if is(wish::FIN | wish::GIVE_WAY) => Some(Granted::Fin),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 mod app;
 mod bodies;
 mod books;
+mod crowd;
 mod hints;
 mod keepalive;
 mod responses;
