@@ -104,6 +104,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         deadlines: Deadlines {
             head: read.seconds("header_timeout"),
             body: read.seconds("body_timeout"),
+            body_rate: read.int("body_rate"),
             write: read.seconds("write_timeout"),
         },
         chdir: facts.directory.join(read.optional("chdir").unwrap_or_default()),

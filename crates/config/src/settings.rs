@@ -109,6 +109,8 @@ pub struct Deadlines {
     pub head: Duration,
     /// For the next byte of a request body.
     pub body: Duration,
+    /// Bytes per second that a body which is read whole must bring, measured over spans of `body`; 0 for any.
+    pub body_rate: u64,
     /// For a client that reads nothing of its response.
     pub write: Duration,
 }

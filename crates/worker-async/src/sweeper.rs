@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::Settings;
+use ferricorn_protocol::Drive;
 use ferricorn_unix::clock;
 
 use crate::connections::Entry;
@@ -21,15 +22,20 @@ struct Deadlines {
     keepalive: u32,
     head: u32,
     body: u32,
+    /// Bytes that a body must bring within `body`.
+    body_bytes: u64,
     write: u32,
 }
 
 impl Deadlines {
-    fn of(settings: &Settings) -> Self {
+    fn of(settings: &Settings, drive: Drive) -> Self {
+        // An app that streams may let its clients take their time, and itself too.
+        let body_rate = if drive == Drive::Seat { settings.deadlines.body_rate } else { 0 };
         Self {
             keepalive: ticks(settings.keepalive),
             head: ticks(settings.deadlines.head),
             body: ticks(settings.deadlines.body),
+            body_bytes: body_rate.saturating_mul(settings.deadlines.body.as_secs()),
             write: ticks(settings.deadlines.write),
         }
     }
@@ -40,6 +46,7 @@ impl Deadlines {
 pub(crate) struct Watch {
     phase: Lasting,
     write: Lasting,
+    body: Flow,
     /// The mark of the wait that the connection was asked to end.
     gave_way: u32,
 }
@@ -65,9 +72,31 @@ impl Lasting {
     }
 }
 
+/// What has come of a body.
+#[derive(Default)]
+struct Flow {
+    /// The body, by the number of its request; 0 if none was expected at the last look.
+    request: u64,
+    since: u32,
+    bytes: u64,
+}
+
+impl Flow {
+    /// Whether less than `least` bytes have come in a span of more than `span` ticks.
+    fn is_slow(&mut self, request: u64, bytes: u64, now: u32, span: u32, least: u64) -> bool {
+        let same = self.request == request;
+        if same && now - self.since <= span {
+            return false;
+        }
+        let slow = same && bytes - self.bytes < least;
+        *self = Self { request, since: now, bytes };
+        slow
+    }
+}
+
 /// Sweeps as long as there are connections; a worker without any makes no wake-up.
 pub(crate) async fn run(worker: Arc<Worker>) {
-    let deadlines = Deadlines::of(&worker.settings);
+    let deadlines = Deadlines::of(&worker.settings, worker.app.drive());
     loop {
         worker.connections.until(|open| open > 0).await;
         tokio::time::sleep(TICK).await;
@@ -95,7 +124,13 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
         Phase::Idle if age > deadlines.keepalive => gate.fin(),
         Phase::Idle if age == 1 => gate.rest(),
         Phase::Body if age > deadlines.body => gate.fail_body(),
-        _ => {}
+        Phase::Body => {
+            let (request, bytes) = (gate.last_request(), gate.bytes_received());
+            if entry.watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_bytes) {
+                gate.fail_body();
+            }
+        }
+        _ => entry.watch.body.request = 0,
     }
 }
 

@@ -55,6 +55,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     .int(1, 31_536_000, 30)
     .metavar("SECONDS"),
     Setting::new(
+        "body_rate",
+        Security,
+        "Bytes per second that the body of a request to a WSGI app must bring at least, measured over spans of \
+         `body_timeout`, so that nobody can keep a connection by sending a byte now and then; 0 means that any \
+         rate will do. gunicorn has no such setting.",
+    )
+    .flags(&["--body-rate"])
+    .int(0, 1_073_741_824, 500)
+    .metavar("BYTES"),
+    Setting::new(
         "write_timeout",
         Security,
         "Seconds for which a client may read nothing of its response. gunicorn has no such setting.",

@@ -37,8 +37,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "worker_connections",
         WorkerProcesses,
-        "How many connections one worker holds at most. Further clients wait in the backlog or go to another \
-         worker.",
+        "How many connections one worker holds at most. Beyond that, and when descriptors run out, the one that \
+         has been idle longest is closed for the next client; if none is idle, clients wait in the backlog or go \
+         to another worker.",
     )
     .flags(&["--worker-connections"])
     .int(1, i64::MAX, 1000),

@@ -54,6 +54,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 Poll::Ready(Ok(())) => gate.take_in(buf, before),
             }
             if buf.filled().len() > before {
+                gate.shared.received(buf.filled().len() - before);
                 gate.shared.progress();
                 return Poll::Ready(Ok(()));
             }
@@ -107,6 +108,7 @@ impl<S> Gate<S> {
             // An idle connection keeps no memory here.
             self.inbox = BytesMut::new();
         }
+        self.shared.received(count);
         self.shared.progress();
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     /// Requests whose responses hyper has taken whole.
     answered: AtomicU32,
     last_request: AtomicU64,
+    /// Bytes of requests that hyper got.
+    received: AtomicU64,
     /// Whether `facts` holds any.
     noted: AtomicBool,
     facts: Mutex<VecDeque<(u32, HeadFacts)>>,
@@ -148,6 +150,11 @@ impl Shared {
         Some(self.blocked.load(Relaxed)).filter(|&mark| mark != 0)
     }
 
+    /// How many bytes of requests have come, heads and bodies.
+    pub(crate) fn bytes_received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
     /// Ends the connection when it next waits for a request of which nothing has arrived.
     pub(crate) fn fin(&self) {
         self.wish(wish::FIN);
@@ -214,6 +221,12 @@ impl Shared {
         if self.wishes.load(Relaxed) != wish::NONE {
             self.wishes.fetch_and(wish::FIN, Relaxed);
         }
+    }
+
+    /// Counts bytes that hyper got.
+    #[inline]
+    pub(super) fn received(&self, count: usize) {
+        self.received.store(self.received.load(Relaxed) + count as u64, Relaxed);
     }
 
     /// Counts a head that passes, and notes what it says.

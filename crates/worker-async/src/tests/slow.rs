@@ -1,5 +1,6 @@
 //! Clients that dawdle, and calls that last: neither holds up the others.
 
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::app::{TestApp, full};
@@ -47,6 +48,35 @@ fn a_body_that_does_not_come_is_answered_408() {
     half.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab");
     let received = half.read_to_end();
     assert!(received.starts_with("HTTP/1.1 408 "), "{received}");
+}
+
+#[test]
+fn a_body_that_drips_is_answered_408_and_one_that_flows_is_not() {
+    let server = Server::with(TestApp::echo(), |settings| {
+        settings.deadlines.body = Duration::from_secs(1);
+        settings.deadlines.body_rate = 1000;
+    });
+    let mut clients = [server.client(), server.client()];
+    for client in &mut clients {
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9000\r\n\r\n");
+    }
+    let [mut drips, mut flows] = clients;
+    let dripping = std::thread::spawn(move || {
+        drips.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut answer = [0; 12];
+        while drips.stream.write_all(b"x").is_ok() {
+            if drips.stream.read_exact(&mut answer).is_ok() {
+                break;
+            }
+        }
+        answer
+    });
+    for _ in 0..30 {
+        flows.send(&[b'x'; 300]);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(body(&flows.read_to_end()).len(), "POST / ".len() + 9000);
+    assert_eq!(&dripping.join().unwrap(), b"HTTP/1.1 408");
 }
 
 #[test]
