@@ -1,22 +1,13 @@
 """Slow clients: none of them delays another, and each is shown the door in time."""
 
-import os
-import resource
 import socket
 import time
 
 import pytest
 
-from harness import Unanswered, threads, until
+from harness import Unanswered, cpu_seconds, threads, until
 
 only_ferricorn = pytest.mark.only_ferricorn("gunicorn enters the app, or waits in a thread, for each slow client")
-
-
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
@@ -151,49 +142,6 @@ def test_a_client_that_stops_reading_is_dropped(serve):
     with server.connect(receive_buffer=4096) as client:
         client.send(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
         until(lambda: (server.folder / "closed").exists(), "close() of the body that nobody reads", 8)
-
-
-@only_ferricorn
-def test_connections_beyond_the_limit_wait_their_turn(serve):
-    server = serve("features:app", "--worker-connections", "5")
-    clients = [server.connect() for _ in range(5)]
-    try:
-        for client in clients:
-            assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().status == 200
-        with server.connect(timeout=0.5) as sixth:
-            sixth.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            with pytest.raises(Unanswered, match="silence"):
-                sixth.response()
-            clients.pop().close()
-            sixth.socket.settimeout(10)
-            assert sixth.response().body == b"hello"
-    finally:
-        for client in clients:
-            client.close()
-
-
-@only_ferricorn
-def test_a_full_table_of_descriptors_pauses_and_recovers(serve):
-    def few_descriptors():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-    server = serve("features:app", preexec=few_descriptors)
-    server.get()
-    worker = server.wait_workers(1)[0]
-    crowd = [server.connect() for _ in range(100)]
-    try:
-        for client in crowd:
-            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert crowd[0].response().status == 200
-        before = cpu_seconds(worker)
-        time.sleep(1)
-        assert cpu_seconds(worker) - before < 0.5, "it spins"
-        assert server.log.count("[ERROR]") + server.log.count("[WARNING]") < 10, "it floods the log"
-    finally:
-        for client in crowd:
-            client.close()
-    assert server.get(timeout=10).body == b"hello"
-    assert server.workers() == [worker]
 
 
 def test_a_client_that_leaves_at_once_does_no_harm(server):

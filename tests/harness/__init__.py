@@ -1,11 +1,12 @@
 """A small language for tests that start a real server and speak to it in literal bytes."""
 
 from .client import Client, Response, Unanswered, request
+from .crowd import Crowd
 from .load import Load
-from .procs import alive, anonymous_kib, children, gone, in_session, threads
+from .procs import alive, anonymous_kib, children, cpu_seconds, descriptors, gone, in_session, threads
 from .server import DEADLINE, IS_GUNICORN, SERVER, Server, run_cli, until
 
 __all__ = [
-    "Client", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
-    "anonymous_kib", "children", "gone", "in_session", "request", "run_cli", "threads", "until",
+    "Client", "Crowd", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
+    "anonymous_kib", "children", "cpu_seconds", "descriptors", "gone", "in_session", "request", "run_cli", "threads", "until",
 ]

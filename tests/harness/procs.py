@@ -47,6 +47,17 @@ def threads(pid):
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(pid):
+    """How many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def _rollup(pid, key):
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith(key + ":"):

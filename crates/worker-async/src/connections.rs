@@ -59,12 +59,12 @@ impl Connections {
     /// Asks the connection that has been idle longest to give up its place. If none is idle, the next one
     /// that is answered will be.
     pub(crate) fn make_room(&self) {
-        self.crowded.store(true, Relaxed);
         let now = self.looks.load(Relaxed);
         let mut entries = self.lock();
         let idle = entries.iter_mut().filter_map(|(_, entry)| Some((entry.idle(now)?, entry)));
-        if let Some((_, entry)) = idle.min_by_key(|(since, _)| *since) {
-            entry.give_way();
+        match idle.min_by_key(|(since, _)| *since) {
+            Some((_, entry)) => entry.give_way(),
+            None => self.crowded.store(true, Relaxed),
         }
     }
 
