@@ -61,6 +61,7 @@ pub(crate) async fn handle(
     let worker = &context.worker;
     context.gate.number(worker.lifecycle.count_request());
     let asked_head = head.method == Method::HEAD;
+    let asked_tunnel = head.method == Method::CONNECT;
     let ticket = worker.request_begins(&head);
     let mut request = Request {
         head,
@@ -92,6 +93,7 @@ pub(crate) async fn handle(
         Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
         Ok(calling) => finish_call(&context, &record, calling).await,
     };
+    let given = if asked_tunnel { refuse_tunnel(worker, given) } else { given };
     Ok(respond(&context, record, given, asked_head, close))
 }
 
@@ -199,6 +201,17 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
         }
     };
     Given::Whole(result.unwrap_or_else(|fault| fail(worker, record, &fault)))
+}
+
+/// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is
+/// no proxy does not have (RFC 9110 section 9.3.6).
+fn refuse_tunnel(worker: &Arc<Worker>, given: Given) -> Given {
+    match given {
+        Given::Whole(response) if response.head.status.is_success() => dispose(worker, response.body),
+        Given::Begun(head, pipe) if head.status.is_success() => pipe.close(worker),
+        other => return other,
+    }
+    Given::Whole(*answer::error(StatusCode::NOT_IMPLEMENTED, "This server opens no tunnels."))
 }
 
 /// The answer to a request whose call failed, which is told in the log.

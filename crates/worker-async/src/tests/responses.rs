@@ -196,3 +196,12 @@ fn a_large_body_arrives_whole() {
     let server = Server::new(TestApp::new(|_| full(vec![b'x'; 4 << 20])));
     assert_eq!(body(&server.exchange(GET)).len(), 4 << 20);
 }
+
+#[test]
+fn an_app_that_consents_to_connect_opens_no_tunnel() {
+    let server = Server::new(TestApp::echo());
+    let received = server
+        .exchange(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(received.starts_with("HTTP/1.1 501 "), "{received}");
+    assert_eq!(received.matches("HTTP/1.1").count(), 1, "{received}");
+}

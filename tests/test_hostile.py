@@ -1,0 +1,110 @@
+"""Hostile bytes against one running worker: each attack gets its answer, and the worker serves on as before."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from attacks import ATTACKS, SMUGGLED
+from harness import IS_GUNICORN, Client, Unanswered, anonymous_kib, descriptors, until
+
+APP = '''
+import json
+import os
+
+SEEN = []
+
+
+def app(environ, start_response):
+    target = environ["RAW_URI"]
+    if target == "/raise":
+        raise LookupError("as asked for")
+    if target == "/seen":
+        body = json.dumps({"pid": os.getpid(), "seen": SEEN}).encode()
+        SEEN.clear()
+    elif target == "/large":
+        body = b"z" * 65536
+    else:
+        SEEN.append(target)
+        body = str(len(environ["wsgi.input"].read())).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+'''
+
+GUNICORN = {}
+"""What gunicorn does otherwise, by attack."""
+
+
+@pytest.fixture(scope="module")
+def server(serve_module):
+    """One worker for all attacks, with a look at what is left of them at the end."""
+    server = serve_module(APP, "-w", "1", "-t", "20", *(["--threads", "4"] if IS_GUNICORN else []))
+    for _ in range(50):
+        server.get()
+    server.seen = lambda: server.get("/seen").json()
+    worker = server.wait_workers(1)[0]
+    opened, memory = descriptors(worker), anonymous_kib(worker)
+    server.worker = worker
+    yield server
+    if not IS_GUNICORN:
+        until(lambda: descriptors(worker) <= opened, "descriptors are left open")
+        assert anonymous_kib(worker) - memory < 24 * 1024
+        assert server.log.count("Traceback (most") == server.log.count("LookupError: as asked for")
+        for word in ("panic", "bug", "internal error"):
+            assert word not in server.log.lower()
+    assert server.workers() == [worker]
+
+
+def send(client, data, finish):
+    """Sends it all beside the reading, for the server may answer and close in the middle."""
+    def run():
+        try:
+            client.send(data)
+            if finish:
+                client.finish()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def outcome_of(client, expected, head_only):
+    """What comes back, in the words of the table. `expected` tells for how many answers to wait, and whether to try
+    the connection once more."""
+    statuses = []
+    most = max(len([word for word in one.split() if word not in ("+", "100")]) for one in expected)
+    try:
+        while len(statuses) < most:
+            statuses.append(str(client.response(head_only).status))
+            most += statuses[-1] == "100"
+    except (Unanswered, ConnectionError) as error:
+        assert "silence" not in str(error), f"{statuses}, then {error}"
+        return " ".join(statuses)
+    if not any(one.endswith("+") and one.split()[:-1] == statuses for one in expected):
+        rest = client.read_to_end()
+        assert rest == b"", f"{statuses}, then {rest[:200]!r}"
+        return " ".join(statuses)
+    try:
+        again = client.send(b"GET /again HTTP/1.1\r\nHost: x\r\n\r\n").response()
+    except (Unanswered, OSError):
+        return " ".join(statuses)
+    return " ".join([*statuses, "+" if again.status == 200 else str(again.status)])
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.only_ferricorn(GUNICORN[name])) if name in GUNICORN else name for name in ATTACKS])
+def test_an_attack_gets_its_answer_and_does_no_harm(server, name):
+    data, outcomes, *finish = ATTACKS[name]
+    expected = [" ".join(one.split()) for one in outcomes.split("|")]
+    server.seen()
+    with server.connect(timeout=5) as client:
+        sending = send(client, data, finish or "" in expected)
+        outcome = outcome_of(client, expected, data.startswith(b"HEAD"))
+    sending.join(10)
+    assert outcome in expected
+    after = server.seen()
+    assert after["pid"] == server.worker
+    assert "/smuggled" not in after["seen"]
