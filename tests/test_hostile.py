@@ -32,7 +32,24 @@ def app(environ, start_response):
     return [body]
 '''
 
-GUNICORN = {}
+GUNICORN = {
+    "lines-absolute-without-host": "it serves the request",
+    "lines-connect": "it serves the request",
+    "lines-connect-path": "it serves the request",
+    "fields-host-with-path": "it serves the request",
+    "fields-host-with-user": "it serves the request",
+    "fields-host-with-space": "it serves the request",
+    "fields-host-list": "it serves the request",
+    "framing-length-2-63-less-1": "its app takes the five bytes for the whole body",
+    "framing-length-2-63": "its app takes the five bytes for the whole body",
+    "framing-length-2-64-less-1": "its app takes the five bytes for the whole body",
+    "framing-length-2-64": "its app takes the five bytes for the whole body",
+    "framing-length-2-64-and-5": "it waits for the body",
+    "framing-length-of-1000-digits": "its app takes the five bytes for the whole body",
+    "framing-length-cut": "its app takes the three bytes for the whole body",
+    "chunks-size-2-64": "it waits for the chunk",
+    "chunks-size-2-64-and-5": "it waits for the chunk",
+}
 """What gunicorn does otherwise, by attack."""
 
 
