@@ -110,8 +110,11 @@ fn table_of((title, text): (&str, fn(Support) -> Option<&'static str>)) -> Strin
 /// Flags, default, variable and reload, in one line.
 fn facts(setting: &Setting) -> String {
     let mut facts = Vec::new();
-    let value =
-        if matches!(setting.kind, Kind::Switch(_)) { String::new() } else { format!(" {}", setting.metavar) };
+    let value = match setting.kind {
+        Kind::Switch(_) => String::new(),
+        Kind::OptionalChoice(..) => format!(" [{}]", setting.metavar),
+        _ => format!(" {}", setting.metavar),
+    };
     match setting.flags {
         [] => facts.push("config file only".to_owned()),
         flags => {

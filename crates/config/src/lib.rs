@@ -23,5 +23,6 @@ pub use figment::value::{Dict, Value};
 pub use layers::Layers;
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
-    AllowList, Bind, Deadlines, HeaderMapPolicy, Limits, LogLevel, LogTarget, Settings, Trust, WorkerClass,
+    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, ProxyProtocol, RealIp,
+    Settings, Trust, WorkerClass,
 };

@@ -56,13 +56,18 @@ pub(crate) fn bind(text: &str) -> Result<Bind, Fault> {
     Ok(Bind::Tcp { host, port })
 }
 
-/// `forwarded_allow_ips`: `*`, or addresses and networks.
+/// `forwarded_allow_ips` and `proxy_allow_ips`: `*`, or addresses and networks. As in gunicorn, a network has
+/// no bits behind its prefix: who writes them may have meant a single address.
 pub(crate) fn allow_list(items: &[String]) -> Result<AllowList, (String, Fault)> {
     if items.iter().any(|item| item == "*") {
         return Ok(AllowList::All);
     }
     let net = |item: &String| match (item.parse::<IpNet>(), item.parse::<IpAddr>()) {
-        (Ok(net), _) => Ok(net.trunc()),
+        (Ok(net), _) if net == net.trunc() => Ok(net),
+        (Ok(net), _) => {
+            let hint = Some(format!("write {} or {}", net.trunc(), net.addr()));
+            Err((item.clone(), Fault { hint, ..Fault::new("a network: it has bits behind its prefix") }))
+        }
         (_, Ok(address)) => Ok(IpNet::from(address.to_canonical())),
         _ => Err((item.clone(), Fault::new("an address, a network such as 10.0.0.0/8, or *"))),
     };
@@ -153,13 +158,22 @@ mod tests {
         let list =
             |items: &[&str]| allow_list(&items.iter().map(|&item| item.to_owned()).collect::<Vec<_>>());
         assert_eq!(list(&["127.0.0.1", "*"]).unwrap(), AllowList::All);
-        let nets = list(&["10.1.2.3/8", "::ffff:192.0.2.1", "fe80::/10"]).unwrap();
+        let nets = list(&["10.0.0.0/8", "::ffff:192.0.2.1", "fe80::/10"]).unwrap();
         assert!(nets.contains(&"10.9.9.9:1".parse().unwrap()));
         assert!(nets.contains(&"[::ffff:10.0.0.1]:1".parse().unwrap()));
         assert!(nets.contains(&"192.0.2.1:1".parse().unwrap()));
         assert!(!nets.contains(&"192.0.2.2:1".parse().unwrap()));
         assert!(!list(&[]).unwrap().contains(&"127.0.0.1:1".parse().unwrap()));
         assert_eq!(list(&["10.0.0.0/33"]).unwrap_err().0, "10.0.0.0/33");
+        let (item, fault) = list(&["10.1.2.3/8"]).unwrap_err();
+        assert_eq!(
+            (item.as_str(), fault.hint.unwrap().as_str()),
+            ("10.1.2.3/8", "write 10.0.0.0/8 or 10.1.2.3")
+        );
+        // A peer of a listener for both families is found in the form in which the kernel shows it, too.
+        assert!(list(&["::ffff:0:0/96"]).unwrap().contains(&"[::ffff:10.0.0.1]:1".parse().unwrap()));
+        assert!(list(&["::/0"]).unwrap().contains(&"[::1]:1".parse().unwrap()));
+        assert!(!list(&["::/0"]).unwrap().contains(&"10.0.0.1:1".parse().unwrap()));
     }
 
     #[test]

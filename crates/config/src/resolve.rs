@@ -7,8 +7,8 @@ use crate::reader::Reader;
 use crate::table;
 use crate::value::Typed;
 use crate::{
-    AllowList, Bind, Deadlines, HeaderMapPolicy, Layers, Limits, LogLevel, LogTarget, SettingError, Settings,
-    Trust, WorkerClass,
+    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Layers, Limits, LogLevel, LogTarget, ProxyProtocol,
+    RealIp, SettingError, Settings, Trust, WorkerClass,
 };
 
 /// How a message says that a setting must wait for a later version.
@@ -101,6 +101,14 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         graceful_timeout: read.seconds("graceful_timeout"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
+        grammar: Grammar {
+            permit_obsolete_folding: read.switch("permit_obsolete_folding"),
+            strip_header_spaces: read.switch("strip_header_spaces"),
+            permit_unconventional_http_method: read.switch("permit_unconventional_http_method"),
+            permit_unconventional_http_version: read.switch("permit_unconventional_http_version"),
+            casefold_http_method: read.switch("casefold_http_method"),
+            require_host: read.switch("require_host"),
+        },
         deadlines: Deadlines {
             head: read.seconds("header_timeout"),
             body: read.seconds("body_timeout"),
@@ -150,11 +158,6 @@ fn limits(read: &mut Reader<'_>) -> Limits {
 }
 
 fn trust(read: &mut Reader<'_>) -> Trust {
-    let ips = read.list("forwarded_allow_ips");
-    let forwarded_allow_ips = parse::allow_list(&ips).unwrap_or_else(|(item, fault)| {
-        read.fault("forwarded_allow_ips", &item, fault);
-        AllowList::Nets(Vec::new())
-    });
     let mut secure_scheme_headers = Vec::new();
     for (name, value) in read.pairs("secure_scheme_headers") {
         match parse::header_name(&name) {
@@ -162,8 +165,16 @@ fn trust(read: &mut Reader<'_>) -> Trust {
             Err(fault) => read.fault("secure_scheme_headers", &name, fault),
         }
     }
+    let hops = size(read.typed("real_ip_hops"));
+    let real_ip = read.optional("real_ip_header").and_then(|name| match parse::header_name(&name) {
+        Ok(header) => Some(RealIp { header, hops }),
+        Err(fault) => {
+            read.fault("real_ip_header", &name, fault);
+            None
+        }
+    });
     Trust {
-        forwarded_allow_ips,
+        forwarded_allow_ips: allow_list(read, "forwarded_allow_ips"),
         secure_scheme_headers,
         forwarder_headers: read.list("forwarder_headers").iter().map(|name| name.to_uppercase()).collect(),
         header_map: match read.text("header_map").as_str() {
@@ -171,7 +182,22 @@ fn trust(read: &mut Reader<'_>) -> Trust {
             "dangerous" => HeaderMapPolicy::Dangerous,
             _ => HeaderMapPolicy::Drop,
         },
+        proxy_protocol: match read.text("proxy_protocol").as_str() {
+            "v1" => ProxyProtocol::V1,
+            "v2" => ProxyProtocol::V2,
+            "auto" => ProxyProtocol::Auto,
+            _ => ProxyProtocol::Off,
+        },
+        proxy_allow_ips: allow_list(read, "proxy_allow_ips"),
+        real_ip,
     }
+}
+
+fn allow_list(read: &mut Reader<'_>, key: &'static str) -> AllowList {
+    parse::allow_list(&read.list(key)).unwrap_or_else(|(item, fault)| {
+        read.fault(key, &item, fault);
+        AllowList::Nets(Vec::new())
+    })
 }
 
 fn level(read: &mut Reader<'_>) -> LogLevel {

@@ -36,6 +36,8 @@ pub struct Settings {
     pub keepalive: Duration,
     /// What one request may be at most.
     pub limits: Limits,
+    /// What a request head may be like beyond gunicorn's defaults.
+    pub grammar: Grammar,
     /// How long the server waits for a client.
     pub deadlines: Deadlines,
     /// The directory in which the app is loaded.
@@ -102,6 +104,23 @@ pub struct Limits {
     pub request_body: Option<u64>,
 }
 
+/// The switches that loosen, or in one case tighten, the grammar of request heads. All are off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grammar {
+    /// Header values may go on in further lines.
+    pub permit_obsolete_folding: bool,
+    /// White space may stand before a header's colon.
+    pub strip_header_spaces: bool,
+    /// Any token is a method.
+    pub permit_unconventional_http_method: bool,
+    /// Any `HTTP/` and two digits is a version.
+    pub permit_unconventional_http_version: bool,
+    /// Methods are turned into upper case.
+    pub casefold_http_method: bool,
+    /// HTTP/1.1 needs a Host header.
+    pub require_host: bool,
+}
+
 /// How long the server waits for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -126,6 +145,34 @@ pub struct Trust {
     pub forwarder_headers: Vec<String>,
     /// What becomes of header names that contain `_`.
     pub header_map: HeaderMapPolicy,
+    /// Which PROXY protocol a connection may begin with.
+    pub proxy_protocol: ProxyProtocol,
+    /// Who may speak it.
+    pub proxy_allow_ips: AllowList,
+    /// Where a trusted peer tells the client's address; `None` if nowhere.
+    pub real_ip: Option<RealIp>,
+}
+
+/// The versions of the PROXY protocol that may be spoken (gunicorn's `proxy_protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None.
+    Off,
+    /// Version 1, which is text.
+    V1,
+    /// Version 2, which is binary.
+    V2,
+    /// Either.
+    Auto,
+}
+
+/// Where a trusted peer tells the client's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealIp {
+    /// The header (`real_ip_header`).
+    pub header: HeaderName,
+    /// The place of the client's address among those in the header, counted from the right, 1 or more.
+    pub hops: usize,
 }
 
 /// A list of addresses.
@@ -138,14 +185,15 @@ pub enum AllowList {
 }
 
 impl AllowList {
-    /// Whether the address is on the list. An IPv4 address mapped into IPv6 counts as IPv4.
+    /// Whether the address is on the list. An IPv4 address mapped into IPv6, which is how a listener for both
+    /// shows IPv4 peers, is looked for in either form.
     #[must_use]
     pub fn contains(&self, peer: &SocketAddr) -> bool {
         match self {
             Self::All => true,
             Self::Nets(nets) => {
-                let ip = peer.ip().to_canonical();
-                nets.iter().any(|net| net.contains(&ip))
+                let (ip, canonical) = (peer.ip(), peer.ip().to_canonical());
+                nets.iter().any(|net| net.contains(&canonical) || net.contains(&ip))
             }
         }
     }

@@ -73,6 +73,7 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         Kind::Mode => mode(value).map(Typed::Int),
         Kind::Switch(_) => switch(value),
         Kind::Choice(words) => choice(value, words),
+        Kind::OptionalChoice(words, alone) => optional_choice(value, words, alone),
         Kind::List => list(value).map(Typed::List),
         Kind::Commas => commas(value).map(Typed::List),
         Kind::Pairs => pairs(value).map(Typed::Pairs),
@@ -167,6 +168,21 @@ fn choice(value: &Value, words: &[&str]) -> Result<Typed, Wrong> {
     let given = value.as_str().map(|word| word.trim().to_ascii_lowercase());
     match given {
         Some(given) if words.contains(&given.as_str()) => Ok(Typed::Text(given)),
+        _ => Err(Wrong::new(format!("one of {}", words.join(", ")))),
+    }
+}
+
+/// Booleans, and the words that gunicorn takes for them, are understood too.
+fn optional_choice(value: &Value, words: &[&str], alone: &str) -> Result<Typed, Wrong> {
+    let word = match value {
+        Value::Empty(..) | Value::Bool(_, false) => return Ok(Typed::Text(words[0].to_owned())),
+        Value::Bool(_, true) => return Ok(Typed::Text(alone.to_owned())),
+        _ => value.as_str().map(|word| word.trim().to_ascii_lowercase()),
+    };
+    match word.as_deref() {
+        Some("false" | "0" | "none") => Ok(Typed::Text(words[0].to_owned())),
+        Some("true" | "1") => Ok(Typed::Text(alone.to_owned())),
+        Some(word) if words.contains(&word) => Ok(Typed::Text(word.to_owned())),
         _ => Err(Wrong::new(format!("one of {}", words.join(", ")))),
     }
 }
@@ -279,6 +295,20 @@ mod tests {
         assert_eq!(switch(true.into()), Ok(Typed::Bool(true)));
         assert!(switch(1.into()).is_err());
         assert!(switch("yes".into()).is_err());
+    }
+
+    #[test]
+    fn a_choice_that_needs_no_value_takes_booleans() {
+        let mode = |value: Value| typed(Kind::OptionalChoice(&["off", "v1", "auto"], "auto"), &value);
+        for no in [Value::from(false), "off".into(), "None".into(), " FALSE ".into(), "0".into()] {
+            assert_eq!(mode(no), Ok(Typed::Text("off".into())));
+        }
+        for yes in [Value::from(true), "auto".into(), "True".into(), "1".into()] {
+            assert_eq!(mode(yes), Ok(Typed::Text("auto".into())));
+        }
+        assert_eq!(mode("V1".into()), Ok(Typed::Text("v1".into())));
+        assert_eq!(mode("v3".into()).unwrap_err().expected, "one of off, v1, auto");
+        assert!(mode(1.into()).is_err());
     }
 
     #[test]

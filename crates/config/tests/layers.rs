@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ferricorn_config::{
-    AllowList, Bind, Dict, Facts, HeaderMapPolicy, Layers, LogLevel, LogTarget, Note, Resolved, SettingError,
-    Settings, Value, WorkerClass,
+    AllowList, Bind, Dict, Facts, Grammar, HeaderMapPolicy, Layers, LogLevel, LogTarget, Note, ProxyProtocol,
+    RealIp, Resolved, SettingError, Settings, Value, WorkerClass,
 };
 
 fn facts() -> Facts {
@@ -190,7 +190,7 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
         ("user", "www-data".into()),
         ("user", 33.into()),
         ("threads", 4.into()),
-        ("proxy_protocol", true.into()),
+        ("protocol", "uwsgi".into()),
         ("logger_class", "mine.Logger".into()),
         ("logconfig_dict", Value::from(dict([("version", 1.into())]))),
         ("worker_class", "uvicorn.workers.UvicornWorker".into()),
@@ -200,8 +200,7 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     for (name, value) in [
         ("certfile", Value::from("")),
         ("preload_app", false.into()),
-        ("proxy_protocol", "off".into()),
-        ("proxy_protocol", false.into()),
+        ("protocol", "http".into()),
         ("logger_class", "gunicorn.glogging.Logger".into()),
         ("logconfig_dict", Value::from(Dict::new())),
         ("threads", 1.into()),
@@ -211,6 +210,43 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     }
     let log = ("errorlog", "error.log".into());
     assert_eq!(errors(&file([("capture_output", true.into()), log]))[0].key, "capture_output");
+}
+
+#[test]
+fn proxies_are_trusted_as_the_settings_say() {
+    let trust = settings([
+        ("proxy_protocol", true.into()),
+        ("proxy_allow_ips", "10.0.0.0/8, ::1".into()),
+        ("real_ip_header", "X-Forwarded-For".into()),
+        ("real_ip_hops", "2".into()),
+    ])
+    .trust;
+    assert_eq!(trust.proxy_protocol, ProxyProtocol::Auto);
+    assert!(trust.proxy_allow_ips.contains(&"10.9.9.9:1".parse().unwrap()));
+    assert!(!trust.proxy_allow_ips.contains(&"127.0.0.1:1".parse().unwrap()));
+    let header = "x-forwarded-for".parse().unwrap();
+    assert_eq!(trust.real_ip, Some(RealIp { header, hops: 2 }));
+    let trust = settings([("proxy_protocol", "V2".into())]).trust;
+    assert_eq!((trust.proxy_protocol, trust.real_ip), (ProxyProtocol::V2, None));
+    let wrong = errors(&file([
+        ("forwarded_allow_ips", "10.0.0.1/8".into()),
+        ("proxy_protocol", "v3".into()),
+        ("proxy_allow_ips", "localhost".into()),
+        ("real_ip_header", "X Forwarded".into()),
+        ("real_ip_hops", 0.into()),
+    ]));
+    let mut keys: Vec<_> = wrong.iter().map(|error| error.key).collect();
+    keys.sort_unstable();
+    let all = ["forwarded_allow_ips", "proxy_allow_ips", "proxy_protocol", "real_ip_header", "real_ip_hops"];
+    assert_eq!(keys, all);
+}
+
+#[test]
+fn the_grammar_is_gunicorns_unless_told_otherwise() {
+    assert_eq!(settings([]).grammar, Grammar::default());
+    let grammar = settings([("strip_header_spaces", true.into()), ("require_host", "true".into())]).grammar;
+    let wanted = Grammar { strip_header_spaces: true, require_host: true, ..Grammar::default() };
+    assert_eq!(grammar, wanted);
 }
 
 #[test]

@@ -84,6 +84,9 @@ fn argument(setting: &'static Setting) -> Arg {
     if !matches!(setting.kind, Kind::Switch(_)) {
         argument = argument.value_name(setting.metavar).allow_negative_numbers(true);
     }
+    if let Kind::OptionalChoice(_, alone) = setting.kind {
+        argument = argument.num_args(0..=1).default_missing_value(alone);
+    }
     match short {
         Some(short) => argument.short(short),
         None => argument,
@@ -203,6 +206,18 @@ mod tests {
         assert_eq!(parsed(&["--preload"]), dict([("preload_app", true.into())]));
         let ambiguous = ["ferricorn", "--limit-request", "5"].map(OsString::from).to_vec();
         assert!(parse(ambiguous).is_err());
+    }
+
+    #[test]
+    fn a_flag_whose_value_may_be_left_out_takes_the_next_word() {
+        let mode = |mode: &str| ("proxy_protocol", Value::from(mode));
+        assert_eq!(parsed(&["--proxy-protocol"]), dict([mode("auto")]));
+        assert_eq!(parsed(&["--proxy-protocol", "v2"]), dict([mode("v2")]));
+        let both = dict([mode("auto"), ("wsgi_app", "mine:app".into())]);
+        assert_eq!(parsed(&["mine:app", "--proxy-protocol"]), both);
+        assert_eq!(parsed(&["--proxy-protocol", "-w", "2"]), dict([mode("auto"), ("workers", "2".into())]));
+        // As in gunicorn: the setting then says that this is no mode.
+        assert_eq!(parsed(&["--proxy-protocol", "mine:app"]), dict([mode("mine:app")]));
     }
 
     #[test]

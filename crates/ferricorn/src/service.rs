@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use ferricorn_protocol::{Answer, App, AppFault, BodyError, Drive, Head, Request, Response, ResponseBody};
+use ferricorn_protocol::{
+    Answer, App, AppFault, BodyError, ClientAddress, Drive, Head, Request, Response, ResponseBody,
+};
 use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
 use tower_service::Service;
@@ -42,6 +44,9 @@ where
         let mut parts = request.head;
         // What the app may want to know of the connection, by type, as axum's extractors look for it.
         parts.extensions.insert(request.connection);
+        if let Some(client) = request.client {
+            parts.extensions.insert(ClientAddress(client));
+        }
         let request = http::Request::from_parts(parts, Body::new(request.body));
         Answer::Later(Box::pin(async move {
             poll_fn(|cx| service.poll_ready(cx)).await.map_err(fault)?;
@@ -115,12 +120,12 @@ fn fault(error: impl Into<Box<dyn Error + Send + Sync>>) -> AppFault {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::Arc;
 
     use axum::Router;
     use axum::extract::Request as AxumRequest;
     use axum::routing::{get, post};
-    use ferricorn_protocol::{Connection, Local, RequestBody, Scheme};
+    use ferricorn_protocol::{Connection, Local, RequestBody};
     use http_body_util::{BodyExt, Full};
 
     use super::*;
@@ -135,7 +140,8 @@ mod tests {
                     "/peer",
                     get(async |request: AxumRequest| {
                         let connection: Option<&Arc<Connection>> = request.extensions().get();
-                        format!("{:?}", connection.and_then(|connection| connection.peer))
+                        let peer = connection.and_then(|connection| connection.peer);
+                        format!("{peer:?} {:?}", request.extensions().get::<ClientAddress>())
                     }),
                 ),
         )
@@ -143,14 +149,10 @@ mod tests {
 
     fn answer(method: &str, path: &str, body: RequestBody) -> Result<Response, AppFault> {
         let (head, ()) = http::Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
-        let connection = Connection {
-            peer: Some("192.0.2.1:5".parse().unwrap()),
-            local: Local::Tcp("127.0.0.1:80".parse().unwrap()),
-            trusted: false,
-            notes: OnceLock::new(),
-        };
-        let connection = Arc::new(connection);
-        let request = Request { head, raw_target: None, scheme: Scheme::Http, connection, body, early: None };
+        let peer = Some("192.0.2.1:5".parse().unwrap());
+        let connection = Connection::new(peer, Local::Tcp("127.0.0.1:80".parse().unwrap()), false);
+        let mut request = Request::new(head, Arc::new(connection), body);
+        request.client = Some("198.51.100.7".parse().unwrap());
         match app().call(request) {
             Answer::Later(future) => block_on(future),
             _ => panic!("a service answers with a future"),
@@ -219,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_is_among_the_extensions() {
+    fn the_connection_and_the_clients_address_are_among_the_extensions() {
         let response = answer("GET", "/peer", RequestBody::Empty).unwrap();
-        assert_eq!(bytes(response).unwrap(), "Some(192.0.2.1:5)");
+        assert_eq!(bytes(response).unwrap(), "Some(192.0.2.1:5) Some(ClientAddress(198.51.100.7))");
     }
 
     /// A body of these pieces, the last one first.

@@ -16,5 +16,5 @@ mod response;
 pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
 pub use exit::ExitCode;
 pub use fault::{AppFault, BodyError, ClientGone};
-pub use request::{Connection, Local, Request, RequestBody, Scheme, split_target};
+pub use request::{ClientAddress, Connection, Local, Proxied, Request, RequestBody, Scheme, split_target};
 pub use response::{Early, FileBody, Head, Pieces, Response, ResponseBody, Stream};

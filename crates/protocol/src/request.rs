@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -18,8 +18,12 @@ pub struct Request {
     pub head: Parts,
     /// The request-target exactly as the client sent it, where [`Parts::uri`] could not hold it as it was.
     pub raw_target: Option<Bytes>,
+    /// The version as major and minor digit, where [`Parts::version`] could not hold it as it was.
+    pub sent_version: Option<(u8, u8)>,
     /// `http` or `https`, after the trusted proxy's headers.
     pub scheme: Scheme,
+    /// The client's address as a trusted proxy tells it (`real_ip_header`), where that is not the peer's.
+    pub client: Option<IpAddr>,
     /// Facts that every request of this connection shares.
     pub connection: Arc<Connection>,
     /// The body.
@@ -30,6 +34,27 @@ pub struct Request {
 }
 
 impl Request {
+    /// A plain request: http, from the peer itself, and with nothing that its head could not hold.
+    #[must_use]
+    pub fn new(head: Parts, connection: Arc<Connection>, body: RequestBody) -> Self {
+        Self {
+            head,
+            raw_target: None,
+            sent_version: None,
+            scheme: Scheme::Http,
+            client: None,
+            connection,
+            body,
+            early: None,
+        }
+    }
+
+    /// The client's address: what a trusted proxy tells, else the peer's; `None` on a Unix socket.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client.or_else(|| self.connection.peer.map(|peer| peer.ip()))
+    }
+
     /// The request-target as sent, query and fragment included (gunicorn's `RAW_URI`).
     #[must_use]
     pub fn target(&self) -> &[u8] {
@@ -100,15 +125,41 @@ impl Scheme {
 /// A client's connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// The client's address; `None` on a Unix socket.
+    /// The client's address; `None` on a Unix socket. It is the socket's, unless the PROXY protocol gave
+    /// another.
     pub peer: Option<SocketAddr>,
     /// The listener's own address.
     pub local: Local,
-    /// Whether the peer is a proxy whose headers count (`forwarded_allow_ips`, or any peer of a Unix socket).
+    /// Whether the socket's peer is a proxy whose headers count (`forwarded_allow_ips`, or any peer of a Unix
+    /// socket).
     pub trusted: bool,
+    /// What the PROXY protocol said, if it was spoken.
+    pub proxied: Option<Proxied>,
     /// A place where the application's bridge keeps what it derives once a connection.
     pub notes: OnceLock<Box<dyn Any + Send + Sync>>,
 }
+
+impl Connection {
+    /// A connection without the PROXY protocol.
+    #[must_use]
+    pub fn new(peer: Option<SocketAddr>, local: Local, trusted: bool) -> Self {
+        Self { peer, local, trusted, proxied: None, notes: OnceLock::new() }
+    }
+}
+
+/// What a header of the PROXY protocol says beside the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proxied {
+    /// `TCP4` or `TCP6`; without addresses `UNKNOWN` (version 1), `LOCAL` or `UNSPEC` (version 2).
+    pub protocol: &'static str,
+    /// The address at which the proxy was asked.
+    pub destination: Option<SocketAddr>,
+}
+
+/// The client's address as a trusted proxy tells it (`real_ip_header`): an extension of the requests that a
+/// Rust app gets, present only where it is not the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// The address that a listener is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]

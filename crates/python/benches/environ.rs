@@ -37,12 +37,9 @@ const BROWSER: &[(&str, &str)] = &[
 ];
 
 fn connection() -> Arc<Connection> {
-    Arc::new(Connection {
-        peer: Some(SocketAddr::from(([127, 0, 0, 1], 51234))),
-        local: Local::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000))),
-        trusted: true,
-        notes: OnceLock::new(),
-    })
+    let peer = SocketAddr::from(([127, 0, 0, 1], 51234));
+    let local = Local::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)));
+    Arc::new(Connection::new(Some(peer), local, true))
 }
 
 fn request(connection: &Arc<Connection>, headers: &[(&str, &str)]) -> Request {
@@ -50,14 +47,8 @@ fn request(connection: &Arc<Connection>, headers: &[(&str, &str)]) -> Request {
     for (name, value) in headers {
         head = head.header(*name, *value);
     }
-    Request {
-        head: head.body(()).expect("the parts are valid").into_parts().0,
-        raw_target: None,
-        scheme: Scheme::Http,
-        connection: connection.clone(),
-        body: RequestBody::Empty,
-        early: None,
-    }
+    let head = head.body(()).expect("the parts are valid").into_parts().0;
+    Request::new(head, connection.clone(), RequestBody::Empty)
 }
 
 fn worker() -> WorkerInfo {

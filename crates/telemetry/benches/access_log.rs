@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ferricorn_config::LogTarget;
-use ferricorn_protocol::{Connection, Local, Request, RequestBody, Scheme};
+use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use ferricorn_telemetry::AccessLog;
 use http::{HeaderMap, StatusCode};
 
@@ -21,19 +21,8 @@ fn request() -> Request {
         .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
     let (head, ()) = request.body(()).expect("a sound request").into_parts();
     let address = "127.0.0.1:54321".parse().expect("a sound address");
-    Request {
-        head,
-        raw_target: None,
-        scheme: Scheme::Http,
-        connection: Arc::new(Connection {
-            peer: Some(address),
-            local: Local::Tcp(address),
-            trusted: true,
-            notes: OnceLock::new(),
-        }),
-        body: RequestBody::Empty,
-        early: None,
-    }
+    let connection = Connection::new(Some(address), Local::Tcp(address), true);
+    Request::new(head, Arc::new(connection), RequestBody::Empty)
 }
 
 fn line(criterion: &mut Criterion) {

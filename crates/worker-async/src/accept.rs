@@ -190,12 +190,7 @@ fn spawn(worker: &Arc<Worker>, local: &Local, client: Client) {
         Client::Unix(_) => None,
     };
     let trust = &worker.settings.trust.forwarded_allow_ips;
-    let connection = Connection {
-        peer,
-        local: local.clone(),
-        trusted: peer.is_none_or(|peer| trust.contains(&peer)),
-        notes: Default::default(),
-    };
+    let connection = Connection::new(peer, local.clone(), peer.is_none_or(|peer| trust.contains(&peer)));
     match client {
         Client::Tcp(stream, _) => connection::spawn(worker, stream, connection),
         Client::Unix(stream) => connection::spawn(worker, stream, connection),

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use ferricorn_config::ProxyProtocol;
 use ferricorn_protocol::{Connection, Drive};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,13 +26,30 @@ where
     let (gate, shared) = Gate::new(stream, worker.rules);
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
-    let context =
-        Arc::new(Context { worker: worker.clone(), connection: Arc::new(connection), gate: shared });
+    let mut context = Context { worker: worker.clone(), connection: Arc::new(connection), gate: shared };
     let task = tokio::spawn(async move {
         let _member = member;
-        serve(gate, context).await;
+        let mut gate = gate;
+        if context.worker.settings.trust.proxy_protocol != ProxyProtocol::Off {
+            introduce(&mut gate, &mut context).await;
+        }
+        serve(gate, Arc::new(context)).await;
     });
     Member::abort_with(worker, key, task.abort_handle());
+}
+
+/// Lets a load balancer say for whom it speaks (the PROXY protocol), before the first request. It holds for
+/// every request of the connection. Whether headers of the peer count depends on the peer itself all the same.
+async fn introduce<S: AsyncRead + Unpin>(gate: &mut Gate<S>, context: &mut Context) {
+    let trust = &context.worker.settings.trust;
+    let connection = &context.connection;
+    let allowed = connection.peer.is_none_or(|peer| trust.proxy_allow_ips.contains(&peer));
+    let preface = poll_fn(|cx| gate.poll_preface(cx, trust.proxy_protocol, allowed)).await;
+    if let Some((source, proxied)) = preface {
+        let peer = source.or(connection.peer);
+        let introduced = Connection::new(peer, connection.local.clone(), connection.trusted);
+        context.connection = Arc::new(Connection { proxied: Some(proxied), ..introduced });
+    }
 }
 
 async fn serve<S>(mut gate: Gate<S>, context: Arc<Context>)

@@ -22,6 +22,7 @@ mod outbound;
 mod pipe;
 mod policy;
 mod pull;
+mod real_ip;
 mod record;
 mod run;
 mod seat;

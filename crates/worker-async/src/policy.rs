@@ -62,7 +62,7 @@ pub(crate) fn scheme(headers: &HeaderMap, trust: &Trust, trusted: bool) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferricorn_config::AllowList;
+    use ferricorn_config::{AllowList, ProxyProtocol};
 
     fn trust(header_map: HeaderMapPolicy) -> Trust {
         Trust {
@@ -73,6 +73,9 @@ mod tests {
             ],
             forwarder_headers: vec!["SCRIPT_NAME".into()],
             header_map,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_allow_ips: AllowList::All,
+            real_ip: None,
         }
     }
 

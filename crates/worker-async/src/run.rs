@@ -106,7 +106,7 @@ pub(crate) fn assemble(
     let log = access_log.clone();
     let seat = Seat::new(move || before_park(slot, log.as_deref()))?;
     let worker = Arc::new(Worker {
-        rules: HeadRules::new(&settings.limits),
+        rules: HeadRules::new(&settings.limits, settings.grammar),
         lifecycle: Lifecycle::new(max_requests(&settings)),
         settings,
         app,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferricorn_protocol::{
     Answer, AppFault, BodyError, Connection, Drive, ExitCode, Head, Request, RequestBody, Response,
-    ResponseBody, Scheme,
+    ResponseBody,
 };
 use ferricorn_unix::scoreboard::ErrorClass;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
@@ -23,6 +23,7 @@ use crate::job::{dispose, log_fault};
 use crate::outbound::OutBody;
 use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
+use crate::real_ip;
 use crate::record::Record;
 use crate::worker::Worker;
 
@@ -63,14 +64,7 @@ pub(crate) async fn handle(
     let asked_head = head.method == Method::HEAD;
     let asked_tunnel = head.method == Method::CONNECT;
     let ticket = worker.request_begins(&head);
-    let mut request = Request {
-        head,
-        raw_target: None,
-        scheme: Scheme::Http,
-        connection: context.connection.clone(),
-        body: RequestBody::Empty,
-        early: None,
-    };
+    let mut request = Request::new(head, context.connection.clone(), RequestBody::Empty);
     let facts = context.gate.next_head();
     let close = facts.last;
     let admitted = admit(&context, &mut request, facts);
@@ -102,11 +96,17 @@ fn admit(context: &Context, request: &mut Request, facts: HeadFacts) -> Result<(
     let trust = &context.worker.settings.trust;
     let trusted = context.connection.trusted;
     request.raw_target = facts.raw_target;
+    request.sent_version = facts.sent_version;
     let headers = &mut request.head.headers;
+    // As in gunicorn the scheme's headers count before any is dropped.
+    let scheme = policy::scheme(headers, trust, trusted);
     let result = if facts.underscores { policy::underscores(headers, trust, trusted) } else { Ok(()) };
-    match result.and_then(|()| policy::scheme(headers, trust, trusted)) {
+    match result.and(scheme) {
         Ok(scheme) => {
             request.scheme = scheme;
+            if let Some(real_ip) = trust.real_ip.as_ref().filter(|_| trusted) {
+                request.client = real_ip::client(headers, real_ip);
+            }
             Ok(())
         }
         Err(Forbidden::Underscore) => {

@@ -3,8 +3,6 @@
 use super::Section::ServerMechanics;
 use super::{Kind, Preset, Reload, Setting};
 
-const LAX: &str = "this version refuses such requests with a 400; let the proxy in front repair them";
-
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("preload_app", ServerMechanics, "Load the app before the workers are forked.")
         .flags(&["--preload"])
@@ -103,14 +101,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("paste", ServerMechanics, "A PasteDeploy file to load the app from.")
         .flags(&["--paste", "--paster"])
         .refused("write a module that calls `paste.deploy.loadapp` and name that"),
-    Setting::new("proxy_protocol", ServerMechanics, "Expect the PROXY protocol from a load balancer.")
-        .flags(&["--proxy-protocol"])
-        .kind(Kind::Object, Preset::Text("off"))
-        .refused("let the proxy set X-Forwarded-For and X-Forwarded-Proto"),
-    Setting::new("proxy_allow_ips", ServerMechanics, "Who may speak the PROXY protocol.")
-        .flags(&["--proxy-allow-from"])
-        .commas(&["127.0.0.1", "::1"])
-        .ignored("it has a meaning only with `proxy_protocol`"),
+    Setting::new(
+        "proxy_protocol",
+        ServerMechanics,
+        "Which version of the PROXY protocol a load balancer may begin a connection with: `v1`, `v2`, or `auto` for \
+         both, which the flag alone means too. A connection without it is served as well.",
+    )
+    .flags(&["--proxy-protocol"])
+    .kind(Kind::OptionalChoice(&["off", "v1", "v2", "auto"], "auto"), Preset::Text("off"))
+    .metavar("MODE"),
+    Setting::new(
+        "proxy_allow_ips",
+        ServerMechanics,
+        "Addresses and networks (CIDR) of those who may speak the PROXY protocol, separated by commas; `*` lets \
+         everybody. Others get a 403. Peers on a Unix socket always may.",
+    )
+    .flags(&["--proxy-allow-from"])
+    .commas(&["127.0.0.1", "::1"])
+    .metavar("ADDRESSES"),
     Setting::new("protocol", ServerMechanics, "`http` or `uwsgi`.")
         .flags(&["--protocol"])
         .text("http")
@@ -123,26 +131,46 @@ pub(super) const SETTINGS: &[Setting] = &[
         .flags(&["--paste-global"])
         .list(&[])
         .ignored("it has a meaning only with `paste`"),
-    Setting::new("permit_obsolete_folding", ServerMechanics, "Accept folded header lines.")
-        .flags(&["--permit-obsolete-folding"])
-        .switch()
-        .refused(LAX),
-    Setting::new("strip_header_spaces", ServerMechanics, "Accept a space before a header's colon.")
-        .flags(&["--strip-header-spaces"])
-        .switch()
-        .refused(LAX),
-    Setting::new("permit_unconventional_http_method", ServerMechanics, "Accept unusual methods.")
-        .flags(&["--permit-unconventional-http-method"])
-        .switch()
-        .refused(LAX),
-    Setting::new("permit_unconventional_http_version", ServerMechanics, "Accept unusual versions of HTTP.")
-        .flags(&["--permit-unconventional-http-version"])
-        .switch()
-        .refused(LAX),
-    Setting::new("casefold_http_method", ServerMechanics, "Turn methods into upper case.")
-        .flags(&["--casefold-http-method"])
-        .switch()
-        .refused(LAX),
+    Setting::new(
+        "permit_obsolete_folding",
+        ServerMechanics,
+        "Accept header values that go on in a line that begins with white space (RFC 9112 section 5.2); the lines \
+         are joined with one space. Dangerous with a proxy that understands them otherwise.",
+    )
+    .flags(&["--permit-obsolete-folding"])
+    .switch(),
+    Setting::new(
+        "strip_header_spaces",
+        ServerMechanics,
+        "Accept white space between a header's name and its colon, and drop it. RFC 9112 section 5.1 forbids it, \
+         since proxies differ about it.",
+    )
+    .flags(&["--strip-header-spaces"])
+    .switch(),
+    Setting::new(
+        "permit_unconventional_http_method",
+        ServerMechanics,
+        "Accept every method that is a token (RFC 9110 section 9.1), not only upper-case ones of 3 to 20 characters \
+         without `#`.",
+    )
+    .flags(&["--permit-unconventional-http-method"])
+    .switch(),
+    Setting::new(
+        "permit_unconventional_http_version",
+        ServerMechanics,
+        "Accept every `HTTP/` version of two digits, not only 1.0 to 1.9. What is above 1.1 is served as 1.1, and \
+         what is below as 1.0.",
+    )
+    .flags(&["--permit-unconventional-http-version"])
+    .switch(),
+    Setting::new(
+        "casefold_http_method",
+        ServerMechanics,
+        "Turn methods into upper case. Lower-case ones must be accepted first, with \
+         `permit_unconventional_http_method`.",
+    )
+    .flags(&["--casefold-http-method"])
+    .switch(),
     Setting::new(
         "forwarder_headers",
         ServerMechanics,

@@ -122,6 +122,9 @@ pub enum Kind {
     Switch(bool),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// One of these words, the first of which says no. Its flag needs no value: alone, as the boolean true does,
+    /// it means the second argument.
+    OptionalChoice(&'static [&'static str], &'static str),
     /// Several strings: the flag may be repeated, and a config file gives a list or one string.
     List,
     /// Several strings, separated by commas or given as a list.

@@ -72,4 +72,29 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--write-timeout"])
     .int(1, 31_536_000, 60)
     .metavar("SECONDS"),
+    Setting::new(
+        "require_host",
+        Security,
+        "Refuse HTTP/1.1 requests without a Host header with a 400, as RFC 9112 section 3.2 demands. gunicorn \
+         accepts them and has no such setting.",
+    )
+    .flags(&["--require-host"])
+    .switch(),
+    Setting::new(
+        "real_ip_header",
+        Security,
+        "The header in which a trusted peer (`forwarded_allow_ips`) tells the client's address, such as \
+         X-Forwarded-For, X-Real-IP or Forwarded (RFC 7239). The address becomes REMOTE_ADDR and the access log's \
+         `%(h)s`; what is no address leaves the peer's. gunicorn has no such setting.",
+    )
+    .flags(&["--real-ip-header"])
+    .metavar("NAME"),
+    Setting::new(
+        "real_ip_hops",
+        Security,
+        "How many proxies add to `real_ip_header`: the client's address is that many from the right. With too high \
+         a number clients can forge their address, with too low a one they share a proxy's.",
+    )
+    .flags(&["--real-ip-hops"])
+    .int(1, 64, 1),
 ];

@@ -1,6 +1,6 @@
 //! The environ of a request: a ready-made dictionary is copied, and what differs is set.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ferricorn_protocol::{AppFault, Connection, Local, Request, RequestBody, Scheme};
 use http::{HeaderValue, Method, Version};
@@ -81,11 +81,14 @@ impl EnvironFactory {
         if request.head.method != Method::GET {
             environ.set_item(intern!(py, "REQUEST_METHOD"), method(py, &request.head.method))?;
         }
-        if request.head.version != Version::HTTP_11 {
-            environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol(py, request.head.version))?;
+        if request.head.version != Version::HTTP_11 || request.sent_version.is_some() {
+            environ.set_item(intern!(py, "SERVER_PROTOCOL"), protocol(py, request))?;
         }
         if request.scheme == Scheme::Https {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
+        }
+        if let Some(client) = request.client {
+            set_client(&environ, client)?;
         }
         if !matches!(body, RequestBody::Empty) {
             environ.set_item(intern!(py, "wsgi.input"), Bound::new(py, Input::new(body)?)?)?;
@@ -196,6 +199,23 @@ fn set_addresses(environ: &Bound<'_, PyDict>, connection: &Connection) -> PyResu
         environ.set_item(intern!(py, "REMOTE_ADDR"), host(peer))?;
         environ.set_item(intern!(py, "REMOTE_PORT"), peer.port().to_string())?;
     }
+    if let Some(proxied) = &connection.proxied {
+        environ.set_item(intern!(py, "PROXY_PROTOCOL"), proxied.protocol)?;
+        if let Some(destination) = &proxied.destination {
+            environ.set_item(intern!(py, "PROXY_ADDR"), host(destination))?;
+            environ.set_item(intern!(py, "PROXY_PORT"), destination.port().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The client as a trusted proxy's header tells it. The port is the proxy's own, so it is not the client's.
+fn set_client(environ: &Bound<'_, PyDict>, client: IpAddr) -> PyResult<()> {
+    let py = environ.py();
+    environ.set_item(intern!(py, "REMOTE_ADDR"), client.to_string())?;
+    if environ.contains(intern!(py, "REMOTE_PORT"))? {
+        environ.del_item(intern!(py, "REMOTE_PORT"))?;
+    }
     Ok(())
 }
 
@@ -253,10 +273,11 @@ fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
     }
 }
 
-fn protocol<'py>(py: Python<'py>, version: Version) -> Bound<'py, PyString> {
-    match version {
-        Version::HTTP_10 => intern!(py, "HTTP/1.0").clone(),
-        Version::HTTP_2 => intern!(py, "HTTP/2.0").clone(),
-        _ => intern!(py, "HTTP/1.1").clone(),
+fn protocol<'py>(py: Python<'py>, request: &Request) -> Bound<'py, PyString> {
+    match (request.sent_version, request.head.version) {
+        (Some((major, minor)), _) => PyString::new(py, &format!("HTTP/{major}.{minor}")),
+        (None, Version::HTTP_10) => intern!(py, "HTTP/1.0").clone(),
+        (None, Version::HTTP_2) => intern!(py, "HTTP/2.0").clone(),
+        (None, _) => intern!(py, "HTTP/1.1").clone(),
     }
 }

@@ -116,18 +116,12 @@ pub(crate) fn unix() -> Arc<Connection> {
 }
 
 pub(crate) fn connection(peer: Option<SocketAddr>, local: Local) -> Arc<Connection> {
-    Arc::new(Connection { peer, local, trusted: true, notes: OnceLock::new() })
+    Arc::new(Connection::new(peer, local, true))
 }
 
 pub(crate) fn get(target: &str) -> Request {
-    Request {
-        head: http::Request::builder().uri(target).body(()).unwrap().into_parts().0,
-        raw_target: None,
-        scheme: Scheme::Http,
-        connection: tcp(),
-        body: RequestBody::Empty,
-        early: None,
-    }
+    let head = http::Request::builder().uri(target).body(()).unwrap().into_parts().0;
+    Request::new(head, tcp(), RequestBody::Empty)
 }
 
 pub(crate) fn with_headers(mut request: Request, headers: &[(&str, &[u8])]) -> Request {

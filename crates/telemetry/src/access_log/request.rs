@@ -1,5 +1,6 @@
 //! What an access line takes from a request, copied before the application gets the request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use base64::Engine;
@@ -24,7 +25,7 @@ pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request
     let headers = &request.head.headers;
     match atom {
         RequestAtom::RemoteAddress => {
-            push_address(out, shape, request.connection.peer.map(|peer| peer.ip()));
+            push_address(out, shape, request.client_ip());
         }
         RequestAtom::User => {
             let user = headers.get(header::AUTHORIZATION).and_then(basic_user);
@@ -38,7 +39,7 @@ pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request
             push_path(out, shape, request.path(), sent.unwrap_or(prefix.as_bytes()));
         }
         RequestAtom::Query => shape.push_text(out, request.query()),
-        RequestAtom::Protocol => shape.push_safe(out, protocol(request.head.version)),
+        RequestAtom::Protocol => shape.push_safe(out, &protocol(request)),
         RequestAtom::Referer => push_header(out, shape, headers, &header::REFERER),
         RequestAtom::UserAgent => push_header(out, shape, headers, &header::USER_AGENT),
         RequestAtom::Header(name) => push_header(out, shape, headers, name),
@@ -71,35 +72,36 @@ pub(super) fn push_address(out: &mut Vec<u8>, shape: &Shape, peer: Option<IpAddr
 /// `GET /path?query HTTP/1.1`, the target as it was sent.
 fn push_request_line(out: &mut Vec<u8>, shape: &Shape, request: &Request) {
     let (method, target) = (request.head.method.as_str().as_bytes(), request.target());
-    let protocol = protocol(request.head.version);
+    let protocol = protocol(request);
     if *shape == Shape::default() {
         shape.push_text(out, method);
         out.push(b' ');
         shape.push_text(out, target);
         out.push(b' ');
-        out.extend_from_slice(protocol);
+        out.extend_from_slice(&protocol);
     } else {
-        shape.push_text(out, &[method, target, protocol].join(&b' '));
+        shape.push_text(out, &[method, target, &protocol].join(&b' '));
     }
 }
 
 /// `PATH_INFO`: decoded, and without the prefix that the application is mounted at.
 pub(super) fn push_path(out: &mut Vec<u8>, shape: &Shape, path: &[u8], prefix: &[u8]) {
     let path = path.strip_prefix(prefix).unwrap_or(path);
-    match std::borrow::Cow::from(percent_decode(path)) {
-        std::borrow::Cow::Borrowed(path) => shape.push_text(out, path),
-        std::borrow::Cow::Owned(path) => shape.push_text(out, &path),
+    match Cow::from(percent_decode(path)) {
+        Cow::Borrowed(path) => shape.push_text(out, path),
+        Cow::Owned(path) => shape.push_text(out, &path),
     }
 }
 
-fn protocol(version: Version) -> &'static [u8] {
-    match version {
-        Version::HTTP_09 => b"HTTP/0.9",
-        Version::HTTP_10 => b"HTTP/1.0",
-        Version::HTTP_2 => b"HTTP/2.0",
-        Version::HTTP_3 => b"HTTP/3.0",
-        _ => b"HTTP/1.1",
-    }
+fn protocol(request: &Request) -> Cow<'static, [u8]> {
+    Cow::Borrowed(match (request.sent_version, request.head.version) {
+        (Some((major, minor)), _) => return Cow::Owned(format!("HTTP/{major}.{minor}").into_bytes()),
+        (None, Version::HTTP_09) => b"HTTP/0.9",
+        (None, Version::HTTP_10) => b"HTTP/1.0",
+        (None, Version::HTTP_2) => b"HTTP/2.0",
+        (None, Version::HTTP_3) => b"HTTP/3.0",
+        (None, _) => b"HTTP/1.1",
+    })
 }
 
 /// The user of Basic authentication (RFC 7617), unless it is empty or not UTF-8.

@@ -3,11 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::LogTarget;
-use ferricorn_protocol::{Connection, Local, Request, RequestBody, Scheme};
+use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{AccessLog, OpenError};
@@ -17,20 +17,10 @@ fn request(target: &str, headers: &[(&str, &[u8])], peer: Option<&str>) -> Reque
     for (name, value) in headers {
         builder = builder.header(*name, HeaderValue::from_bytes(value).unwrap());
     }
-    let connection = Connection {
-        peer: peer.map(|peer| peer.parse::<SocketAddr>().unwrap()),
-        local: Local::Unix("/run/shop.sock".into()),
-        trusted: false,
-        notes: OnceLock::new(),
-    };
-    Request {
-        head: builder.body(()).unwrap().into_parts().0,
-        raw_target: None,
-        scheme: Scheme::Http,
-        connection: Arc::new(connection),
-        body: RequestBody::Empty,
-        early: None,
-    }
+    let peer = peer.map(|peer| peer.parse::<SocketAddr>().unwrap());
+    let connection = Connection::new(peer, Local::Unix("/run/shop.sock".into()), false);
+    let head = builder.body(()).unwrap().into_parts().0;
+    Request::new(head, Arc::new(connection), RequestBody::Empty)
 }
 
 /// The line for a request that was answered with 200 and 13 bytes after 1.234567 s.

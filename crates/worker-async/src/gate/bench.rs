@@ -5,26 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use ferricorn_config::Limits;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::chunked::ChunkScanner;
 use super::head::{HeadScanner, Scan};
 use super::{Gate, HeadRules, Shared};
 
-fn rules() -> HeadRules {
-    HeadRules::new(&Limits {
-        request_line: 4094,
-        request_fields: 100,
-        request_field_size: 8190,
-        request_body: None,
-    })
-}
-
 /// Scans one whole head; gives its length.
 #[must_use]
 pub fn scan_head(bytes: &[u8]) -> usize {
-    match HeadScanner::default().scan(bytes, &rules()) {
+    match HeadScanner::default().scan(bytes, &HeadRules::standard()) {
         Scan::Whole(head) => head.length,
         Scan::Incomplete | Scan::Refused(_) => 0,
     }
@@ -33,7 +23,7 @@ pub fn scan_head(bytes: &[u8]) -> usize {
 /// Follows one chunked body; gives its length.
 #[must_use]
 pub fn follow_chunks(bytes: &[u8]) -> usize {
-    ChunkScanner::new().consume(bytes, &rules()).unwrap_or(0)
+    ChunkScanner::new().consume(bytes, &HeadRules::standard()).unwrap_or(0)
 }
 
 /// A gate whose client sends the same bytes again and again.
@@ -47,7 +37,7 @@ impl Reader {
     #[must_use]
     /// Its client sends these bytes.
     pub fn new(bytes: &'static [u8]) -> Self {
-        let (gate, shared) = Gate::new(Feed(bytes), rules());
+        let (gate, shared) = Gate::new(Feed(bytes), HeadRules::standard());
         Self { gate, shared, buffer: vec![0; 8192] }
     }
 

@@ -14,6 +14,11 @@ pub(crate) enum Framing {
     Chunked,
 }
 
+/// A field line begins with white space.
+pub(super) const FOLDED: Refusal = Refusal::bad("a header is folded over several lines");
+/// A field line has no name with a colon directly behind it.
+pub(super) const WRONG_NAME: Refusal = Refusal::bad("a header name is not valid");
+
 /// What the fields seen so far say.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -26,17 +31,18 @@ pub(super) struct Fields {
     length: Option<u64>,
     coded: bool,
     chunked: bool,
-    host: bool,
+    /// Whether there is a Host.
+    pub(super) host: bool,
     content_type: bool,
 }
 
 impl Fields {
-    /// Takes in one field line, without its CRLF. `minor` is that of the version.
+    /// Takes in one field line, without its CRLF. `old` says that the version is below 1.1.
     ///
     /// # Errors
     /// The rule that it breaks.
     #[inline]
-    pub(super) fn field(&mut self, line: &[u8], minor: u8) -> Result<(), Refusal> {
+    pub(super) fn field(&mut self, line: &[u8], old: bool) -> Result<(), Refusal> {
         let (name_length, underscores) = token_prefix(line);
         let (name, rest) = line.split_at(name_length);
         let [b':', value @ ..] = rest else { return Err(wrong_name(line)) };
@@ -50,12 +56,12 @@ impl Fields {
         self.underscores |= underscores;
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(trim(value)),
-            6 if name.eq_ignore_ascii_case(b"expect") => expect(trim(value), minor),
+            6 if name.eq_ignore_ascii_case(b"expect") => expect(trim(value), old),
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 once(&mut self.content_type, "the Content-Type header is there twice")
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(trim(value)),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value, minor),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value, old),
             _ => Ok(()),
         }
     }
@@ -103,8 +109,8 @@ impl Fields {
     }
 
     /// `chunked` once and last; before it only codings that leave the framing alone (RFC 9112 section 6.1).
-    fn transfer_encoding(&mut self, value: &[u8], minor: u8) -> Result<(), Refusal> {
-        if minor == 0 {
+    fn transfer_encoding(&mut self, value: &[u8], old: bool) -> Result<(), Refusal> {
+        if old {
             return Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding"));
         }
         self.coded = true;
@@ -132,8 +138,8 @@ impl Fields {
 #[cold]
 fn wrong_name(line: &[u8]) -> Refusal {
     match line.first() {
-        Some(b' ' | b'\t') => Refusal::bad("a header is folded over several lines"),
-        _ => Refusal::bad("a header name is not valid"),
+        Some(b' ' | b'\t') => FOLDED,
+        _ => WRONG_NAME,
     }
 }
 
@@ -142,10 +148,6 @@ fn once(seen: &mut bool, why: &'static str) -> Result<(), Refusal> {
 }
 
 /// HTTP/1.0 knows no expectations: they are ignored there.
-fn expect(value: &[u8], minor: u8) -> Result<(), Refusal> {
-    if minor == 0 || value.eq_ignore_ascii_case(b"100-continue") {
-        Ok(())
-    } else {
-        Err(Refusal::expectation())
-    }
+fn expect(value: &[u8], old: bool) -> Result<(), Refusal> {
+    if old || value.eq_ignore_ascii_case(b"100-continue") { Ok(()) } else { Err(Refusal::expectation()) }
 }

@@ -1,15 +1,19 @@
-//! Doors to the gate for the targets in `fuzz/`; not an interface.
+//! Doors to the gate, and to what else reads foreign bytes, for the targets in `fuzz/` and for tests; not an
+//! interface.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_config::Limits;
+use ferricorn_config::{Grammar, Limits, ProxyProtocol};
+use http::HeaderName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::preface::{self, Preface};
 use super::track::{Rest, Track};
-use super::{Gate, HeadRules, Shared};
+use super::{Gate, HeadFacts, HeadRules, Shared};
 
 /// What the operator allows.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +24,13 @@ impl Rules {
     #[must_use]
     pub fn new(request_line: usize, request_fields: usize, request_field_size: usize) -> Self {
         let limits = Limits { request_line, request_fields, request_field_size, request_body: None };
-        Self(HeadRules::new(&limits))
+        Self(HeadRules::new(&limits, Grammar::default()))
+    }
+
+    /// gunicorn's limits with this grammar.
+    #[must_use]
+    pub fn with(grammar: Grammar) -> Self {
+        Self(HeadRules::with(grammar))
     }
 }
 
@@ -47,10 +57,19 @@ pub struct Passage {
 pub struct Told {
     /// The target, where hyper's cannot give it back.
     pub raw_target: Option<Vec<u8>>,
+    /// The two digits of the version, where hyper gets another one.
+    pub sent_version: Option<(u8, u8)>,
     /// Whether the name of a header contains `_`.
     pub underscores: bool,
     /// Whether the connection ends with this request.
     pub last: bool,
+}
+
+impl From<HeadFacts> for Told {
+    fn from(facts: HeadFacts) -> Self {
+        let HeadFacts { raw_target, sent_version, underscores, last } = facts;
+        Self { raw_target: raw_target.map(Vec::from), sent_version, underscores, last }
+    }
 }
 
 /// What was said of the bytes that did not pass.
@@ -146,11 +165,10 @@ fn step(
             passage.bytes.extend_from_slice(&passed);
         }
         let rewritten = match admitted.rest {
-            Rest::Rewrite(head) => {
-                let sent: Vec<u8> = kept.drain(..head.length).collect();
-                let rewritten = head.rewritten(&sent);
-                each(&sent, &rewritten);
-                passage.bytes.extend_from_slice(&rewritten);
+            Rest::Rewrite(rewrite) => {
+                let sent: Vec<u8> = kept.drain(..rewrite.length).collect();
+                each(&sent, &rewrite.head);
+                passage.bytes.extend_from_slice(&rewrite.head);
                 true
             }
             rest => {
@@ -174,15 +192,27 @@ impl Passage {
     /// Takes what was noted of the heads that have passed.
     fn hear(&mut self, shared: &Shared) {
         while shared.is_answering() {
-            let facts = shared.next_head();
-            self.told.push(Told {
-                raw_target: facts.raw_target.map(Vec::from),
-                underscores: facts.underscores,
-                last: facts.last,
-            });
+            self.told.push(shared.next_head().into());
             shared.answered();
         }
     }
+}
+
+/// Reads a header of the PROXY protocol, of either version: its length, and the client's address if it tells
+/// one. `None` if there is none, or not a whole one, or a wrong one.
+#[must_use]
+pub fn proxy_header(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
+    match preface::parse(bytes, ProxyProtocol::Auto, true) {
+        Preface::Whole(header) => Some((header.length, header.source)),
+        Preface::Incomplete | Preface::Absent | Preface::Refused(_) => None,
+    }
+}
+
+/// The client's address in the fields of a header such as X-Forwarded-For or Forwarded, so many places from
+/// the right, 1 or more.
+#[must_use]
+pub fn client_address(header: &HeaderName, fields: &[&[u8]], hops: usize) -> Option<IpAddr> {
+    crate::real_ip::from_fields(header, fields.iter().copied(), hops)
 }
 
 /// A gate in front of a socket, for hyper.
@@ -218,9 +248,7 @@ impl Side {
     /// What the service is told of the request that hyper has just given it.
     #[must_use]
     pub fn next_head(&self) -> Told {
-        let facts = self.0.next_head();
-        let raw_target = facts.raw_target.map(Vec::from);
-        Told { raw_target, underscores: facts.underscores, last: facts.last }
+        self.0.next_head().into()
     }
 
     /// The response to a request is complete.

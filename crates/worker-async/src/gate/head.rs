@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use ferricorn_config::Grammar;
 use memchr::memchr;
 
 use super::fields::{Fields, Framing};
@@ -35,23 +36,28 @@ pub(crate) struct Head {
     pub(super) target: Range<usize>,
     /// Whether the target must be kept, because hyper's URI does not give it back.
     pub(super) keep_target: bool,
+    /// The two digits of the version.
+    pub(super) version: (u8, u8),
     /// Whether hyper needs another head in its place; see [`Head::rewritten`].
     pub(super) rewrite: bool,
 }
 
 impl Head {
     /// This head, whose bytes are given, in a form that hyper accepts: the target percent-encoded where
-    /// `http::Uri` demands it and without fragment, and HTTP/1.2 to 1.9 called HTTP/1.1.
-    pub(super) fn rewritten(&self, bytes: &[u8]) -> Vec<u8> {
+    /// `http::Uri` demands it and without fragment, and a version that is not 1.0 or 1.1 called by the one of
+    /// them that it is served as. The method becomes upper case if that is wanted.
+    pub(super) fn rewritten(&self, bytes: &[u8], grammar: Grammar) -> Vec<u8> {
         const VERSION: &[u8] = b" HTTP/1.";
         let target = &bytes[self.target.clone()];
-        let minor = self.target.end + VERSION.len();
         let mut head = Vec::with_capacity(self.length + 16);
         head.extend_from_slice(&bytes[..self.target.start]);
+        if grammar.casefold_http_method {
+            head.make_ascii_uppercase();
+        }
         head.extend(target::encode(target));
         head.extend_from_slice(VERSION);
-        head.push(bytes[minor].min(b'1'));
-        head.extend_from_slice(&bytes[minor + 1..self.length]);
+        head.push(if self.version < (1, 1) { b'0' } else { b'1' });
+        head.extend_from_slice(&bytes[self.target.end + VERSION.len() + 1..self.length]);
         head
     }
 }
@@ -104,10 +110,10 @@ impl HeadScanner {
             return self.first(line, rules).map(|()| None);
         };
         if line == b"\r" {
-            return whole(*start, request, &self.fields, end).map(Some);
+            return whole(*start, request, &self.fields, end, rules).map(Some);
         }
         limits(line, end, &self.fields, rules)?;
-        self.fields.field(without_cr(line)?, request.minor)?;
+        self.fields.field(without_cr(line)?, request.version < (1, 1))?;
         Ok(None)
     }
 
@@ -117,9 +123,9 @@ impl HeadScanner {
             self.skipped = true;
             return Ok(());
         }
-        target::method(line)?;
+        target::method(line, rules.grammar)?;
         line_limit(line, rules)?;
-        self.request = Some((self.line, target::request_line(without_cr(line)?)?));
+        self.request = Some((self.line, target::request_line(without_cr(line)?, rules.grammar)?));
         Ok(())
     }
 
@@ -136,7 +142,7 @@ impl HeadScanner {
         if line == b"\r" && !self.skipped {
             return Ok(());
         }
-        target::method(line)?;
+        target::method(line, rules.grammar)?;
         line_limit(line, rules)
     }
 }
@@ -173,7 +179,16 @@ fn without_cr(line: &[u8]) -> Result<&[u8], Refusal> {
     }
 }
 
-fn whole(start: usize, request: &RequestLine, fields: &Fields, length: usize) -> Result<Head, Refusal> {
+fn whole(
+    start: usize,
+    request: &RequestLine,
+    fields: &Fields,
+    length: usize,
+    rules: &HeadRules,
+) -> Result<Head, Refusal> {
+    if !fields.host && rules.grammar.require_host && request.version >= (1, 1) {
+        return Err(Refusal::bad("the Host header is missing"));
+    }
     Ok(Head {
         length,
         framing: fields.framing()?,
@@ -181,6 +196,7 @@ fn whole(start: usize, request: &RequestLine, fields: &Fields, length: usize) ->
         last: fields.last || request.connect,
         target: start + request.target.start..start + request.target.end,
         keep_target: request.form != Form::Same,
-        rewrite: request.form == Form::Encoded || request.minor > 1,
+        version: request.version,
+        rewrite: request.form == Form::Encoded || request.odd,
     })
 }

@@ -87,11 +87,11 @@ impl<S> Gate<S> {
             Rest::Unfinished => {
                 self.inbox.extend_from_slice(&bytes[pass..]);
             }
-            Rest::Rewrite(head) => {
+            Rest::Rewrite(rewrite) => {
                 let bytes = &bytes[pass..];
-                self.inbox.extend_from_slice(&head.rewritten(bytes));
+                self.inbox.extend_from_slice(&rewrite.head);
                 self.clear = self.inbox.len();
-                self.inbox.extend_from_slice(&bytes[head.length..]);
+                self.inbox.extend_from_slice(&bytes[rewrite.length..]);
                 self.admit_inbox();
             }
             rest => self.stop(rest, &bytes[pass..]),

@@ -6,11 +6,12 @@
 //! in hyper's buffer, into which the socket was read. Only a head that arrived in parts, or that hyper needs
 //! in another form, goes through the gate's `inbox`.
 //!
-//! The pure parts are [`head`] (with [`target`] and [`fields`]), [`chunked`] (with [`trailer`]) and [`track`],
-//! which joins them; [`io`], [`hints`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper
-//! see of it. A refusal is not an error to hyper but the end of the stream, so that the requests before it
-//! are still answered; [`Gate::finish`] then sends its answer. A broken body is an error to hyper, and so to
-//! whoever reads the body.
+//! The pure parts are [`head`] (with [`target`], [`fields`] and [`mend`]), [`chunked`] (with [`trailer`]),
+//! [`track`], which joins them, and the parser in [`preface`], the PROXY protocol before the first head;
+//! [`io`], [`hints`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper see of
+//! it. A refusal is not an error to hyper but the end of the stream, so that the requests before it are still
+//! answered; [`Gate::finish`] then sends its answer. A broken body is an error to hyper, and so to whoever
+//! reads the body.
 //!
 //! hyper reads behind a request that it has not answered yet when it runs with `half_close(false)`, to learn
 //! that the client left. The end of the stream would then cost that request its answer, so the gate holds
@@ -23,6 +24,8 @@ mod head;
 mod hints;
 mod io;
 mod lexis;
+mod mend;
+mod preface;
 mod refusal;
 mod rest;
 mod rules;
@@ -136,11 +139,11 @@ impl<S> Gate<S> {
             self.clear += admitted.pass;
             match admitted.rest {
                 Rest::Unfinished => break,
-                Rest::Rewrite(head) => {
+                Rest::Rewrite(rewrite) => {
                     let bytes = self.inbox.split_off(self.clear);
-                    self.inbox.extend_from_slice(&head.rewritten(&bytes));
+                    self.inbox.extend_from_slice(&rewrite.head);
                     self.clear = self.inbox.len();
-                    self.inbox.extend_from_slice(&bytes[head.length..]);
+                    self.inbox.extend_from_slice(&bytes[rewrite.length..]);
                 }
                 rest => {
                     let unread = self.inbox.split_off(self.clear);

@@ -1,6 +1,6 @@
 //! The rules for request heads, resolved from the settings.
 
-use ferricorn_config::Limits;
+use ferricorn_config::{Grammar, Limits};
 
 /// The longest target that `http::Uri` holds; above it hyper would answer by itself.
 const MAX_LINE: usize = 65_534;
@@ -11,7 +11,7 @@ const MAX_FIELDS: usize = 16_384;
 /// The longest head; hyper's read buffer takes 408 KiB.
 const MAX_HEAD: usize = 384 * 1024;
 
-/// How long and how many the parts of a head may be. The grammar needs no choice: it is gunicorn's default.
+/// How long and how many the parts of a head may be, and in what the grammar differs from gunicorn's default.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadRules {
     /// Bytes of the request line, without its CRLF (as gunicorn counts).
@@ -22,28 +22,31 @@ pub(crate) struct HeadRules {
     pub(super) field_size: usize,
     /// Bytes of the whole head.
     pub(super) head: usize,
+    /// Looked at only for a head that breaks a rule.
+    pub(super) grammar: Grammar,
 }
 
 impl HeadRules {
     /// The rules that the limits ask for, as far as hyper can follow.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, grammar: Grammar) -> Self {
         let line = limits.request_line.min(MAX_LINE);
         let fields = limits.request_fields.min(MAX_FIELDS);
         let field_size = limits.request_field_size.min(MAX_FIELD);
         let sum = fields.saturating_mul(field_size).saturating_add(line).saturating_add(6);
-        Self { line, fields, field_size, head: sum.min(MAX_HEAD) }
+        Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar }
     }
 }
 
-#[cfg(test)]
 impl HeadRules {
-    /// gunicorn's defaults.
+    /// gunicorn's defaults, for tests and benchmarks.
     pub(super) fn standard() -> Self {
-        Self::new(&Limits {
-            request_line: 4094,
-            request_fields: 100,
-            request_field_size: 8190,
-            request_body: None,
-        })
+        Self::with(Grammar::default())
+    }
+
+    /// gunicorn's limits with this grammar.
+    pub(super) fn with(grammar: Grammar) -> Self {
+        let limits =
+            Limits { request_line: 4094, request_fields: 100, request_field_size: 8190, request_body: None };
+        Self::new(&limits, grammar)
     }
 }

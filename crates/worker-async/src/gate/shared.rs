@@ -35,6 +35,8 @@ const PHASE_BITS: u32 = 3;
 pub(crate) struct HeadFacts {
     /// The request-target as it was sent, where hyper's URI cannot give it back.
     pub(crate) raw_target: Option<Bytes>,
+    /// The two digits of the version, where hyper got another.
+    pub(crate) sent_version: Option<(u8, u8)>,
     /// Whether the name of a header contains `_`.
     pub(crate) underscores: bool,
     /// Whether this is the connection's last request, so that the answer must say `Connection: close`.

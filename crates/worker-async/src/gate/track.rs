@@ -5,14 +5,17 @@ use bytes::Bytes;
 use super::chunked::{ChunkScanner, Fault};
 use super::fields::Framing;
 use super::head::{Head, HeadScanner, Scan};
+use super::mend::{self, Mender};
 use super::refusal::Refusal;
 use super::rules::HeadRules;
 use super::shared::{HeadFacts, Shared};
 
 #[derive(Debug)]
 enum State {
-    /// At a head, of which this much has been read.
+    /// At a head.
     Head,
+    /// At a head that must be repaired.
+    Mend(Box<Mender>),
     /// In a body that has so many bytes left.
     Length(u64),
     /// In a chunked body.
@@ -46,13 +49,22 @@ pub(crate) enum Rest {
     /// Nothing, or the beginning of a head, to be shown again with what follows.
     Unfinished,
     /// A good head that hyper needs in another form, and what follows it. It counts as passed.
-    Rewrite(Head),
+    Rewrite(Rewrite),
     /// Something that is to be dropped, as is all that follows it.
     Refused(Refusal),
     /// A body that is broken at its beginning.
     Broken(Fault),
     /// What came behind the last request.
     Surplus,
+}
+
+/// A head in the form in which hyper needs it.
+#[derive(Debug)]
+pub(crate) struct Rewrite {
+    /// So many bytes as they were received.
+    pub(crate) length: usize,
+    /// What stands in their place.
+    pub(crate) head: Vec<u8>,
 }
 
 impl Track {
@@ -82,15 +94,27 @@ impl Track {
                 _ if ahead.is_empty() => break,
                 State::Head => match self.scanner.scan(ahead, &self.rules) {
                     Scan::Incomplete => break,
+                    Scan::Refused(refusal) if mend::may_help(refusal, &self.rules) => {
+                        self.state = State::Mend(Box::default());
+                    }
                     Scan::Refused(refusal) => return Admitted { pass, rest: Rest::Refused(refusal) },
                     Scan::Whole(head) => {
                         self.enter_body(&head);
                         shared.pass(facts(&head, ahead));
                         if head.rewrite {
-                            return Admitted { pass, rest: Rest::Rewrite(head) };
+                            let length = head.length;
+                            let head = head.rewritten(ahead, self.rules.grammar);
+                            return Admitted { pass, rest: Rest::Rewrite(Rewrite { length, head }) };
                         }
                         pass += head.length;
                     }
+                },
+                State::Mend(mender) => match mender.mend(ahead, &self.rules) {
+                    Ok(None) => break,
+                    Ok(Some((length, head))) => {
+                        return Admitted { pass, rest: self.mended(length, head, shared) };
+                    }
+                    Err(refusal) => return Admitted { pass, rest: Rest::Refused(refusal) },
                 },
                 State::Length(left) => {
                     let taken = usize::try_from(*left).map_or(ahead.len(), |left| left.min(ahead.len()));
@@ -116,6 +140,21 @@ impl Track {
         Admitted { pass, rest: Rest::Unfinished }
     }
 
+    /// Judges a repaired head, which had this length when it was received.
+    #[cold]
+    fn mended(&mut self, length: usize, mended: Vec<u8>, shared: &Shared) -> Rest {
+        match HeadScanner::default().scan(&mended, &self.rules) {
+            Scan::Whole(head) => {
+                self.enter_body(&head);
+                shared.pass(facts(&head, &mended));
+                let head = if head.rewrite { head.rewritten(&mended, self.rules.grammar) } else { mended };
+                Rest::Rewrite(Rewrite { length, head })
+            }
+            Scan::Refused(refusal) => Rest::Refused(refusal),
+            Scan::Incomplete => Rest::Refused(Refusal::bad("a header is not valid")),
+        }
+    }
+
     fn enter_body(&mut self, head: &Head) {
         self.scanner = HeadScanner::default();
         self.last = head.last;
@@ -134,9 +173,10 @@ impl Track {
 /// What is worth noting of a head; nothing of an ordinary one.
 #[inline]
 fn facts(head: &Head, bytes: &[u8]) -> Option<HeadFacts> {
-    if !(head.keep_target || head.underscores || head.last) {
+    if !(head.keep_target || head.underscores || head.last || head.rewrite) {
         return None;
     }
+    let sent_version = Some(head.version).filter(|version| !matches!(version, (1, 0 | 1)));
     let raw_target = head.keep_target.then(|| Bytes::copy_from_slice(&bytes[head.target.clone()]));
-    Some(HeadFacts { raw_target, underscores: head.underscores, last: head.last })
+    Some(HeadFacts { raw_target, sent_version, underscores: head.underscores, last: head.last })
 }

@@ -6,6 +6,7 @@ mod books;
 mod crowd;
 mod hints;
 mod keepalive;
+mod proxies;
 mod responses;
 mod slow;
 

@@ -79,7 +79,7 @@ fn nothing_grows_without_bound() {
 
 #[test]
 fn limits_hold_to_the_byte() {
-    let rules = HeadRules { line: 100, fields: 2, field_size: 10, head: 1000 };
+    let rules = HeadRules { line: 100, fields: 2, field_size: 10, head: 1000, ..HeadRules::standard() };
     assert_eq!(read_by(b"0;345678\r\n\r\n", 1, &rules), Ok(Some(12)));
     assert_eq!(read_by(b"0;3456789\r\n\r\n", 1, &rules), Err(10));
     assert_eq!(read_by(b"0\r\nX: 45678\r\nX: 45678\r\n\r\n", 1, &rules), Ok(Some(25)));

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferricorn_config::Grammar;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -38,10 +39,19 @@ impl Client {
         Self::with(64 * 1024, true)
     }
 
+    /// A connection to a server with these switches.
+    pub(super) fn under(grammar: Grammar) -> Self {
+        Self::to(64 * 1024, true, HeadRules::with(grammar))
+    }
+
     /// A connection that holds so many bytes each way, with hyper's `half_close`.
     pub(super) fn with(size: usize, half_close: bool) -> Self {
+        Self::to(size, half_close, HeadRules::standard())
+    }
+
+    fn to(size: usize, half_close: bool, rules: HeadRules) -> Self {
         let (stream, socket) = duplex(size);
-        let (gate, shared) = Gate::new(socket, HeadRules::standard());
+        let (gate, shared) = Gate::new(socket, rules);
         let server = tokio::spawn(serve(gate, Arc::clone(&shared), half_close));
         Self { stream, shared, server }
     }

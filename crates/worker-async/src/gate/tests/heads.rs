@@ -1,5 +1,7 @@
 //! The head scanner alone: every row of the corpus, whole and in parts, and the limits.
 
+use ferricorn_config::Grammar;
+
 use super::corpus::{BAD, GOOD, GOOD_BODIES};
 use crate::gate::fields::Framing;
 use crate::gate::head::{Head, HeadScanner, Scan};
@@ -105,7 +107,7 @@ fn a_rewritten_head_keeps_all_but_what_hyper_refuses() {
     let rewritten = |text: &str| {
         let head = whole(text.as_bytes(), &HeadRules::standard()).unwrap().unwrap();
         assert!(head.rewrite, "{text:?}");
-        String::from_utf8(head.rewritten(text.as_bytes())).unwrap()
+        String::from_utf8(head.rewritten(text.as_bytes(), Grammar::default())).unwrap()
     };
     assert_eq!(
         rewritten("\r\nGET /<`?\"#x HTTP/1.1\r\nA: b\r\n\r\n"),
@@ -117,7 +119,7 @@ fn a_rewritten_head_keeps_all_but_what_hyper_refuses() {
 
 #[test]
 fn limits_hold_to_the_byte() {
-    let rules = HeadRules { line: 20, fields: 2, field_size: 10, head: 1000 };
+    let rules = HeadRules { line: 20, fields: 2, field_size: 10, head: 1000, ..HeadRules::standard() };
     let check = |text: &str, expected| check_limits(&rules, text.as_bytes(), expected);
     check("GET /789012 HTTP/1.1\r\n\r\n", Some(Ok(())));
     check("\r\nGET /789012 HTTP/1.1\r\n\r\n", Some(Ok(())));
@@ -126,7 +128,7 @@ fn limits_hold_to_the_byte() {
     check("GET / HTTP/1.1\r\nX: 456789\r\n\r\n", Some(Err(431)));
     check("GET / HTTP/1.1\r\nA: b\r\nA: b\r\n\r\n", Some(Ok(())));
     check("GET / HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\n\r\n", Some(Err(431)));
-    let rules = HeadRules { line: 20, fields: 100, field_size: 100, head: 30 };
+    let rules = HeadRules { line: 20, fields: 100, field_size: 100, head: 30, ..HeadRules::standard() };
     check_limits(&rules, b"GET / HTTP/1.1\r\nA: 45678901\r\n\r\n", Some(Ok(())));
     check_limits(&rules, b"GET / HTTP/1.1\r\nA: 4567890\r\nA: b\r\n\r\n", Some(Err(431)));
 }
@@ -154,7 +156,7 @@ fn limits_that_hyper_could_not_follow_are_cut() {
         request_field_size: all,
         request_body: None,
     };
-    let rules = HeadRules::new(&limits);
+    let rules = HeadRules::new(&limits, Grammar::default());
     assert!(rules.line <= 65_534 && rules.field_size <= 65_535, "{rules:?}");
     assert!(rules.fields <= 24_576 && rules.head < 408 * 1024, "{rules:?}");
 }

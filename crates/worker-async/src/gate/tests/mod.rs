@@ -6,4 +6,5 @@ mod harness;
 mod heads;
 mod life;
 mod random;
+mod switches;
 mod wire;

@@ -1,47 +1,11 @@
 //! Random bytes: nothing panics, no split changes the verdict, and what passes is what hyper accepts.
 
+use ferricorn_config::Grammar;
 use proptest::prelude::*;
 
 use super::corpus::{BAD, BAD_CHUNKS, GOOD, GOOD_BODIES};
 use super::harness::{Client, run, statuses};
-use crate::gate::rules::HeadRules;
-use crate::gate::shared::Shared;
-use crate::gate::track::{Rest, Track};
-
-/// How a track judged some bytes: what it let through, and what it said of the rest.
-#[derive(Debug, PartialEq)]
-struct Verdict {
-    passed: Vec<u8>,
-    end: &'static str,
-}
-
-/// Shows the bytes to a track in pieces of this size.
-fn judge(bytes: &[u8], step: usize) -> Verdict {
-    let shared = Shared::default();
-    let mut track = Track::new(HeadRules::standard());
-    let mut passed = Vec::new();
-    let mut kept = Vec::new();
-    for piece in bytes.chunks(step) {
-        kept.extend_from_slice(piece);
-        loop {
-            let admitted = track.admit(&kept, &shared);
-            passed.extend(kept.drain(..admitted.pass));
-            let end = match admitted.rest {
-                Rest::Unfinished => break,
-                Rest::Rewrite(head) => {
-                    passed.extend(head.rewritten(&kept));
-                    kept.drain(..head.length);
-                    continue;
-                }
-                Rest::Refused(_) => "refused",
-                Rest::Broken(_) => "broken",
-                Rest::Surplus => "surplus",
-            };
-            return Verdict { passed, end };
-        }
-    }
-    Verdict { passed, end: "unfinished" }
-}
+use crate::gate::fuzz::{Rules, pass};
 
 /// Bytes that look like HTTP: parts of the corpus, cut, joined and spoiled.
 fn almost_http() -> impl Strategy<Value = Vec<u8>> {
@@ -69,6 +33,18 @@ fn almost_http() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Switches in every combination.
+fn grammar() -> impl Strategy<Value = Grammar> {
+    any::<[bool; 6]>().prop_map(|[folds, spaces, methods, versions, casefold, host]| Grammar {
+        permit_obsolete_folding: folds,
+        strip_header_spaces: spaces,
+        permit_unconventional_http_method: methods,
+        permit_unconventional_http_version: versions,
+        casefold_http_method: casefold,
+        require_host: host,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -76,15 +52,20 @@ proptest! {
     fn no_bytes_panic_and_no_split_matters(
         bytes in prop_oneof![almost_http(), proptest::collection::vec(any::<u8>(), 0..200)],
         step in 1..40_usize,
+        grammar in grammar(),
     ) {
-        let whole = judge(&bytes, bytes.len().max(1));
-        prop_assert_eq!(judge(&bytes, step), whole);
+        let rules = Rules::with(grammar);
+        prop_assert_eq!(pass(bytes.chunks(step), rules), pass([bytes.as_slice()], rules));
     }
 
     #[test]
-    fn what_passes_is_what_hyper_accepts(bytes in almost_http(), step in 1..60_usize) {
+    fn what_passes_is_what_hyper_accepts(
+        bytes in almost_http(),
+        step in 1..60_usize,
+        grammar in grammar(),
+    ) {
         let received = run(async {
-            let mut client = Client::connect();
+            let mut client = Client::under(grammar);
             client.send_all(bytes.chunks(step)).await;
             let _ = tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await;
             client.rest().await
