@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use ferricorn_protocol::{App, Connection, Local, Request, RequestBody, Scheme, WorkerInfo};
+use ferricorn_protocol::{App, Connection, Local, Request, RequestBody, WorkerInfo};
 use ferricorn_python::wsgi::{EnvironFactory, Facts, WsgiApp};
 use pyo3::prelude::*;
 

@@ -1,7 +1,6 @@
 //! How long an access line takes, from the request to the buffer.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,6 +1,8 @@
 //! Every key of the environ, and how its value is made.
 
-use ferricorn_protocol::{Answer, Scheme};
+use std::sync::Arc;
+
+use ferricorn_protocol::{Answer, Connection, Proxied, Scheme};
 use http::{Method, Version};
 
 use crate::support::{KEEPER, Site, get, unix, with_headers, worker};
@@ -109,6 +111,46 @@ fn methods_versions_and_schemes() {
     site.respond(request);
     assert_eq!(site.variable("SERVER_PROTOCOL"), "'HTTP/1.0'");
     assert_eq!(site.variable("wsgi.url_scheme"), "'https'");
+    let mut request = get("/");
+    request.sent_version = Some((2, 0));
+    site.respond(request);
+    assert_eq!(site.variable("SERVER_PROTOCOL"), "'HTTP/2.0'");
+}
+
+#[test]
+fn the_proxy_protocol_tells_of_client_and_proxy() {
+    let site = Site::keeping_environ();
+    let keys = ["REMOTE_ADDR", "REMOTE_PORT", "PROXY_PROTOCOL", "PROXY_ADDR", "PROXY_PORT"];
+    let told = |peer: &str, protocol: &'static str, destination: Option<&str>| {
+        let mut request = get("/");
+        let proxied = Proxied { protocol, destination: destination.map(|address| address.parse().unwrap()) };
+        let local = request.connection.local.clone();
+        let connection = Connection::new(Some(peer.parse().unwrap()), local, true);
+        request.connection = Arc::new(Connection { proxied: Some(proxied), ..connection });
+        site.respond(request);
+        keys.map(|key| site.variable(key))
+    };
+    let wanted = ["'2001:db8::1'", "'5'", "'TCP6'", "'::1'", "'443'"];
+    assert_eq!(told("[2001:db8::1]:5", "TCP6", Some("[::1]:443")), wanted);
+    let wanted = ["'192.0.2.7'", "'9'", "'LOCAL'", "absent", "absent"];
+    assert_eq!(told("192.0.2.7:9", "LOCAL", None), wanted);
+    site.get();
+    assert_eq!(site.variable("PROXY_PROTOCOL"), "absent");
+}
+
+#[test]
+fn a_client_behind_a_proxy_has_an_address_without_a_port() {
+    let site = Site::keeping_environ();
+    for connection in [get("/").connection, unix()] {
+        let mut request = get("/");
+        request.connection = connection;
+        request.client = Some("2001:db8::7".parse().unwrap());
+        site.respond(request);
+        assert_eq!(site.variable("REMOTE_ADDR"), "'2001:db8::7'");
+        assert_eq!(site.variable("REMOTE_PORT"), "absent");
+    }
+    site.get();
+    assert_eq!(site.variable("REMOTE_PORT"), "'51234'");
 }
 
 #[test]

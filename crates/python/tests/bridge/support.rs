@@ -4,12 +4,12 @@ use std::ffi::CString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ferricorn_protocol::{
     Answer, App, AppFault, ClientGone, Connection, Early, Head, Local, Pieces, Request, RequestBody,
-    Response, ResponseBody, Scheme, WorkerInfo,
+    Response, ResponseBody, WorkerInfo,
 };
 use ferricorn_python::wsgi::WsgiApp;
 use http::HeaderMap;

@@ -96,6 +96,14 @@ fn every_atom_prints_what_gunicorn_prints() {
 }
 
 #[test]
+fn the_client_behind_a_proxy_and_an_unusual_version_are_told() {
+    let mut request = request("/", &[], Some("127.0.0.1:1"));
+    request.client = Some("192.0.2.9".parse().unwrap());
+    request.sent_version = Some((0, 9));
+    assert_eq!(line("%(h)s %(H)s \"%(r)s\"", &request), "192.0.2.9 HTTP/0.9 \"GET / HTTP/0.9\"");
+}
+
+#[test]
 fn widths_and_number_conversions_are_pythons() {
     let request = request("/", &[], Some("127.0.0.1:1"));
     assert_eq!(line("%(h)-15s|", &request), "127.0.0.1      |");
