@@ -3,7 +3,8 @@
 //! One callable serves all requests. It finds the request that the calling thread is about, so that an ordinary
 //! request pays for a note of its `start_response` and for nothing else.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 
 use http::Version;
 use http::header::CONTENT_LENGTH;
@@ -19,28 +20,39 @@ use crate::raw::latin1;
 const LONGEST: usize = 16 * 1024;
 
 thread_local! {
-    /// The `start_response` of the call that this thread runs.
-    static CURRENT: RefCell<Option<Py<StartResponse>>> = const { RefCell::new(None) };
+    /// The `start_response` of the call that this thread runs. [`Current`] drops it: a type that needs no drop
+    /// of its own makes this a plain word of the thread's memory.
+    static CURRENT: Cell<Option<ManuallyDrop<Py<StartResponse>>>> = const { Cell::new(None) };
 }
 
 /// Marks the call of the application that this thread runs, until it is dropped.
-pub(super) struct Current;
+pub(super) struct Current<'py>(Python<'py>);
 
-impl Current {
+impl<'py> Current<'py> {
     /// A client of HTTP/1.0 takes no informational responses, so its call is not marked.
     #[inline]
-    pub(super) fn new(start: &Bound<'_, StartResponse>, version: Version) -> Self {
+    pub(super) fn new(start: &Bound<'py, StartResponse>, version: Version) -> Self {
         if version > Version::HTTP_10 {
-            CURRENT.set(Some(start.clone().unbind()));
+            CURRENT.set(Some(ManuallyDrop::new(start.clone().unbind())));
         }
-        Self
+        Self(start.py())
+    }
+
+    /// The `start_response` of the call that this thread runs.
+    fn start(py: Python<'py>) -> Option<Bound<'py, StartResponse>> {
+        let start = CURRENT.take()?;
+        let bound = start.bind(py).clone();
+        CURRENT.set(Some(start));
+        Some(bound)
     }
 }
 
-impl Drop for Current {
+impl Drop for Current<'_> {
     #[inline]
     fn drop(&mut self) {
-        drop(CURRENT.take());
+        if let Some(start) = CURRENT.take() {
+            drop(ManuallyDrop::into_inner(start).into_bound(self.0));
+        }
     }
 }
 
@@ -54,12 +66,9 @@ impl EarlyHints {
     /// Sends the headers, an iterable of `(name, value)` that are `str`, or `bytes` as gunicorn takes them too.
     #[expect(clippy::unused_self, reason = "Python calls an object")]
     fn __call__(&self, py: Python<'_>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(start) = CURRENT.with_borrow(|start| start.as_ref().map(|start| start.clone_ref(py))) else {
+        let Some(start) = Current::start(py).filter(|start| !start.borrow().is_sent()) else {
             return Ok(());
         };
-        if start.borrow(py).is_sent() {
-            return Ok(());
-        }
         let fields = PyList::empty(py);
         for field in headers.try_iter()? {
             let parts = field?.try_iter()?.map(|part| native(part?)).collect::<PyResult<Vec<_>>>()?;
@@ -71,7 +80,7 @@ impl EarlyHints {
         if map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > LONGEST {
             return Err(PyValueError::new_err(format!("early hints are longer than {LONGEST} bytes")));
         }
-        start.borrow(py).hint(&map);
+        start.borrow().hint(&map);
         Ok(())
     }
 }
