@@ -37,7 +37,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "loglevel",
         Logging,
-        "The least severe lines that the error log shows: `debug`, `info`, `warning`, `error` or `critical`.",
+        "The least severe lines that the error log shows: `debug`, `info`, `warning`, `error` or `critical`. Of requests \
+         that are refused (`Invalid request from ip=...`) each worker shows ten a minute at level warning, and all at \
+         level debug.",
     )
     .flags(&["--log-level"])
     .text("info")
