@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferricorn_config::LogTarget;
 use ferricorn_fuzz::pieces::Dice;
-use ferricorn_protocol::{Connection, Local, Request, RequestBody, Scheme};
+use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use ferricorn_telemetry::AccessLog;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use libfuzzer_sys::fuzz_target;
@@ -99,19 +99,11 @@ fn request(values: &[&[u8]], dice: &mut Dice) -> Request {
         append(&mut head.headers, name, value(2 + at));
     }
     let peers = ["192.0.2.7:1", "[2001:db8::1]:80", "[::ffff:192.0.2.7]:9", "[fe80::1%7]:5"];
-    Request {
-        head,
-        raw_target: values.get(8).map(|target| Bytes::copy_from_slice(target)),
-        scheme: Scheme::Http,
-        connection: Arc::new(Connection {
-            peer: peers.get(dice.roll(5)).map(|peer| peer.parse().expect("an address")),
-            local: Local::Unix(PathBuf::new()),
-            trusted: true,
-            notes: OnceLock::new(),
-        }),
-        body: RequestBody::Empty,
-        early: None,
-    }
+    let peer = peers.get(dice.roll(5)).map(|peer| peer.parse().expect("an address"));
+    let connection = Connection::new(peer, Local::Unix(PathBuf::new()), true);
+    let mut request = Request::new(head, Arc::new(connection), RequestBody::Empty);
+    request.raw_target = values.get(8).map(|target| Bytes::copy_from_slice(target));
+    request
 }
 
 /// Appends a header, if its value can be one.
