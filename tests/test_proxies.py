@@ -1,7 +1,10 @@
 """Ferricorn behind nginx and Apache from Debian's packages, with the files of deploy/, over TLS as production has it."""
 
 import hashlib
+import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -229,6 +232,29 @@ def test_a_client_that_leaves_ends_the_stream_in_the_app(own_site, kind, over):
     assert site.proxy.get().body == b"hello"
 
 
+def test_an_upload_that_is_given_up_never_reaches_the_app(own_site, kind):
+    site = own_site(kind, "tcp", workers=1)
+    with site.proxy.connect() as client:
+        client.send(b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"u" * 500000)
+        until(lambda: spooled(site.server), "half of the upload")
+    until(lambda: not spooled(site.server), "the end of the upload")
+    assert site.proxy.get().body == b"hello"
+    assert not (site.server.folder / "entered").exists()
+
+
+def spooled(server):
+    """Whether a worker holds an unlinked temporary file, which is where a body goes."""
+    (worker,) = server.workers()
+    for link in Path(f"/proc/{worker}/fd").iterdir():
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:
+            continue  # It was closed meanwhile.
+        if target.startswith(tempfile.gettempdir()) and target.endswith("(deleted)"):
+            return True
+    return False
+
+
 # Reloads and restarts.
 
 
@@ -246,6 +272,15 @@ def test_a_reload_of_the_server_loses_no_request(own_site, kind, over, body):
         load.wait_answered(200)
     assert load.failures == [] and load.refused == 0
     assert body or len(load.bodies) >= 4, "the load did not see the new workers"
+
+
+@pytest.mark.parametrize("body", [None, b"posted"], ids=["get", "post"])
+def test_workers_that_are_replaced_lose_no_request(own_site, kind, body):
+    site = own_site(kind, "tcp", "--max-requests", "50", "--max-requests-jitter", "20")
+    with site.proxy.load("/pid" if body is None else "/echo", body=body) as load:
+        load.wait_answered(600)
+    assert load.failures == [] and load.refused == 0
+    assert body or len(load.bodies) >= 4
 
 
 def test_a_reload_of_the_proxy_loses_no_request(own_site, kind):
