@@ -1,7 +1,9 @@
 """Ferricorn behind nginx and Apache from Debian's packages, with the files of deploy/, over TLS as production has it."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import request, until
-from harness.proxy import Apache, Nginx, open_folder
+from harness.proxy import Apache, Nginx, NginxStream, open_folder
 
 pytestmark = [pytest.mark.only_ferricorn("it is about deploy/, and gunicorn loses requests at a reload"),
               pytest.mark.timeout(180)]
@@ -23,10 +25,13 @@ class Site:
     def __init__(self, serve, kind, over, *flags, workers=2, **options):
         kind.require()
         folder = open_folder()
-        bind = f"unix:{folder}/mysite.sock" if over == "unix" else "127.0.0.1:0"
-        self.server = serve("behind:app", "-w", str(workers), "--access-logfile", "-", *flags, bind=bind, **options)
-        self.server.wait_workers(workers)
-        self.proxy = kind(self.server, folder)
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            bind = f"unix:{folder}/mysite.sock" if over == "unix" else "127.0.0.1:0"
+            self.server = serve("behind:app", "-w", str(workers), "--access-logfile", "-", *flags, bind=bind, **options)
+            self.server.wait_workers(workers)
+            self.proxy = kind(self.server, folder)
+            undo.pop_all()
 
     def environ(self, *args, **options):
         """What the app sees of a request for /environ."""
@@ -133,6 +138,49 @@ def test_plain_http_is_sent_to_https(site):
     answer = request(("127.0.0.1", site.proxy.plain_port), "GET", "/a")
     assert answer.status == 301
     assert answer.header("location").startswith("https://")
+
+
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+def test_the_header_gives_the_app_and_the_log_the_clients_address(own_site, kind, over):
+    site = own_site(kind, over, "--real-ip-header", "X-Forwarded-For")
+    for source in ("127.0.0.2", "127.0.0.3"):
+        assert site.environ("/environ", [("X-Forwarded-For", "192.0.2.1")], source=source)["REMOTE_ADDR"] == source
+    assert [line.split()[0] for line in until(lambda: site.server.access_log[1:], "two lines")] == ["127.0.0.3"]
+    assert site.server.access_log[0].startswith("127.0.0.2 ")
+
+
+# Only TCP, and the client's address in front of it.
+
+
+def test_the_proxy_protocol_gives_the_clients_address_for_the_whole_connection(own_site):
+    site = own_site(NginxStream, "tcp", "--proxy-protocol", "--proxy-allow-from", "127.0.0.1")
+    for source in ("127.0.0.2", "127.0.0.3"):
+        with site.proxy.connect(source=source) as client:
+            for _ in range(3):
+                seen = client.send(b"GET /environ HTTP/1.1\r\nHost: x\r\n\r\n").response().json()
+                assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == (source, "http")
+                assert int(seen["REMOTE_PORT"]) == client.socket.getsockname()[1]
+    lines = until(lambda: len(site.server.access_log) >= 6 and site.server.access_log, "six lines")
+    assert {line.split()[0] for line in lines} == {"127.0.0.2", "127.0.0.3"}
+
+
+def test_the_proxy_protocol_counts_only_from_those_who_may_speak_it(own_site):
+    site = own_site(NginxStream, "tcp", "--proxy-protocol", "--proxy-allow-from", "127.0.0.9")
+    assert site.proxy.get().status == 403
+    assert site.server.get().body == b"hello", "without it"
+
+
+def test_uploads_long_answers_and_reloads_behind_the_proxy_protocol(own_site):
+    site = own_site(NginxStream, "tcp", "--proxy-protocol", "v1")
+    assert site.proxy.request("POST", "/count", body=b"u" * (32 * MIB), timeout=60).text == str(32 * MIB)
+    assert len(site.proxy.get("/pieces?512", timeout=60).body) == 32 * MIB
+    workers = site.server.workers()
+    with site.proxy.load("/pid") as load:
+        load.wait_answered(200)
+        site.server.send(signal.SIGHUP)
+        site.server.wait_workers(2, without=workers)
+        load.wait_answered(200)
+    assert load.failures == [] and load.refused == 0
 
 
 # Framing.
