@@ -23,6 +23,12 @@ pub struct Head {
     pub headers: HeaderMap,
 }
 
+impl Head {
+    /// How many headers a response may have. It leaves room for the server's own in a map that panics when it
+    /// is full (`http` holds 24,576 names at most).
+    pub const MOST_HEADERS: usize = 16_384;
+}
+
 /// One response.
 pub struct Response {
     /// Status, reason and headers.

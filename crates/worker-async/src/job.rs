@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ferricorn_protocol::{Answer, AppFault, Pieces, Response, ResponseBody};
 
@@ -105,6 +107,15 @@ pub(crate) fn warn_too_long() {
 /// Runs a step of the app; a panic in it is a fault of ours, and costs this request only.
 pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T, AppFault>) -> Result<T, AppFault> {
     catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+/// Polls a future of the app in the same way.
+pub(crate) fn poll_guarded<T>(
+    future: Pin<&mut (dyn Future<Output = Result<T, AppFault>> + Send)>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, AppFault>> {
+    catch_unwind(AssertUnwindSafe(|| future.poll(cx)))
+        .unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))))
 }
 
 /// The fault that stands for a panic. The panic hook has logged where it happened.

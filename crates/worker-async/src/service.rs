@@ -19,7 +19,7 @@ use crate::answer;
 use crate::exchange::{Exchange, Reply, Waiting};
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
-use crate::job::{dispose, log_fault};
+use crate::job::{dispose, guarded, log_fault, poll_guarded};
 use crate::outbound::OutBody;
 use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
@@ -173,7 +173,10 @@ enum Calling {
 /// made of one moves it about.
 fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Calling {
     match worker.app.drive() {
-        Drive::Task => Calling::InTask(Box::new(worker.app.call(request))),
+        Drive::Task => {
+            let answer = guarded(|| Ok(worker.app.call(request)));
+            Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
+        }
         Drive::Seat => Calling::OnSeat(Exchange::submit(worker, record.ticket(), request)),
     }
 }
@@ -193,14 +196,22 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
     };
     let result = match answer {
         Answer::Response(response) => Ok(response),
-        Answer::Later(future) => future.await,
+        Answer::Later(mut future) => poll_fn(|cx| poll_guarded(future.as_mut(), cx)).await,
         Answer::Fault(fault) => Err(fault),
         Answer::Begun(body) => {
             dispose(worker, body);
             Err(AppFault::new("a body without a head"))
         }
     };
-    Given::Whole(result.unwrap_or_else(|fault| fail(worker, record, &fault)))
+    Given::Whole(match result {
+        Ok(mut response) => {
+            if worker.app.drive() == Drive::Task {
+                drop_hop_by_hop(&mut response.head.headers);
+            }
+            response
+        }
+        Err(fault) => fail(worker, record, &fault),
+    })
 }
 
 /// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is
@@ -235,19 +246,17 @@ fn respond(
         Given::Whole(Response { head, body, log_environ }) => (head, log_environ, Ok(body)),
         Given::Begun(head, pipe) => (head, Vec::new(), Err(pipe)),
     };
-    if context.worker.app.drive() == Drive::Task {
-        drop_hop_by_hop(&mut head.headers);
-    }
     let bodiless = asked_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if head.status == StatusCode::NO_CONTENT {
         head.headers.remove(CONTENT_LENGTH);
     }
-    let length = match declared_length(&head.headers) {
+    let length = match check(&head) {
         Ok(length) => length,
         Err(fault) => {
             log_fault(&format!("Error handling request {}", record.request_line()), &fault);
-            if let Ok(body) = body {
-                dispose(&context.worker, body);
+            match body {
+                Ok(body) => dispose(&context.worker, body),
+                Err(pipe) => pipe.close(&context.worker),
             }
             let page = Given::Whole(*answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
             return respond(context, record, page, asked_head, close);
@@ -274,6 +283,17 @@ fn respond(
         response.extensions_mut().insert(reason);
     }
     response
+}
+
+/// What HTTP can carry, and hyper: the Content-Length that the head declares.
+fn check(head: &Head) -> Result<Option<u64>, AppFault> {
+    if head.status.is_informational() {
+        return Err(AppFault::new(format!("the status {} is not that of a final response", head.status)));
+    }
+    if head.headers.len() > Head::MOST_HEADERS {
+        return Err(AppFault::new(format!("the response has more than {} headers", Head::MOST_HEADERS)));
+    }
+    declared_length(&head.headers)
 }
 
 /// The Content-Length that a head declares.

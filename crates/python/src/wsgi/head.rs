@@ -9,6 +9,9 @@ use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::raw::latin1_bytes;
 
+/// How many characters of a value a message shows.
+const SHOWN: usize = 200;
+
 /// Makes a head of what `start_response` was given.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub(super) fn parse(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> Py
 pub(super) fn parse_headers(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
     let mut map;
     if let Ok(list) = headers.cast_exact::<PyList>() {
-        map = HeaderMap::with_capacity(list.len());
+        map = HeaderMap::with_capacity(list.len().min(Head::MOST_HEADERS));
         for field in list {
             add(&mut map, &field)?;
         }
@@ -96,9 +99,14 @@ fn add(map: &mut HeaderMap, field: &Bound<'_, PyAny>) -> PyResult<()> {
     if parsed == header::CONTENT_LENGTH && !check_length(map, &value)? {
         return Ok(());
     }
-    map.try_append(parsed, value)
-        .map(drop)
-        .map_err(|_| PyValueError::new_err("the response has more headers than the server can carry"))
+    if map.len() >= Head::MOST_HEADERS {
+        return Err(PyValueError::new_err(format!(
+            "the response has more than {} headers",
+            Head::MOST_HEADERS
+        )));
+    }
+    map.append(parsed, value);
+    Ok(())
 }
 
 /// Whether the length is to be kept: it is a number, and the first.
@@ -164,9 +172,17 @@ fn is_text(byte: u8) -> bool {
 }
 
 fn repr(value: &Bound<'_, PyAny>) -> String {
-    value.repr().map_or_else(|_| "<unprintable>".to_owned(), |repr| repr.to_string_lossy().into_owned())
+    value.repr().map_or_else(|_| "<unprintable>".to_owned(), |repr| short(&repr.to_string_lossy()))
 }
 
-fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+fn lossy(bytes: &[u8]) -> String {
+    short(&String::from_utf8_lossy(bytes))
+}
+
+/// As much of the text as a message can do with.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

@@ -6,6 +6,7 @@ mod books;
 mod crowd;
 mod hints;
 mod keepalive;
+mod panics;
 mod proxies;
 mod responses;
 mod slow;
@@ -17,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferricorn_config::{Layers, Settings};
+use ferricorn_protocol::App;
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
@@ -25,7 +27,6 @@ use ferricorn_unix::{Address, Listener};
 use crate::run::{assemble, drive_to_the_end};
 use crate::worker::Worker;
 use crate::{drain, seat};
-use app::TestApp;
 
 /// How long a test waits for bytes before it calls them missing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,11 +46,11 @@ fn settings() -> Settings {
 }
 
 impl Server {
-    fn new(app: TestApp) -> Self {
+    fn new(app: impl App) -> Self {
         Self::with(app, |_| {})
     }
 
-    fn with(app: TestApp, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(app: impl App, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
@@ -76,6 +77,14 @@ impl Server {
         let mut client = self.client();
         client.send(bytes);
         client.read_to_end()
+    }
+
+    fn wait_until_empty(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.worker.connections.count() > 0 {
+            assert!(Instant::now() < deadline, "a connection is still open");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn seat(&self) -> &seat::Shared<crate::job::Job> {

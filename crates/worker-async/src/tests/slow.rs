@@ -120,8 +120,5 @@ fn a_client_that_stops_reading_is_dropped() {
         assert!(Instant::now() < deadline, "the client was not accepted");
         std::thread::sleep(Duration::from_millis(5));
     }
-    while server.worker.connections.count() > 0 {
-        assert!(Instant::now() < deadline, "the connection is still open");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    server.wait_until_empty();
 }
