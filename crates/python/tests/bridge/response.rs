@@ -72,10 +72,23 @@ fn what_http_cannot_carry_is_refused_and_named() {
         ("'20 OK', []", r#"ValueError: the status "20 OK" is not of the form '200 OK'"#),
         ("'099 X', []", r#"ValueError: the status "099 X" is not of the form '200 OK'"#),
         ("'100 Continue', []", r#"ValueError: the status "100 Continue" is not that of a final response"#),
+        ("'101 Switching', []", r#"ValueError: the status "101 Switching" is not that of a final response"#),
+        ("'', []", r#"ValueError: the status "" is not of the form '200 OK'"#),
+        ("'2000 OK', []", r#"ValueError: the status "2000 OK" is not of the form '200 OK'"#),
+        ("'200 a\\0', []", r#"ValueError: the status "200 a\0" has a control character"#),
         ("'200 a\\r\\nX: y', []", r#"ValueError: the status "200 a\r\nX: y" has a control character"#),
         ("'200 \\u20ac', []", "ValueError: the status is not latin-1: '200 \u{20ac}'"),
         ("'200 OK', [('a b', '')]", "ValueError: the header name 'a b' is not a token"),
         ("'200 OK', [('', '')]", "ValueError: the header name '' is not a token"),
+        ("'200 OK', [('A\\r\\nB', '')]", "ValueError: the header name 'A\\r\\nB' is not a token"),
+        ("'200 OK', [('A\\0', '')]", "ValueError: the header name 'A\\x00' is not a token"),
+        ("'200 OK', [('A:', '')]", "ValueError: the header name 'A:' is not a token"),
+        ("'200 OK', [('\\xc4', '')]", "ValueError: the header name '\u{c4}' is not a token"),
+        ("'200 OK', [('\\u20ac', '')]", "ValueError: a header name is not latin-1: '\u{20ac}'"),
+        (
+            "'200 OK', [('A', '\\0')]",
+            "ValueError: the value '\\x00' of the header 'A' has a control character",
+        ),
         ("'200 OK', [(b'A', '')]", "TypeError: a header name must be str, not bytes: b'A'"),
         ("'200 OK', [('A', 1)]", "TypeError: the value of the header 'A' must be str, not int: 1"),
         (
@@ -112,6 +125,26 @@ fn what_http_cannot_carry_is_refused_and_named() {
             traceback.starts_with("Traceback") && traceback.contains("shop.py\", line 3, in app"),
             "{traceback}"
         );
+    }
+}
+
+#[test]
+fn headers_without_end_are_refused_and_so_is_a_message_without_end() {
+    for headers in [
+        "[('X-%d' % n, '') for n in range(25_000)]",
+        "[('Set-Cookie', '')] * 100_000",
+        "(('A', '') for _ in iter(int, 1))",
+    ] {
+        let fault = starting(&format!("'200 OK', {headers}")).fail();
+        assert_eq!(fault.message, "ValueError: the response has more than 16384 headers", "{headers}");
+    }
+    let most = starting("'200 OK', [('X-%d' % n, '') for n in range(16_384)]").get();
+    assert_eq!(most.head.headers.len(), 16_384);
+    for arguments in
+        ["'x' * 1_000_000, []", "'200 OK', [('x ' * 500_000, '')]", "'200 OK', [('A', '\\n' * 1_000_000)]"]
+    {
+        let fault = starting(arguments).fail();
+        assert!(fault.message.len() < 1000, "{arguments}: {} bytes", fault.message.len());
     }
 }
 
