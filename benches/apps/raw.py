@@ -29,3 +29,11 @@ def stream(environ, start_response):
     start_response("200 OK", [TEXT])
     for _ in range(20):
         yield PIECE
+
+
+def slow(environ, start_response):
+    """A short page, and under /stream 60 MiB in pieces of 64 KiB."""
+    if environ["PATH_INFO"] != "/stream":
+        return hello(environ, start_response)
+    start_response("200 OK", [TEXT, ("Content-Length", str(60 << 20))])
+    return (BODY[:65536] for _ in range(960))

@@ -138,9 +138,9 @@ def _await_answer(process, port, path, server, log, patience=20):
         time.sleep(0.02)
 
 
-def get(port, path):
+def get(port, path, patience=5):
     """The first bytes of the answer to one request; the path `UPLOAD` stands for a small POST."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as client:
         head = f"Host: 127.0.0.1:{port}\r\nConnection: close\r\n"
         if path == "UPLOAD":
             client.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: 1\r\n\r\nx".encode())
