@@ -3,11 +3,14 @@
 use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
+
+/// How much of a command line is shown, in characters.
+const COMMAND: usize = 80;
 
 /// Why a pidfile cannot be made.
 #[derive(Debug)]
@@ -16,6 +19,13 @@ pub enum PidfileError {
     Running {
         /// That process.
         pid: i32,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something that is no ordinary file has its name.
+    NoFile {
+        /// What it is: `a directory`.
+        what: &'static str,
         /// The file.
         path: PathBuf,
     },
@@ -32,13 +42,44 @@ impl fmt::Display for PidfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Running { pid, path } => {
-                write!(f, "Already running on PID {pid} (or pid file '{}' is stale)", path.display())
+                write!(f, "Already running on PID {pid} (or pid file '{}' is stale). ", path.display())?;
+                match command(*pid) {
+                    Some(command) => write!(f, "Process {pid} is `{command}`. ")?,
+                    None => write!(f, "What process {pid} is cannot be seen from here. ")?,
+                }
+                write!(
+                    f,
+                    "If it is the server, stop it (kill {pid}) or choose another file with --pid; if it is not, "
+                )?;
+                f.write_str("remove the file")
             }
-            Self::Io { path, source } => write!(
-                f,
-                "The pid file '{}' cannot be written: {source}. Its directory must exist and be writable.",
-                path.display()
-            ),
+            Self::NoFile { what, path } => {
+                write!(f, "The pid file '{}' cannot be written: it is {what}; ", path.display())?;
+                match *what {
+                    DIRECTORY => {
+                        write!(f, "name a file in it, as in --pid {}", path.join("ferricorn.pid").display())
+                    }
+                    _ => f.write_str("choose another file with --pid"),
+                }
+            }
+            Self::Io { path, source } => {
+                write!(f, "The pid file '{}' cannot be written: ", path.display())?;
+                let parent = path.parent().unwrap_or(path);
+                let directory = parent.display();
+                match source.raw_os_error() {
+                    Some(libc::ENOENT) if !parent.exists() => {
+                        write!(f, "{directory} does not exist; make it")
+                    }
+                    Some(libc::ENOTDIR) => write!(f, "{directory} is no directory"),
+                    Some(libc::EACCES | libc::EPERM) => {
+                        write!(f, "this user may not write to {directory}; permit it")
+                    }
+                    Some(libc::EROFS) => write!(f, "{directory} is read-only"),
+                    Some(libc::ENOSPC | libc::EDQUOT) => write!(f, "{directory} is full; make room"),
+                    _ => write!(f, "{source}"),
+                }?;
+                f.write_str(", or choose another file with --pid")
+            }
         }
     }
 }
@@ -63,6 +104,9 @@ impl Pidfile {
         let pid = std::process::id();
         // Absolute, since a reload may change the working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if let Some(what) = no_file(&path) {
+            return Err(PidfileError::NoFile { what, path });
+        }
         match read(&path) {
             Some(other) if other.cast_unsigned() != pid && lives(other) => {
                 return Err(PidfileError::Running { pid: other, path });
@@ -90,6 +134,33 @@ impl Drop for Pidfile {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+const DIRECTORY: &str = "a directory";
+
+/// What has this name, if that is no file. Such a thing must not be replaced (`/dev/null`), and reading it might
+/// never end.
+fn no_file(path: &Path) -> Option<&'static str> {
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Some(DIRECTORY);
+    }
+    let kind = fs::metadata(path).ok()?.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some(DIRECTORY),
+        () if kind.is_fifo() => Some("a named pipe"),
+        () if kind.is_socket() => Some("a socket"),
+        () => Some("a device"),
+    }
+}
+
+/// The command line of a process, or its name if it has none; `None` if that cannot be read.
+fn command(pid: i32) -> Option<String> {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).ok();
+    let text = read("cmdline").filter(|text| !text.is_empty()).or_else(|| read("comm"))?;
+    let text = String::from_utf8_lossy(&text).replace(|letter: char| letter.is_control(), " ");
+    let text: String = text.trim().chars().take(COMMAND).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 /// The pid in a file; `None` if there is no file or no pid in it.
@@ -154,7 +225,9 @@ mod tests {
         let error = Pidfile::create(&path).unwrap_err();
         assert!(matches!(error, PidfileError::Running { pid: 1, .. }));
         let text = error.to_string();
-        assert_eq!(text, format!("Already running on PID 1 (or pid file '{}' is stale)", path.display()));
+        let words =
+            format!("Already running on PID 1 (or pid file '{}' is stale). Process 1 is `", path.display());
+        assert!(text.starts_with(&words) && text.contains("kill 1"), "{text}");
         // Larger than any pid can be.
         for stale in ["99999999\n", "hello", "", "-1", "0"] {
             fs::write(&path, stale).unwrap();
@@ -173,8 +246,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_named_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |path: &std::path::Path| Pidfile::create(path).unwrap_err().to_string();
+        let text = told(dir.path());
+        assert!(text.contains("is a directory") && text.contains("ferricorn.pid"), "{text}");
+        assert!(told(&dir.path().join("missing/")).contains("is a directory"));
+        assert!(told("/dev/null".as_ref()).contains("is a device"));
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Without waiting for somebody who writes into it.
+        assert!(told(&pipe).contains("is a named pipe"));
+        assert!(pipe.exists());
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let text = told(&file.join("a.pid"));
+        assert!(text.contains("file is no directory, or choose another"), "{text}");
+    }
+
+    #[test]
     fn a_missing_directory_is_named() {
         let error = Pidfile::create("/nonexistent/a.pid".as_ref()).unwrap_err().to_string();
-        assert!(error.contains("/nonexistent/a.pid"), "{error}");
+        assert!(
+            error.contains("'/nonexistent/a.pid'") && error.contains("/nonexistent does not exist"),
+            "{error}"
+        );
     }
 }
