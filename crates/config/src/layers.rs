@@ -3,6 +3,7 @@
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use crate::foreign::{Foreign, whole};
 use crate::table::{self, Kind, Setting, Support};
 use crate::{LogLevel, Note};
 
@@ -44,8 +45,7 @@ impl Layers {
     }
 
     /// Adds what a config file left in its namespace: every public name with its value. What is neither
-    /// `None`, a boolean, a number, a string, a list nor a dictionary of those is given as a string that
-    /// describes it. Names of no setting are passed over, as gunicorn does; a name that is nearly a setting's
+    /// `None`, a boolean, a number, a string, a list nor a dictionary of those is given as a [`Foreign`] value. Names of no setting are passed over, as gunicorn does; a name that is nearly a setting's
     /// is noted.
     #[must_use]
     pub fn file(mut self, path: &str, values: Dict) -> Self {
@@ -54,7 +54,12 @@ impl Layers {
         for (name, value) in values {
             match table::find(&name) {
                 Some(Setting { support: Support::Hook, .. }) if matches!(value, Value::Empty(..)) => {}
-                Some(Setting { support: Support::Hook, .. }) => hooks.push(name),
+                Some(Setting { support: Support::Hook, .. }) => {
+                    if Foreign::of(&value) != Some(Foreign::Function) {
+                        known.insert(name.clone(), value);
+                    }
+                    hooks.push(name);
+                }
                 // A config file cannot name another one.
                 Some(Setting { name: "config", .. }) => {}
                 Some(_) => {
@@ -165,17 +170,6 @@ impl Provider for Layer {
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
         Ok([(Profile::Default, self.values.clone())].into())
-    }
-}
-
-/// A dictionary as a list of pairs, because figment would mix dictionaries of several layers into one.
-fn whole(value: Value) -> Value {
-    match value {
-        Value::Dict(tag, items) => {
-            let pairs = items.into_iter().map(|(name, value)| Value::from(vec![Value::from(name), value]));
-            Value::Array(tag, pairs.collect())
-        }
-        other => other,
     }
 }
 

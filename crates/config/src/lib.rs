@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod foreign;
 pub mod generate;
 mod layers;
 mod parse;
@@ -20,6 +21,7 @@ mod value;
 pub use error::SettingError;
 /// What a config file left in its namespace, and its values.
 pub use figment::value::{Dict, Value};
+pub use foreign::Foreign;
 pub use layers::Layers;
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{

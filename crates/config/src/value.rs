@@ -4,6 +4,7 @@ use std::fmt;
 
 use figment::value::{Num, Value};
 
+use crate::foreign::Foreign;
 use crate::table::Kind;
 
 /// A value of the type that its setting demands.
@@ -38,6 +39,9 @@ impl fmt::Display for Typed {
         }
     }
 }
+
+/// How much of an object's description a message shows, in characters.
+const SHOWN: usize = 80;
 
 /// What is wrong with a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +82,11 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         Kind::Commas => commas(value).map(Typed::List),
         Kind::Pairs => pairs(value).map(Typed::Pairs),
         Kind::Object => Ok(object(value)),
+        Kind::Function => match (value, Foreign::of(value)) {
+            (Value::Empty(..), _) => Ok(Typed::Unset),
+            (_, Some(Foreign::Function)) => Ok(Typed::Text(show(value))),
+            _ => Err(Wrong::new("a function, or None")),
+        },
     }
 }
 
@@ -206,9 +215,7 @@ fn commas(value: &Value) -> Result<Vec<String>, Wrong> {
 
 fn pairs(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
     let wrong = || Wrong::new("a dictionary of strings");
-    let Value::Array(_, items) = value else {
-        return if matches!(value, Value::Empty(..)) { Ok(Vec::new()) } else { Err(wrong()) };
-    };
+    let Some(Foreign::Dictionary(items)) = Foreign::of(value) else { return Err(wrong()) };
     let pair = |item: &Value| match item {
         Value::Array(_, pair) => match pair.as_slice() {
             [name, value] => Ok((text(name)?, text(value)?)),
@@ -227,7 +234,7 @@ fn object(value: &Value) -> Typed {
     match value {
         Value::Empty(..) => Typed::Unset,
         Value::Array(_, items) if items.is_empty() => Typed::Unset,
-        Value::Dict(_, items) if items.is_empty() => Typed::Unset,
+        _ if Foreign::of(value) == Some(Foreign::Dictionary(&[])) => Typed::Unset,
         Value::String(_, text) => Typed::Text(text.trim().to_owned()),
         Value::Bool(_, truth) => Typed::Bool(*truth),
         _ => Typed::Text(show(value)),
@@ -236,6 +243,12 @@ fn object(value: &Value) -> Typed {
 
 /// The value as a message shows it: short, and as it would be written in a config file.
 pub(crate) fn show(value: &Value) -> String {
+    match Foreign::of(value) {
+        Some(Foreign::Function) => return "a function".to_owned(),
+        Some(Foreign::Object(text)) => return text.chars().take(SHOWN).collect(),
+        Some(Foreign::Dictionary(_)) => return "a dictionary".to_owned(),
+        None => {}
+    }
     match value {
         Value::String(_, text) => format!("{text:?}"),
         Value::Char(_, letter) => format!("{letter:?}"),

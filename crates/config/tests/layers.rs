@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ferricorn_config::{
-    AllowList, Bind, Dict, Facts, Grammar, HeaderMapPolicy, Layers, LogLevel, LogTarget, Note, ProxyProtocol,
-    RealIp, Resolved, SettingError, Settings, Value, WorkerClass,
+    AllowList, Bind, Dict, Facts, Foreign, Grammar, HeaderMapPolicy, Layers, LogLevel, LogTarget, Note,
+    ProxyProtocol, RealIp, Resolved, SettingError, Settings, Value, WorkerClass,
 };
 
 fn facts() -> Facts {
@@ -252,8 +252,8 @@ fn the_grammar_is_gunicorns_unless_told_otherwise() {
 #[test]
 fn hooks_are_told_in_one_line_and_misspelt_names_are_guessed() {
     let layers = file([
-        ("on_starting", "<function>".into()),
-        ("when_ready", "<function>".into()),
+        ("on_starting", Foreign::Function.to_value()),
+        ("when_ready", Foreign::Function.to_value()),
         ("worker_tmp_dir", "/dev/shm".into()),
         ("dirty_apps", vec!["a:B"].into()),
         ("time_out", 5.into()),

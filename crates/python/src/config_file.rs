@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ferricorn_config::Foreign;
 use figment::value::{Dict, Empty, Tag, Value};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -11,15 +12,12 @@ use pyo3::types::{
 
 use crate::fault::{one_line, traceback};
 
-/// What stands for a function, such as a hook, which a setting's value cannot hold.
-pub const FUNCTION: &str = "<function>";
-
 /// How deep lists and dictionaries may lie in one another.
 const DEPTH: usize = 16;
 
 /// Runs a configuration file, as the module `__config__`, and returns its public names with their values.
 ///
-/// Functions become [`FUNCTION`], other objects a string that describes them; modules are left out.
+/// Functions and objects that no setting's value can hold become [`Foreign`] values; modules are left out.
 ///
 /// # Errors
 /// What the operator must be told: that it cannot be read, or the traceback of its code.
@@ -97,7 +95,7 @@ fn convert(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
         return Ok(Value::from(value.extract::<bool>()?));
     }
     if value.is_instance_of::<PyInt>() {
-        return Ok(value.extract::<i64>().map_or_else(|_| described(value), Value::from));
+        return Ok(value.extract::<i128>().map_or_else(|_| foreign(value), Value::from));
     }
     if value.is_instance_of::<PyFloat>() {
         return Ok(Value::from(value.extract::<f64>()?));
@@ -106,7 +104,7 @@ fn convert(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
         return Ok(Value::from(text.to_string_lossy().into_owned()));
     }
     if depth == 0 {
-        return Ok(described(value));
+        return Ok(foreign(value));
     }
     if value.is_instance_of::<PyList>()
         || value.is_instance_of::<PyTuple>()
@@ -131,16 +129,17 @@ fn convert(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     {
         return Ok(Value::from(path.extract::<String>()?));
     }
-    Ok(described(value))
+    Ok(foreign(value))
 }
 
-/// A string in the place of an object that only Python understands.
-fn described(value: &Bound<'_, PyAny>) -> Value {
+/// What stands for an object that only Python understands.
+fn foreign(value: &Bound<'_, PyAny>) -> Value {
     let is_class = value.is_instance_of::<pyo3::types::PyType>();
     if value.is_callable() && !is_class {
-        return Value::from(FUNCTION);
+        return Foreign::Function.to_value();
     }
-    Value::from(
-        value.repr().map_or_else(|_| "<object>".to_owned(), |repr| repr.to_string_lossy().into_owned()),
-    )
+    // `repr()` of an object is user code, and may fail itself.
+    let text =
+        value.repr().map_or_else(|_| "an object".to_owned(), |text| text.to_string_lossy().into_owned());
+    Foreign::Object(&text).to_value()
 }

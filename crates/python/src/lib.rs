@@ -11,6 +11,6 @@ mod process;
 mod raw;
 pub mod wsgi;
 
-pub use config_file::{FUNCTION, read_config_file, read_config_module};
+pub use config_file::{read_config_file, read_config_module};
 pub use load::WsgiLoader;
 pub use process::{fork_with_interpreter, prepare_worker};

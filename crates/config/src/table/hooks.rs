@@ -4,7 +4,7 @@ use super::Section::ServerHooks;
 use super::{Kind, Preset, Reload, Setting, Support};
 
 const fn hook(name: &'static str, help: &'static str) -> Setting {
-    let setting = Setting::new(name, ServerHooks, help).kind(Kind::Object, Preset::Unset);
+    let setting = Setting::new(name, ServerHooks, help).kind(Kind::Function, Preset::Unset);
     Setting { support: Support::Hook, metavar: "FUNCTION", reload: Reload::Never, ..setting }
 }
 

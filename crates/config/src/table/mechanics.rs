@@ -47,9 +47,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         .ignored("the heartbeat is kept in shared memory, not in a file"),
     Setting::new("user", ServerMechanics, "The user that workers run as.")
         .flags(&["--user", "-u"])
+        .kind(Kind::Object, Preset::Unset)
         .refused("start the server as that user, for example with systemd's `User=`"),
     Setting::new("group", ServerMechanics, "The group that workers run as.")
         .flags(&["--group", "-g"])
+        .kind(Kind::Object, Preset::Unset)
         .refused("start the server with that group, for example with systemd's `Group=`"),
     Setting::new(
         "umask",

@@ -16,6 +16,8 @@ mod workers;
 
 use figment::value::{Empty, Tag, Value};
 
+use crate::Foreign;
+
 /// All settings, chapter by chapter, nearly in the order of gunicorn's documentation.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     const SETTINGS: [&[Setting]; 10] = [
@@ -131,8 +133,10 @@ pub enum Kind {
     Commas,
     /// Pairs of strings.
     Pairs,
-    /// Something that only Python understands: a class, a function, a dictionary.
+    /// Something that only Python understands: a class or a dictionary, or the text that names it.
     Object,
+    /// A function, which only a config file can give.
+    Function,
 }
 
 /// A default value.
@@ -162,7 +166,9 @@ impl Preset {
             Self::Bool(truth) => Value::from(truth),
             Self::List(items) => Value::from(items.to_vec()),
             Self::Pairs(pairs) => {
-                Value::from(pairs.iter().map(|&(name, value)| vec![name, value]).collect::<Vec<_>>())
+                let pairs: Vec<_> =
+                    pairs.iter().map(|&(name, value)| Value::from(vec![name, value])).collect();
+                Foreign::Dictionary(&pairs).to_value()
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
          clients block neither.",
     )
     .flags(&["--worker-class", "-k"])
-    .text("async")
+    .kind(Kind::Object, Preset::Text("async"))
     .metavar("NAME"),
     Setting::new(
         "threads",

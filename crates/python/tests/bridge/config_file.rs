@@ -1,7 +1,7 @@
 //! What a `gunicorn.conf.py` may say, and what is said of one that fails.
 
-use ferricorn_config::Dict;
-use ferricorn_python::{FUNCTION, read_config_file, read_config_module};
+use ferricorn_config::{Dict, Foreign};
+use ferricorn_python::{read_config_file, read_config_module};
 use pyo3::Python;
 
 fn read(code: &[u8]) -> Result<Dict, String> {
@@ -23,7 +23,8 @@ bind = ['127.0.0.1:0', 'unix:/run/a']
 proc_name = 'M\xfcller'
 raw_env, user = ('A=1',), None
 logconfig_dict = {'version': 1, 'handlers': {'x': [os.path.join]}}
-big = 1 << 80
+big, huge = 1 << 80, 1 << 800
+syslog_addr = b'bytes'
 class Logger: pass
 logger_class = Logger
 def post_fork(server, worker): pass
@@ -42,10 +43,13 @@ where = __file__
     assert_eq!(dict["raw_env"].as_array().unwrap().len(), 1);
     assert_eq!(dict["user"].to_empty(), Some(figment::value::Empty::None));
     let handlers = &dict["logconfig_dict"].as_dict().unwrap()["handlers"];
-    assert_eq!(handlers.as_dict().unwrap()["x"].as_array().unwrap()[0].as_str(), Some(FUNCTION));
-    assert_eq!(text("big"), "1208925819614629174706176");
-    assert_eq!(text("logger_class"), "<class '__config__.Logger'>");
-    assert_eq!(text("post_fork"), FUNCTION);
+    let handler = &handlers.as_dict().unwrap()["x"].as_array().unwrap()[0];
+    assert_eq!(Foreign::of(handler), Some(Foreign::Function));
+    assert_eq!(dict["big"].to_i128(), Some(1 << 80));
+    assert_eq!(Foreign::of(&dict["logger_class"]), Some(Foreign::Object("<class '__config__.Logger'>")));
+    assert_eq!(Foreign::of(&dict["huge"]).map(|huge| matches!(huge, Foreign::Object(_))), Some(true));
+    assert_eq!(Foreign::of(&dict["syslog_addr"]), Some(Foreign::Object("b'bytes'")));
+    assert_eq!(Foreign::of(&dict["post_fork"]), Some(Foreign::Function));
     assert!(text("where").ends_with("gunicorn.conf.py"));
     assert!(!dict.contains_key("os") && !dict.contains_key("_private"));
 }
