@@ -39,6 +39,13 @@ pub trait Host {
     /// Prepares the interpreter of a worker, before its app is loaded: when `stack_signal` arrives, the stacks of
     /// all threads go to `stack_fd`.
     fn prepare_worker(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32);
+
+    /// Called last in each process: the server has nothing left to do here, and the host may have. What holds up the
+    /// end is to be logged; `who` is the process, and `bound` a sentence on what bounds its wait. With `give_up` the
+    /// process must end soon, if need be without more ado, and with this status.
+    fn ending(&self, who: &str, bound: &str, give_up: Option<u8>) {
+        let _ = (who, bound, give_up);
+    }
 }
 
 /// A config file, as `--config` names it.

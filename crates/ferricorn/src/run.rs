@@ -42,7 +42,14 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     }
     let supervised = Supervised { configuration: &configuration, host };
     match ferricorn_master::run(resolved.settings, &supervised) {
-        Outcome::Exit(code) => Ok(code),
+        Outcome::Exit(code) => {
+            host.ending(
+                "The master",
+                "Nothing but SIGKILL bounds the wait: start such threads of the config file with daemon=True",
+                None,
+            );
+            Ok(code)
+        }
         Outcome::Worker(inheritance, settings) => Ok(work(host, *inheritance, settings)),
     }
 }
@@ -65,6 +72,7 @@ pub(crate) fn adopt(resolved: &Resolved) -> Result<(), Stop> {
 fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings) -> ExitCode {
     host.prepare_worker(inheritance.stacks.as_fd(), signal::STACK);
     let loader = host.loader(&settings);
+    let graceful = settings.graceful_timeout.as_secs();
     let mut given = Some((inheritance, settings));
     let mut code = ExitCode::FAILURE;
     host.detached(&mut || {
@@ -72,5 +80,17 @@ fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings) -> ExitCo
             code = ferricorn_worker_async::run(inheritance, settings, &*loader);
         }
     });
+    let (bound, give_up) = match code {
+        // Nobody has told it to leave, so nobody would kill it, and the master waits for its failure.
+        ExitCode::BOOT_ERROR | ExitCode::APP_LOAD_ERROR => ("It ends without them".to_owned(), Some(code.0)),
+        _ => (
+            format!(
+                "It is killed when the graceful timeout ({graceful} s) is over; start threads that need not come to \
+                 an end with daemon=True"
+            ),
+            None,
+        ),
+    };
+    host.ending(&format!("Worker (pid: {})", std::process::id()), &bound, give_up);
     code
 }

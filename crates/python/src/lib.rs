@@ -9,8 +9,10 @@ mod forked;
 mod load;
 mod process;
 mod raw;
+mod threads;
 pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
 pub use load::WsgiLoader;
 pub use process::{fork_with_interpreter, prepare_worker};
+pub use threads::name_threads_that_hold_up;
