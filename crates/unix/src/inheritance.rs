@@ -1,10 +1,10 @@
 //! What a worker gets from its master.
 
-use crate::Listener;
 use crate::control::{Alive, WorkerEnd};
 use crate::memfd::StackFile;
 use crate::scoreboard::Slot;
 use crate::signal::WorkerSignals;
+use crate::{Listener, Notices};
 
 /// Everything that a worker inherits. Nothing else of the master's is left open in it.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Inheritance {
     pub alive: Alive,
     /// The signals that mean an order; installed since the first moment of the worker's life.
     pub signals: WorkerSignals,
+    /// What concerns all workers.
+    pub notices: Notices,
     /// The worker's own part of the scoreboard, already claimed, its state being `Booting`.
     pub slot: Slot,
     /// How many workers were forked before this one, plus one (gunicorn's `worker.age`).

@@ -2,6 +2,7 @@
 
 mod bind;
 mod file;
+mod refuse;
 
 use std::fmt;
 use std::io;
@@ -143,6 +144,18 @@ impl Listener {
     #[must_use]
     pub fn local(&self) -> &Local {
         &self.local
+    }
+
+    /// Lets no new client into the queue, in whatever process, while those who are in it can still be accepted.
+    /// It cannot be undone: only for a socket that nobody else has, and that is about to be closed everywhere.
+    ///
+    /// # Errors
+    /// What the kernel reports; the socket is as it was then.
+    pub fn refuse(&self) -> io::Result<()> {
+        match self.local {
+            Local::Tcp(_) => refuse::tcp(self.as_fd()),
+            Local::Unix(_) => refuse::unix(self.as_fd()),
+        }
     }
 
     /// A handle for an event loop; it shares the socket with this one.

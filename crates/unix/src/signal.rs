@@ -22,6 +22,8 @@ pub const STACK: c_int = 50;
 
 /// The kernel's number of SIGKILL, for whoever tells why a process ended.
 pub const KILL: c_int = libc::SIGKILL;
+/// The kernel's number of SIGQUIT.
+pub const QUIT: c_int = libc::SIGQUIT;
 /// The kernel's number of SIGTERM.
 pub const TERM: c_int = libc::SIGTERM;
 

@@ -21,6 +21,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a shortage is not mentioned again.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long the last packet of a client who has begun to connect may take to arrive, when the server ends.
+const HANDSHAKE: Duration = Duration::from_millis(50);
+
 /// A listener that the runtime watches, with its own address.
 pub(crate) struct Acceptor {
     socket: Socket,
@@ -62,7 +65,7 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = worker.lifecycle.drains() => return self.close(&worker),
+                () = worker.lifecycle.drains() => return self.close(&worker).await,
                 accepted = self.next(&worker) => accepted,
             };
             match accepted {
@@ -141,36 +144,16 @@ impl Acceptor {
         }
     }
 
-    /// Closes the listener, after it has taken in the clients that the kernel has queued: they would be reset.
-    ///
-    /// It asks the kernel itself, since the runtime knows only of clients that came before its last look.
-    fn close(self, worker: &Arc<Worker>) {
-        let Self { socket, local } = self;
-        let accept: Box<dyn Fn() -> io::Result<Client>> = match socket {
-            Socket::Tcp(listener) => {
-                let Ok(listener) = listener.into_std() else { return };
-                Box::new(move || {
-                    let (stream, peer) = listener.accept()?;
-                    stream.set_nonblocking(true)?;
-                    Ok(Client::Tcp(TcpStream::from_std(stream)?, peer))
-                })
-            }
-            Socket::Unix(listener) => {
-                let Ok(listener) = listener.into_std() else { return };
-                Box::new(move || {
-                    let (stream, _) = listener.accept()?;
-                    stream.set_nonblocking(true)?;
-                    Ok(Client::Unix(UnixStream::from_std(stream)?))
-                })
-            }
-        };
-        while worker.connections.count() < worker.settings.worker_connections {
-            match accept() {
-                Ok(client) => spawn(worker, &local, client),
-                Err(error) if is_passing(&error) => {}
-                Err(_) => return,
-            }
+    /// Closes the listener. If nobody accepts after this worker, it first takes in the clients that the kernel has
+    /// queued: they would be reset. Else they are left to others, who are not about to leave.
+    async fn close(self, worker: &Arc<Worker>) {
+        if !worker.lifecycle.is_last() {
+            return;
         }
+        let Ok(queue) = Queue::of(self) else { return };
+        queue.take_in(worker).await;
+        tokio::time::sleep(HANDSHAKE).await;
+        queue.take_in(worker).await;
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Client>> {
@@ -179,6 +162,55 @@ impl Acceptor {
                 listener.poll_accept(cx).map_ok(|(stream, peer)| Client::Tcp(stream, peer))
             }
             Socket::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| Client::Unix(stream)),
+        }
+    }
+}
+
+/// A listener whose clients are asked for by hand: the runtime knows only of those who came before its last look.
+struct Queue {
+    socket: ferricorn_unix::listener::Socket,
+    local: Local,
+}
+
+impl Queue {
+    fn of(acceptor: Acceptor) -> io::Result<Self> {
+        use ferricorn_unix::listener::Socket as Plain;
+
+        let socket = match acceptor.socket {
+            Socket::Tcp(listener) => Plain::Tcp(listener.into_std()?),
+            Socket::Unix(listener) => Plain::Unix(listener.into_std()?),
+        };
+        Ok(Self { socket, local: acceptor.local })
+    }
+
+    /// Accepts until nobody waits, as far as there is room and as soon as there is.
+    async fn take_in(&self, worker: &Arc<Worker>) {
+        let limit = worker.settings.worker_connections;
+        loop {
+            worker.connections.until(|open| open < limit).await;
+            match self.accept() {
+                Ok(client) => spawn(worker, &self.local, client),
+                Err(error) if is_passing(&error) => {}
+                Err(error) if limits::is_shortage(&error) => make_room(worker).await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn accept(&self) -> io::Result<Client> {
+        use ferricorn_unix::listener::Socket as Plain;
+
+        match &self.socket {
+            Plain::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok(Client::Tcp(TcpStream::from_std(stream)?, peer))
+            }
+            Plain::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok(Client::Unix(UnixStream::from_std(stream)?))
+            }
         }
     }
 }

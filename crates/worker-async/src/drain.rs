@@ -29,16 +29,18 @@ pub(crate) async fn run(worker: Arc<Worker>, tell: impl FnOnce()) {
 }
 
 async fn let_go(worker: &Worker) {
-    // They take in who waits in the kernel's queue.
-    worker.acceptors.wait().await;
+    let all_gone = async || {
+        // They may take in who waits in the kernel's queue, for which others must go first if the worker is full.
+        worker.acceptors.wait().await;
+        worker.connections.until(|open| open == 0).await;
+    };
     let grace = IDLE_GRACE.min(worker.settings.keepalive);
-    let all_gone = worker.connections.until(|open| open == 0);
-    if tokio::time::timeout(grace, all_gone).await.is_err() {
+    if tokio::time::timeout(grace, all_gone()).await.is_err() {
         // A head of which only a part has come is no request in flight, and must not hold up the stop.
         worker.connections.for_each(|entry| {
             entry.gate.fin();
             entry.gate.expire();
         });
-        worker.connections.until(|open| open == 0).await;
+        all_gone().await;
     }
 }

@@ -105,6 +105,43 @@ fn only_a_socket_on_which_nobody_answers_is_replaced() {
 }
 
 #[test]
+fn a_queue_that_was_shut_can_be_emptied_and_takes_nobody_in() {
+    let listener = Listener::bind(&tcp("127.0.0.1", 0), OPTIONS).unwrap();
+    let Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
+    let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let Socket::Tcp(server) = listener.to_socket().unwrap() else { panic!("not TCP") };
+    listener.refuse().unwrap();
+    // Its first packet is dropped, so it waits; it is not in the queue that closing resets.
+    let late = TcpStream::connect_timeout(&address, std::time::Duration::from_millis(100));
+    assert_eq!(late.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    for mut client in clients {
+        let (mut served, _) = server.accept().unwrap();
+        client.write_all(b"ask").unwrap();
+        let mut asked = [0; 3];
+        served.read_exact(&mut asked).unwrap();
+    }
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop((server, listener));
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_unix_socket_that_was_shut_refuses_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.sock");
+    let listener = Listener::bind(&Address::Unix(path.clone()), OPTIONS).unwrap();
+    let mut client = UnixStream::connect(&path).unwrap();
+    let Socket::Unix(server) = listener.to_socket().unwrap() else { panic!("not a Unix socket") };
+    listener.refuse().unwrap();
+    let late = UnixStream::connect(&path).unwrap_err();
+    assert_eq!(late.kind(), std::io::ErrorKind::ConnectionRefused);
+    let (mut served, _) = server.accept().unwrap();
+    served.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
 fn an_inherited_socket_works_and_its_file_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sock");
