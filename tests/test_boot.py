@@ -160,6 +160,20 @@ def test_a_module_that_raises(serve):
     assert "Worker failed to boot." in log
 
 
+@only_ferricorn("each of gunicorn's workers tells all of it")
+def test_workers_that_fail_alike_do_not_repeat_themselves(serve):
+    log = failing(serve, "\nraise RuntimeError('the disk is on fire')\n", "-w", "4", code=3)
+    assert log.count("Traceback") == 1
+    assert "SIGQUIT" not in log, "the master's own order looks like a fault"
+
+
+@only_ferricorn("gunicorn waits for ever")
+def test_a_module_that_raises_after_it_has_started_a_thread(serve):
+    source = "\nimport threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='poller').start()\nraise ValueError\n"
+    log = failing(serve, source, code=3)
+    assert "threads that are no daemons: poller" in log
+
+
 def test_a_module_with_a_syntax_error(serve):
     log = failing(serve, "\ndef app(:\n", code=3)
     assert "SyntaxError" in log and "inline.py" in log
@@ -220,6 +234,17 @@ def test_a_pidfile_in_a_folder_that_is_not_there(serve):
     assert "/no/such/folder" in log and "Traceback" not in log and "Booting worker" not in log
 
 
+@only_ferricorn("gunicorn shows its own traceback, or waits for ever")
+def test_a_pidfile_that_is_no_file(serve):
+    log = failing(serve, "hello:app", "--pid", ".", code=1)
+    assert "is a directory" in log and "--pid" in log and "ferricorn.pid" in log
+    assert "Traceback" not in log and "Booting worker" not in log
+    folder = serve.folder()
+    os.mkfifo(folder / "pipe")
+    log = failing(serve, "hello:app", "--pid", str(folder / "pipe"), code=1)
+    assert f"'{folder / 'pipe'}' cannot be written: it is a named pipe" in log
+
+
 @pytest.mark.parametrize("flag", ["--error-logfile", "--access-logfile"])
 def test_a_log_that_cannot_be_written(serve, flag):
     log = failing(serve, "hello:app", flag, "/no/such/folder/log", code=1)
@@ -256,8 +281,26 @@ def test_the_pidfile_of_a_running_server_is_respected(serve):
     first = serve("hello:app", "--pid", "run.pid")
     log = failing(serve, "hello:app", "--pid", str(first.folder / "run.pid"), code=1)
     assert str(first.pid) in log and "Booting worker" not in log
+    if not IS_GUNICORN:
+        # What that process is, and what to do.
+        assert "ferricorn: master" in log and f"kill {first.pid}" in log
     assert (first.folder / "run.pid").read_text() == f"{first.pid}\n"
     assert first.get().status == 200
+
+
+# Nobody to serve.
+
+
+@only_ferricorn("gunicorn serves nobody without a word")
+def test_no_worker_is_told_with_what_to_do(serve):
+    import signal
+
+    server = serve("hello:app", "-w", "0")
+    server.wait_for(rf"\[WARNING\] No worker serves.*kill -TTIN {server.pid}")
+    server.send(signal.SIGTTIN)
+    server.wait_workers(1)
+    assert server.get().status == 200
+    assert server.log.count("No worker serves") == 1
 
 
 # Later deaths.

@@ -116,6 +116,35 @@ def test_a_worker_class_that_is_not_there_is_refused_with_a_choice(cli, name):
     assert name in result.stderr and "sync" in result.stderr
 
 
+@only_ferricorn("gunicorn shows its own traceback")
+@pytest.mark.parametrize("key, value, expected", [
+    ("errorlog", "object()", "a string"),
+    ("bind", "5", "a string or a list of strings"),
+    ("bind", "['127.0.0.1:0', object()]", "a string or a list of strings"),
+    ("workers", "'many'", "a whole number"),
+    ("timeout", "2.5", "a whole number"),
+    ("backlog", "None", "a whole number"),
+    ("umask", "'rwx'", "a mode"),
+    ("chdir", "b'/srv'", "a string"),
+    ("pidfile", "print", "a string"),
+    ("capture_output", "1", "true or false"),
+    ("header_map", "object()", "one of drop, refuse, dangerous"),
+    ("secure_scheme_headers", "[['a', 'b']]", "a dictionary of strings"),
+    ("pre_fork", "'a name'", "a function"),
+])
+def test_a_value_of_the_wrong_type_in_a_file(cli, key, value, expected):
+    result = cli("--check-config", "mine:app", files={"mine.py": APP, "gunicorn.conf.py": f"{key} = {value}\n"})
+    assert result.returncode == 1
+    line = result.stderr.splitlines()
+    assert len(line) == 1 and line[0].startswith(f"Error: {key}: ") and expected in line[0], result.stderr
+    assert "gunicorn.conf.py" in line[0]
+
+
+def test_none_is_taken_where_it_is_the_default(cli):
+    conf = "pidfile = accesslog = chdir = user = proc_name = when_ready = logconfig_dict = None\n"
+    assert cli("--check-config", "mine:app", files={"mine.py": APP, "gunicorn.conf.py": conf}).returncode == 0
+
+
 # --check-config.
 
 

@@ -99,6 +99,67 @@ def test_term_lets_requests_that_wait_for_the_app_be_served(serve):
     assert server.wait_exit() == 0
 
 
+@only_ferricorn("gunicorn resets some")
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix:app.sock"])
+def test_term_refuses_new_connections_and_resets_none(serve, bind):
+    for _ in range(3):
+        server = serve("features:app", "-w", "2", bind=bind)
+        if bind.startswith("unix:"):
+            server.address = str(server.folder / server.address)
+        server.wait_workers(2)
+        with server.load("/", clients=8, keepalive=False, limit=200000) as load:
+            load.wait_answered(200)
+            server.send(signal.SIGTERM)
+            assert server.wait_exit() == 0
+            until(lambda: load.refused, "a refusal")
+        assert load.failures == []
+        assert "ERROR" not in server.log
+
+
+@only_ferricorn("gunicorn drops those that it has no room for")
+def test_term_serves_whom_a_full_worker_had_left_in_the_queue(serve):
+    server = serve("features:app", "--worker-connections", "2")
+    server.get()
+    clients = [server.connect().send(b"GET /sleep?0.1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(8)]
+    until(lambda: (server.folder / "entered").exists(), "the first call")
+    server.send(signal.SIGTERM)
+    for client in clients:
+        assert client.response().body == b"slept"
+        client.close()
+    assert server.wait_exit() == 0
+
+
+THREADS = """
+import threading
+import time
+
+
+def start():
+    threading.Thread(target=time.sleep, args=(3,), name="poller").start()
+    threading.Thread(target=time.sleep, args=(60,), name="watcher", daemon=True).start()
+"""
+
+
+@only_ferricorn("gunicorn says nothing")
+def test_threads_that_hold_up_the_end_of_a_worker_are_named(serve):
+    server = serve("threads:app", files={"threads.py": f"from features import app\n{THREADS}\nstart()\n"})
+    server.get()
+    worker = server.wait_workers(1)[0]
+    server.send(signal.SIGTERM)
+    server.wait_for(rf"\[WARNING\] Worker \(pid: {worker}\) has ended, but .* no daemons: poller\. .*graceful timeout \(30 s\)")
+    assert server.wait_exit() == 0
+    assert "watcher" not in server.log
+
+
+@only_ferricorn("gunicorn says nothing")
+def test_threads_of_the_config_file_that_hold_up_the_end_of_the_master_are_named(serve):
+    server = serve("features:app", files={"gunicorn.conf.py": f"{THREADS}\nstart()\n"})
+    server.get()
+    server.send(signal.SIGTERM)
+    server.wait_for(rf"\[{server.pid}\] \[WARNING\] The master has ended, but .* no daemons: poller\. Nothing but SIGKILL")
+    assert server.wait_exit() == 0
+
+
 @only_ferricorn("gunicorn resets idle connections")
 def test_term_under_load_loses_no_request(server):
     with server.load("/", clients=6, reconnect=False, limit=200000) as load:
@@ -222,7 +283,8 @@ def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve):
     wait_serving(server, 2)
     (server.folder / "site_code.py").write_text("import no_such_module\n")
     server.send(signal.SIGHUP)
-    server.wait_for(r"\[ERROR\] Reload failed")
+    server.wait_for(r"\[ERROR\] Reload failed: worker \(pid:\d+\) could not load the app.*2 workers go on serving")
+    assert server.log.count("Traceback") == 1 and "SIGQUIT" not in server.log
     assert "No module named 'no_such_module'" in server.log
     server.wait_workers(2)
     assert server.workers() == workers and server.get().status == 200
@@ -230,6 +292,38 @@ def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve):
     server.send(signal.SIGHUP)
     server.wait_workers(2, without=workers)
     assert server.get().status == 200
+
+
+@only_ferricorn("gunicorn resets some")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTTOU])
+def test_new_connections_outlive_a_change_of_workers(server, number):
+    with server.load("/", clients=8, keepalive=False, limit=60000) as load:
+        for _ in range(4):
+            workers = server.workers()
+            if number == signal.SIGTTOU:
+                server.send(signal.SIGTTIN)
+                server.wait_workers(3)
+                server.send(number)
+                server.wait_workers(2)
+            else:
+                server.send(number)
+                server.wait_workers(2, without=workers)
+            load.wait_answered(300)
+    assert load.failures == [] and load.refused == 0
+
+
+@only_ferricorn("gunicorn takes in more than it serves in time")
+def test_a_worker_that_retires_leaves_the_queue_to_others(serve):
+    server = serve("features:app", "-w", "2", "--graceful-timeout", "3")
+    server.wait_workers(2)
+    wait_serving(server, 2)
+    # More than one worker alone could serve within the graceful timeout.
+    clients = [server.connect().send(b"GET /sleep?0.25 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(40)]
+    until(lambda: (server.folder / "entered").exists(), "the first call")
+    server.send(signal.SIGTTOU)
+    for client in clients:
+        assert client.response().body == b"slept"
+        client.close()
 
 
 # More and fewer.
@@ -333,6 +427,8 @@ def test_the_kill_names_the_request_and_shows_the_stack(serve):
         server.wait_for(r"POST /sleep/secret\b")
         server.wait_for(r'File ".*features\.py", line \d+,? in sleep')
     assert "?60" not in server.log, "the query may hold secrets"
+    server.wait_for(r"Worker \(pid:\d+\) ended at SIGABRT")
+    assert "Error handling request" not in server.log and "SystemExit" not in server.log, "it is told twice"
     assert server.get().body == b"hello"
 
 

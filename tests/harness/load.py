@@ -58,7 +58,7 @@ class Load:
             if client is None:
                 try:
                     client = Client(self.address, timeout=20, **self._options)
-                except ConnectionRefusedError:
+                except (ConnectionRefusedError, FileNotFoundError):
                     with self._lock:
                         self.refused += 1
                     self._stop.wait(0.02)

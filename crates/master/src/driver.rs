@@ -14,11 +14,12 @@ use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
-use ferricorn_unix::{Fork, clock, poll, title, wait};
+use ferricorn_unix::{Fork, Notices, clock, poll, title, wait};
 
 use crate::say::say;
 use crate::sockets::Sockets;
 use crate::spawn::{Cradle, Legacy, first_steps};
+use crate::start::warn_if_nobody_serves;
 use crate::supervisor::{Action, Event, Policy, Supervisor};
 use crate::{Host, Outcome};
 
@@ -33,6 +34,7 @@ pub(crate) struct Driver<'a> {
     generations: BTreeMap<u64, Generation>,
     last_generation: u64,
     board: Scoreboard,
+    notices: Notices,
     _life: Life,
     alive: Alive,
     signals: Signals,
@@ -72,6 +74,7 @@ impl<'a> Driver<'a> {
             generations: BTreeMap::from([(1, Generation { settings, sockets })]),
             last_generation: 1,
             board: Scoreboard::create()?,
+            notices: Notices::create()?,
             _life: life,
             alive,
             signals,
@@ -109,13 +112,19 @@ impl<'a> Driver<'a> {
             Action::TellStack { age } => self.tell_stack(age),
             Action::Reload => self.reload(),
             Action::Reopen => self.reopen_log(),
-            Action::CloseListeners => {
-                self.generations.values_mut().for_each(|generation| generation.sockets = Sockets::default());
-            }
+            Action::CloseListeners => self.close_listeners(),
             Action::Say(level, line) => say(level, &line),
             Action::Halt(code) => return ControlFlow::Break(End::Halt(code)),
         }
         ControlFlow::Continue(())
+    }
+
+    /// Workers find everything as it must be at the end when they are told to leave.
+    fn close_listeners(&mut self) {
+        self.notices.announce_end();
+        for generation in self.generations.values_mut() {
+            std::mem::take(&mut generation.sockets).refuse();
+        }
     }
 
     fn spawn(&mut self, age: u64, generation: u64) -> ControlFlow<End> {
@@ -132,7 +141,7 @@ impl<'a> Driver<'a> {
         let is_free = |index: &usize| self.workers.values().all(|worker| worker.slot != *index);
         let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
         let (index, slot) = free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))?;
-        let (cradle, control) = Cradle::make(age, generation, slot)?;
+        let (cradle, control) = Cradle::make(age, generation, slot, self.notices)?;
         let stacks = cradle.stacks.try_clone()?;
         match self.host.fork()? {
             Fork::Child => Ok(Some(cradle)),
@@ -236,6 +245,7 @@ impl<'a> Driver<'a> {
             tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
         }
         title::set(&format!("ferricorn: master [{}]", settings.proc_name));
+        warn_if_nobody_serves(&settings);
         let policy = policy(&settings);
         self.last_generation += 1;
         self.generations.insert(self.last_generation, Generation { settings, sockets });

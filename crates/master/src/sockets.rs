@@ -84,6 +84,17 @@ impl Sockets {
         Ok(sockets)
     }
 
+    /// Lets no new client in, where the socket is the master's own. Workers serve those who are in the queues.
+    pub(crate) fn refuse(&self) {
+        for (source, listener) in &self.open {
+            // Whoever passed a socket in may go on with it.
+            let own = matches!(source, Source::Bind(Bind::Tcp { .. } | Bind::Unix(_)));
+            if own && let Err(error) = listener.refuse() {
+                tracing::debug!("The queue of {listener} cannot be shut: {error}");
+            }
+        }
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()

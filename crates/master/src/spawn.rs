@@ -7,7 +7,7 @@ use ferricorn_unix::control::{self, Alive, MasterEnd, WorkerEnd};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::scoreboard::Slot;
 use ferricorn_unix::signal::{WorkerSignals, reset_for_foreign_code};
-use ferricorn_unix::{Inheritance, Listener, title};
+use ferricorn_unix::{Inheritance, Listener, Notices, title};
 
 use crate::Outcome;
 
@@ -17,16 +17,22 @@ pub(crate) struct Cradle {
     pub(crate) age: u64,
     pub(crate) generation: u64,
     pub(crate) slot: Slot,
+    pub(crate) notices: Notices,
     pub(crate) control: WorkerEnd,
     pub(crate) stacks: StackFile,
 }
 
 impl Cradle {
     /// Makes one, and the master's end of its control socket.
-    pub(crate) fn make(age: u64, generation: u64, slot: Slot) -> io::Result<(Self, MasterEnd)> {
+    pub(crate) fn make(
+        age: u64,
+        generation: u64,
+        slot: Slot,
+        notices: Notices,
+    ) -> io::Result<(Self, MasterEnd)> {
         let (master, worker) = control::pair()?;
         slot.clear();
-        Ok((Self { age, generation, slot, control: worker, stacks: StackFile::create()? }, master))
+        Ok((Self { age, generation, slot, notices, control: worker, stacks: StackFile::create()? }, master))
     }
 }
 
@@ -60,6 +66,7 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
         control: cradle.control,
         alive,
         signals,
+        notices: cradle.notices,
         slot: cradle.slot,
         age: cradle.age,
         generation: cradle.generation,

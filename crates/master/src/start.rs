@@ -41,8 +41,20 @@ fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> 
         WorkerClass::Sync => "sync",
     };
     tracing::info!("Using worker: {class}");
+    warn_if_nobody_serves(&settings);
     Driver::new(settings, sockets, signals, pidfile, host)
         .map_err(|error| config_error(&format!("Cannot prepare for workers: {error}")))
+}
+
+/// `workers = 0` is allowed, but hardly ever meant.
+pub(crate) fn warn_if_nobody_serves(settings: &Settings) {
+    if settings.workers == 0 {
+        let pid = std::process::id();
+        tracing::warn!(
+            "No worker serves, since `workers` is 0: clients wait without an answer. Set --workers to 1 or more, or \
+             add a worker with `kill -TTIN {pid}`"
+        );
+    }
 }
 
 fn open_sockets(settings: &Settings, signals: &Signals, host: &dyn Host) -> Result<Sockets, ExitCode> {

@@ -312,8 +312,18 @@ impl Supervisor {
     }
 
     /// A generation that never served is given up in favour of the one before.
-    fn fail_reload(&mut self, before: Before, why: &str, now: Millis, actions: &mut Vec<Action>) {
-        let line = format!("Reload failed: {why} The workers with the code before go on serving.");
+    fn fail_reload(&mut self, before: Before, failed: &Child, now: Millis, actions: &mut Vec<Action>) {
+        let serving = self.children.count(|child| child.generation != self.generation && child.is_ready());
+        let line = format!(
+            "Reload failed: worker (pid:{}) could not load the app, and says above why. {} with the code and \
+             settings before; put the app right and send HUP again.",
+            failed.pid.unwrap_or_default(),
+            match serving {
+                0 => "New workers are started".to_owned(),
+                1 => "1 worker goes on serving".to_owned(),
+                many => format!("{many} workers go on serving"),
+            }
+        );
         actions.push(Action::Say(LogLevel::Error, line));
         self.phase = Phase::Running;
         self.generation = before.generation;

@@ -11,13 +11,15 @@ pub struct AppFault {
     pub traceback: Option<String>,
     /// Set if the application asked for the end of its process (Python's `SystemExit`): the status it gave.
     pub exit: Option<u8>,
+    /// Whether the log has told it already, as it has told of a call that the master ended.
+    pub told: bool,
 }
 
 impl AppFault {
     /// A fault that is told in one line.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), traceback: None, exit: None }
+        Self { message: message.into(), traceback: None, exit: None, told: false }
     }
 }
 

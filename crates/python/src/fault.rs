@@ -4,12 +4,21 @@ use ferricorn_protocol::AppFault;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 
+use crate::process::aborted;
+
 /// The status with which a shell reports a process that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 /// The fault that stands for an exception of the application.
 pub(crate) fn app_fault(py: Python<'_>, error: &PyErr) -> AppFault {
-    AppFault { message: one_line(py, error), traceback: traceback(py, error), exit: exit_status(py, error) }
+    let exit = exit_status(py, error);
+    AppFault {
+        message: one_line(py, error),
+        traceback: traceback(py, error),
+        exit,
+        // The master has told of the timeout, with the request and the stack.
+        told: exit.is_some() && aborted(),
+    }
 }
 
 /// The exception in one line, as the last line of a traceback has it: `ValueError: bad status`.

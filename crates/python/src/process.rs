@@ -1,6 +1,7 @@
 //! What an interpreter needs when its process forks, and when it becomes a worker.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
@@ -9,6 +10,13 @@ use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use crate::fault::one_line;
 use crate::forked::notice_forks;
 use crate::raw::around_fork;
+
+/// Whether the master has ended a call of this worker with SIGABRT.
+static ABORTED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn aborted() -> bool {
+    ABORTED.load(Ordering::Relaxed)
+}
 
 /// Forks a process that has an interpreter in it: runs `fork` between CPython's preparations and repairs, and
 /// the functions that were registered with `os.register_at_fork`.
@@ -50,6 +58,7 @@ fn exit_on_abort(py: Python<'_>) -> PyResult<()> {
         Some(c"abort_worker"),
         None,
         |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
+            ABORTED.store(true, Ordering::Relaxed);
             Err(PySystemExit::new_err(1))
         },
     )?;

@@ -152,8 +152,11 @@ pub(crate) fn close_later(worker: &Arc<Worker>, rest: Box<dyn Pieces>, ending: E
     worker.seat.submit(Job::Close(worker.clone(), rest, ending));
 }
 
-/// Logs a fault of the app, with its traceback if it has one.
+/// Logs a fault of the app, with its traceback if it has one, and if nobody has told it yet.
 pub(crate) fn log_fault(what: &str, fault: &AppFault) {
+    if fault.told {
+        return;
+    }
     match &fault.traceback {
         Some(traceback) => tracing::error!("{what}\n{}", traceback.trim_end()),
         None => tracing::error!("{what}: {fault}"),

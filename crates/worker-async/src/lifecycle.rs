@@ -11,6 +11,8 @@ pub(crate) struct Lifecycle {
     max_requests: Option<u64>,
     requests: AtomicU64,
     draining: AtomicBool,
+    /// Whether nobody accepts after this worker, because the whole server ends.
+    last: AtomicBool,
     /// Whether the worker leaves of its own accord, so that the master does not know yet.
     own_accord: AtomicBool,
     exit: AtomicU8,
@@ -23,6 +25,7 @@ impl Lifecycle {
             max_requests,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             own_accord: AtomicBool::new(false),
             exit: AtomicU8::new(ExitCode::OK.0),
             changed: Notify::new(),
@@ -50,6 +53,17 @@ impl Lifecycle {
         if !self.draining.swap(true, Ordering::SeqCst) {
             self.changed.notify_waiters();
         }
+    }
+
+    /// Begins to drain, and takes in everybody who waits in the kernel's queue: nobody else will.
+    pub(crate) fn drain_last(&self) {
+        self.last.store(true, Ordering::SeqCst);
+        self.drain();
+    }
+
+    /// Whether nobody accepts after this worker.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last.load(Ordering::SeqCst)
     }
 
     /// Begins to drain of the worker's own accord, and leaves with `code`.

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ferricorn_telemetry::{AccessLog, error_log};
+use ferricorn_unix::Notices;
 use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
 use ferricorn_unix::signal::WorkerSignals;
 use tokio::io::Interest;
@@ -14,7 +15,11 @@ use tokio::net::unix::pipe::Receiver;
 use crate::worker::Worker;
 
 /// Follows orders from the control socket until the master closes it.
-pub(crate) async fn follow_control(worker: Arc<Worker>, control: Arc<WorkerEnd>) -> io::Result<()> {
+pub(crate) async fn follow_control(
+    worker: Arc<Worker>,
+    control: Arc<WorkerEnd>,
+    notices: Notices,
+) -> io::Result<()> {
     let socket = UnixStream::from_std(control.as_fd().try_clone_to_owned()?.into())?;
     loop {
         let received = socket.async_io(Interest::READABLE, || match control.receive()? {
@@ -22,14 +27,18 @@ pub(crate) async fn follow_control(worker: Arc<Worker>, control: Arc<WorkerEnd>)
             received => Ok(received),
         });
         match received.await? {
-            Incoming::Frame(order) => obey(&worker, order),
+            Incoming::Frame(order) => obey(&worker, order, notices),
             Incoming::Nothing | Incoming::Closed => return Ok(()),
         }
     }
 }
 
 /// Follows signals that are sent straight to this process.
-pub(crate) async fn follow_signals(worker: Arc<Worker>, signals: WorkerSignals) -> io::Result<()> {
+pub(crate) async fn follow_signals(
+    worker: Arc<Worker>,
+    signals: WorkerSignals,
+    notices: Notices,
+) -> io::Result<()> {
     let pipe = Receiver::from_owned_fd(signals.as_fd().try_clone_to_owned()?)?;
     let mut bytes = [0; 64];
     loop {
@@ -37,7 +46,7 @@ pub(crate) async fn follow_signals(worker: Arc<Worker>, signals: WorkerSignals) 
         // What came is not in the bytes; reading them only makes the pipe wait again.
         while matches!(pipe.try_read(&mut bytes), Ok(1..)) {}
         for order in signals.take() {
-            obey(&worker, order);
+            obey(&worker, order, notices);
         }
     }
 }
@@ -47,12 +56,13 @@ pub(crate) async fn follow_master(worker: Arc<Worker>, alive: Alive) -> io::Resu
     let pipe = Receiver::from_owned_fd(alive.as_fd().try_clone_to_owned()?)?;
     pipe.readable().await?;
     tracing::info!("The master is gone, shutting down");
-    worker.lifecycle.drain();
+    worker.lifecycle.drain_last();
     Ok(())
 }
 
-fn obey(worker: &Worker, order: Order) {
+fn obey(worker: &Worker, order: Order, notices: Notices) {
     match order {
+        Order::Graceful if notices.is_end() => worker.lifecycle.drain_last(),
         Order::Graceful => worker.lifecycle.drain(),
         Order::Quick => quit(worker),
         Order::Reopen => reopen_logs(worker.access_log.as_deref()),

@@ -1,7 +1,7 @@
 //! A worker's life, from the fork to the exit code.
 
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -53,7 +53,7 @@ fn serve(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> E
     };
     let app = match loader.load(&info) {
         Ok(app) => app,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&error, &inheritance),
     };
     drive(inheritance, settings, app, access_log).unwrap_or_else(|error| {
         tracing::error!("The worker cannot run: {error}");
@@ -67,7 +67,7 @@ fn drive(
     app: Arc<dyn App>,
     access_log: Option<Arc<AccessLog>>,
 ) -> io::Result<ExitCode> {
-    let Inheritance { listeners, control, alive, signals, slot, .. } = inheritance;
+    let Inheritance { listeners, control, alive, signals, slot, notices, .. } = inheritance;
     let (seat, worker) = assemble(&listeners, settings, app, slot, access_log)?;
     drop(listeners);
     if let Err(fault) = seat.runtime().block_on(worker.app.startup()) {
@@ -79,9 +79,9 @@ fn drive(
         let _entered = seat.runtime().enter();
         let reporter = control.clone();
         tokio::spawn(drain::run(worker.clone(), move || report(&reporter, Report::Leaving)));
-        tokio::spawn(orders::follow_control(worker.clone(), control.clone()));
+        tokio::spawn(orders::follow_control(worker.clone(), control.clone(), notices));
         signals.booted();
-        tokio::spawn(orders::follow_signals(worker.clone(), signals));
+        tokio::spawn(orders::follow_signals(worker.clone(), signals, notices));
         tokio::spawn(orders::follow_master(worker.clone(), alive));
     }
     worker.slot.set_state(State::Ready);
@@ -183,9 +183,13 @@ fn max_requests(settings: &Settings) -> Option<u64> {
     (settings.max_requests > 0).then_some(settings.max_requests + jitter)
 }
 
-/// Says why the app could not be loaded.
-fn explain(error: &LoadError) -> ExitCode {
+/// Says why the app could not be loaded; in one line if the worker before has told it all.
+fn explain(error: &LoadError, inheritance: &Inheritance) -> ExitCode {
+    let mut mark = DefaultHasher::new();
+    (inheritance.generation, &error.message, &error.traceback).hash(&mut mark);
+    let news = inheritance.notices.is_news(mark.finish());
     match &error.traceback {
+        Some(_) if !news => tracing::error!("{} (as above)", error.message),
         Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),
         None => tracing::error!("{}", error.message),
     }

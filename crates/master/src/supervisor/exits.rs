@@ -56,8 +56,8 @@ impl Supervisor {
         match (boot_failure, &self.phase) {
             // Nothing ever worked, so another try would not.
             (Some((code, why)), Phase::Starting) => self.stop(true, code, Some(why), now, actions),
-            (Some((_, why)), &Phase::Reloading(before)) if child.generation == self.generation => {
-                self.fail_reload(before, why, now, actions);
+            (Some(_), &Phase::Reloading(before)) if child.generation == self.generation => {
+                self.fail_reload(before, child, now, actions);
             }
             _ => {
                 let early = child.ready_at.is_none_or(|ready| now < ready + SHORT_LIFE);
@@ -88,7 +88,18 @@ fn boot_failure(code: i32) -> Option<(ExitCode, &'static str)> {
 fn tell_end(child: &Child, change: Change) -> Action {
     let pid = child.pid.unwrap_or_default();
     let by_us = matches!(child.life, Life::Aborted { .. } | Life::Killed { .. });
+    // Told to leave while it loaded its app, for which it may have failed as well.
+    let unwanted = matches!(child.life, Life::Leaving { .. }) && child.ready_at.is_none();
     let (level, line) = match change {
+        Change::Killed(signal::QUIT | signal::TERM) if unwanted => {
+            (LogLevel::Debug, format!("Worker (pid:{pid}) ended while it loaded the app, as it was told to"))
+        }
+        Change::Exited(code) if unwanted && boot_failure(code).is_some() => {
+            (LogLevel::Debug, format!("Worker (pid:{pid}) could not load the app either"))
+        }
+        Change::Exited(1) if matches!(child.life, Life::Aborted { .. }) => {
+            (LogLevel::Info, format!("Worker (pid:{pid}) ended at SIGABRT"))
+        }
         Change::Killed(signal::KILL) if !by_us => {
             (LogLevel::Error, format!("Worker (pid:{pid}) was sent SIGKILL! Perhaps out of memory?"))
         }

@@ -3,7 +3,7 @@
 use ferricorn_config::LogLevel;
 use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Order, Report};
-use ferricorn_unix::signal::Signal;
+use ferricorn_unix::signal::{self, Signal};
 use ferricorn_unix::wait::Change;
 
 use super::simulation::World;
@@ -198,7 +198,10 @@ fn a_reload_onto_code_that_does_not_load_leaves_the_old_workers_alone() {
         let mut world = World::ready(POLICY);
         world.signal(Signal::Hup);
         world.end(3, Change::Exited(code));
-        assert!(world.said("Reload failed"));
+        assert!(world.said("Reload failed") && world.said("2 workers go on serving"));
+        // The other new one is told to leave, and its end is no news.
+        world.end(4, Change::Killed(signal::QUIT));
+        assert!(!world.said("SIGQUIT"));
         assert_eq!(world.untold(), [1, 2]);
         world.obey();
         world.pass(100_000);
