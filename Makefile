@@ -62,6 +62,7 @@ $(1)/bin/pip install -q --force-reinstall --no-deps $(1)/wheel/*.whl
 endef
 
 demo: cargo $(DEMO)/.ready
+	@echo 'Building the server, which takes some minutes the first time ...'
 	$(call wheel,$(DEMO),release)
 	@echo
 	@echo 'Serving examples/flask on http://127.0.0.1:8000 with two workers; Ctrl-C ends it. In another terminal:'

@@ -115,7 +115,9 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
             body_rate: read.int("body_rate"),
             write: read.seconds("write_timeout"),
         },
-        chdir: facts.directory.join(read.optional("chdir").unwrap_or_default()),
+        chdir: read
+            .optional("chdir")
+            .map_or_else(|| facts.directory.clone(), |chdir| facts.directory.join(chdir)),
         pythonpath: read.list("pythonpath").into_iter().map(PathBuf::from).collect(),
         raw_env: read.each("raw_env", parse::variable),
         pidfile: read.optional("pidfile").map(PathBuf::from),

@@ -13,6 +13,20 @@ use crate::stop::Stop;
 /// The id of the positional argument.
 const APP: &str = "APP_MODULE";
 
+/// What stands at the top of the help text.
+const ABOUT: &str =
+    "Serves web apps from several processes: Python's, by WSGI, with gunicorn's flags and config file.";
+
+/// What stands at its end.
+const EXAMPLES: &str = "\
+Examples:
+  ferricorn mysite.wsgi                      a Django site, on http://127.0.0.1:8000
+  ferricorn -w 4 -b :8080 app:app            a Flask app, four workers, on every address
+  ferricorn -b unix:/run/app.sock app:app    behind nginx
+  ferricorn --check-config app:app           whether settings and app are good: 0 if they are
+
+HUP to the master reloads, TERM stops it, TTIN and TTOU add and remove a worker.";
+
 /// Parses the command line, argv\[0\] included, into what it says of the settings. The positional argument is
 /// the setting `wsgi_app`.
 pub(crate) fn parse(argv: Vec<OsString>) -> Result<Dict, Stop> {
@@ -47,6 +61,8 @@ fn command(program: String) -> Command {
     );
     Command::new("ferricorn")
         .override_usage(format!("{program} [OPTIONS] [APP_MODULE]"))
+        .about(ABOUT)
+        .after_help(EXAMPLES)
         .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
         .max_term_width(100)
         .infer_long_args(true)

@@ -74,7 +74,11 @@ impl Configuration {
             }]));
         }
         if settings.app.is_none() && host.needs_app() {
-            return Err(Stop::Fault("No application module specified.".to_owned()));
+            return Err(Stop::Fault(
+                "No application module specified. Name it, as in `ferricorn mysite.wsgi:application`, or set wsgi_app \
+                 in a config file."
+                    .to_owned(),
+            ));
         }
         Ok(resolved)
     }

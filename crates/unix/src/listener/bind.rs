@@ -12,14 +12,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::file::{self, SocketFile};
 use super::{BindError, Listener, Options};
 
-/// Explains an error in the words of the operator.
-fn failed(what: &str, error: &io::Error) -> BindError {
+/// Explains an error in the words of the operator. `permission` says what a lack of permission calls for.
+fn failed(what: &str, permission: &str, error: &io::Error) -> BindError {
     if error.raw_os_error() == Some(libc::EADDRINUSE) {
         return BindError::InUse;
     }
     BindError::Failed(match error.raw_os_error() {
         Some(libc::EACCES) => {
-            format!("{what}: permission denied; ports below 1024 and foreign directories need it")
+            format!("{what}: permission denied; {permission}")
         }
         Some(libc::ENOENT) => format!("{what}: its directory does not exist; make it"),
         Some(libc::EADDRNOTAVAIL) => format!("{what}: this machine does not have the address"),
@@ -38,7 +38,11 @@ pub(super) fn tcp(host: &str, port: u16, options: Options) -> Result<Listener, B
         socket.listen(backlog(options))?;
         Listener::new(socket, None)
     };
-    open().map_err(|error| failed("cannot listen", &error))
+    open().map_err(|error| {
+        let capability = "a port below 1024 needs the capability CAP_NET_BIND_SERVICE (systemd's \
+                          `AmbientCapabilities=`)";
+        failed("cannot listen", capability, &error)
+    })
 }
 
 fn backlog(options: Options) -> i32 {
@@ -73,7 +77,7 @@ pub(super) fn unix(path: &Path, options: Options) -> Result<Listener, BindError>
         socket.listen(backlog(options))?;
         Listener::new(socket, file)
     };
-    open().map_err(|error| failed("cannot make the socket", &error))
+    open().map_err(|error| failed("cannot make the socket", "let this user write to its directory", &error))
 }
 
 pub(super) fn inherited(fd: RawFd) -> Result<Listener, BindError> {
