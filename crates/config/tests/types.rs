@@ -38,6 +38,7 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
         Kind::Mode => (vec!["digits", "number", "truth"], "a mode"),
         Kind::Switch(_) => (vec!["none", "truth"], "true or false"),
         Kind::Choice(_) => (vec![], "one of"),
+        Kind::OptionalChoice(..) => (vec!["none", "truth", "digits"], "one of"),
         Kind::List => (vec!["none", "text", "digits", "list"], "a string or a list of strings"),
         Kind::Commas => (vec!["none", "text", "digits", "list"], "strings, separated by commas or in a list"),
         Kind::Pairs => (vec!["dictionary"], "a dictionary of strings"),
