@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import request, until
+from harness import Client, request, until
 from harness.proxy import Apache, Nginx, NginxStream, open_folder
 
 pytestmark = [pytest.mark.only_ferricorn("it is about deploy/, and gunicorn loses requests at a reload"),
@@ -105,7 +105,7 @@ def test_the_host_is_the_one_that_was_asked_for(site):
 
 def test_the_client_forges_none_of_it(site):
     forged = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Ssl", "off"),
-              ("X-Forwarded-Protocol", "plain"), ("X-Forwarded-Host", "evil.example"), ("Forwarded", "for=192.0.2.1"),
+              ("X-Forwarded-Protocol", "plain"), ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Server", "evil.example"), ("Forwarded", "for=192.0.2.1"),
               ("SCRIPT_NAME", "/environ"), ("PATH_INFO", "/evil"), ("X_Forwarded_For", "192.0.2.1")]
     seen = site.environ("/environ", forged)
     assert seen["wsgi.url_scheme"] == "https"
@@ -132,6 +132,13 @@ def test_static_files_do_not_reach_the_app(site):
     answer = site.proxy.get("/static/style.css")
     assert (answer.status, answer.text) == (200, "body {}\n")
     assert "/static/" not in "".join(site.server.access_log[lines:])
+
+
+def test_clients_may_speak_http_2(tcp_site):
+    tls = tcp_site.proxy.context()
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    with Client(tcp_site.proxy.address, tls=tls) as client:
+        assert client.socket.selected_alpn_protocol() == "h2"
 
 
 def test_plain_http_is_sent_to_https(site):
@@ -241,6 +248,12 @@ def test_an_upload_beyond_the_servers_limit_is_a_413(own_site, kind, over):
     assert site.proxy.get().body == b"hello"
 
 
+def test_an_upload_beyond_the_proxys_limit_is_a_413(tcp_site):
+    with tcp_site.proxy.connect() as client:
+        client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (100 * MIB + 1))
+        assert client.response().status == 413
+
+
 def test_a_response_of_32_mib_arrives_whole(site):
     answer = site.proxy.get(f"/big?{32 * MIB}", timeout=60)
     assert len(answer.body) == 32 * MIB and answer.body.count(b"z") == 32 * MIB
@@ -280,10 +293,12 @@ def test_a_client_that_leaves_ends_the_stream_in_the_app(own_site, kind, over):
     assert site.proxy.get().body == b"hello"
 
 
-def test_an_upload_that_is_given_up_never_reaches_the_app(own_site, kind):
+@pytest.mark.parametrize("framing, start", [("Content-Length: 1000000", b""), ("Transfer-Encoding: chunked", b"F4240\r\n")],
+                         ids=["length", "chunked"])
+def test_an_upload_that_is_given_up_never_reaches_the_app(own_site, kind, framing, start):
     site = own_site(kind, "tcp", workers=1)
     with site.proxy.connect() as client:
-        client.send(b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"u" * 500000)
+        client.send(f"POST /enter HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode() + start + b"u" * 500000)
         until(lambda: spooled(site.server), "half of the upload")
     until(lambda: not spooled(site.server), "the end of the upload")
     assert site.proxy.get().body == b"hello"

@@ -76,6 +76,7 @@ class Proxy:
         (folder / "static").mkdir()
         (folder / "static" / "style.css").write_text("body {}\n")
         self._certify()
+        self.tls = self.context()
         command = self._prepare()
         self._as = {}
         if os.geteuid() == 0:
@@ -99,8 +100,12 @@ class Proxy:
                         "-days", "2", "-subj", "/CN=example.com", "-addext", "subjectAltName=DNS:example.com",
                         "-keyout", "privkey.pem", "-out", "fullchain.pem"],
                        cwd=self.folder, check=True, capture_output=True)
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.tls.load_verify_locations(self.folder / "fullchain.pem")
+
+    def context(self):
+        """TLS for a client that believes in this proxy's certificate."""
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        tls.load_verify_locations(self.folder / "fullchain.pem")
+        return tls
 
     def _environment(self):
         return {"PATH": _PATH}
