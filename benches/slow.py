@@ -61,6 +61,8 @@ def row(server, kind, core, options):
             times, after = ask(live.port, options), before
         else:
             with Crowd(("127.0.0.1", live.port), *kinds):
+                # The crowd's arrival is over by then, and its stay begins.
+                time.sleep(1)
                 times = ask(live.port, options)
                 after, _ = processes.memory_kib(live.pid)
     median = f"{statistics.median(times):.1f}" if times else "–"

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import pytest
 
@@ -125,3 +124,22 @@ def test_an_attack_gets_its_answer_and_does_no_harm(server, name):
     after = server.seen()
     assert after["pid"] == server.worker
     assert "/smuggled" not in after["seen"]
+
+
+@pytest.mark.only_ferricorn("each of gunicorn's threads that writes is blocked")
+def test_answers_that_nobody_reads_are_not_heaped_up(server):
+    """Ten clients ask for a thousand answers of 64 KiB each, and read none of them."""
+    before = anonymous_kib(server.worker)
+    clients = [server.connect(receive_buffer=4096) for _ in range(10)]
+    try:
+        for client in clients:
+            client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+        for client in clients:
+            assert client.response().status == 200
+        for _ in range(50):
+            assert server.get(timeout=5).status == 200
+        assert anonymous_kib(server.worker) - before < 24 * 1024
+    finally:
+        for client in clients:
+            client.close()
+    assert server.seen()["pid"] == server.worker

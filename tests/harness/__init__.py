@@ -1,6 +1,5 @@
 """A small language for tests that start a real server and speak to it in literal bytes."""
 
-from . import corpora
 from .client import Client, Response, Unanswered, request
 from .crowd import Crowd
 from .load import Load
@@ -9,5 +8,5 @@ from .server import DEADLINE, IS_GUNICORN, SERVER, Server, run_cli, until
 
 __all__ = [
     "Client", "Crowd", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
-    "anonymous_kib", "children", "corpora", "cpu_seconds", "descriptors", "gone", "in_session", "request", "run_cli", "threads", "until",
+    "anonymous_kib", "children", "cpu_seconds", "descriptors", "gone", "in_session", "request", "run_cli", "threads", "until",
 ]
