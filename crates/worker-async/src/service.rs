@@ -266,7 +266,7 @@ fn respond(
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
-    if close || context.worker.ends_connections() {
+    if close || context.gate.is_broken() || context.worker.ends_connections() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.head(head.status, &head.headers, log_environ);

@@ -115,7 +115,7 @@ impl<S> Gate<S> {
     /// The client will send no more.
     pub(super) fn client_closed(&mut self) {
         self.end = Some(if self.track.in_body() {
-            End::Broken(
+            self.broken(
                 ErrorKind::UnexpectedEof,
                 "the client closed the connection in the middle of a request",
             )
@@ -138,7 +138,7 @@ impl<S> Gate<S> {
                 let line = first_line(&self.inbox[self.clear..]);
                 End::Refused { refusal: Refusal::timeout(), line, told: false }
             }
-            Granted::FailBody(kind) => End::Broken(kind, "the request body did not arrive in time"),
+            Granted::FailBody(kind) => self.broken(kind, "the request body did not arrive in time"),
         });
         true
     }

@@ -40,7 +40,7 @@ pub mod bench;
 pub mod fuzz;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
@@ -160,10 +160,16 @@ impl<S> Gate<S> {
             Rest::Refused(refusal) => {
                 Some(End::Refused { refusal, line: refusal::first_line(unread), told: false })
             }
-            Rest::Broken(Fault(why)) => Some(End::Broken(ErrorKind::InvalidData, why)),
+            Rest::Broken(Fault(why)) => Some(self.broken(ErrorKind::InvalidData, why)),
             Rest::Surplus => Some(End::Over),
             Rest::Unfinished | Rest::Rewrite(_) => None,
         };
+    }
+
+    /// The end that a broken body is.
+    fn broken(&self, kind: ErrorKind, why: &'static str) -> End {
+        self.shared.note_broken();
+        End::Broken(kind, why)
     }
 
     /// What hyper gets if nothing more is read.

@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     last_request: AtomicU64,
     /// Bytes of requests that hyper got.
     received: AtomicU64,
+    /// Whether the body behind the head that passed last is broken.
+    broken: AtomicBool,
     /// Whether `facts` holds any.
     noted: AtomicBool,
     facts: Mutex<VecDeque<(u32, HeadFacts)>>,
@@ -113,6 +115,12 @@ impl Shared {
     /// busy, and no wish ends it.
     pub(crate) fn answered(&self) {
         self.answered.store(self.answered.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Whether the body of the request that the service took last is broken, so that the answer must say
+    /// `Connection: close`.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed) && self.passed.load(Relaxed) == self.taken.load(Relaxed)
     }
 
     /// Asks the gate to tell when the bytes that hyper holds now, and those that it gets before it next
@@ -240,6 +248,11 @@ impl Shared {
             lock(&self.facts).push_back((number, facts));
             self.noted.store(true, Relaxed);
         }
+    }
+
+    /// The body behind the head that passed last is broken.
+    pub(super) fn note_broken(&self) {
+        self.broken.store(true, Relaxed);
     }
 
     /// Whether heads passed that are not answered yet.

@@ -1,4 +1,4 @@
-//! An app that blocks, made of closures.
+//! An app made of closures.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,12 +12,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 type Call = dyn Fn(Request) -> Answer + Send + Sync;
 
-/// Answers with what its closure says, on the seat.
-pub(super) struct TestApp(Box<Call>);
+/// Answers with what its closure says, on the seat or in the connection's task.
+pub(super) struct TestApp(Drive, Box<Call>);
 
 impl TestApp {
     pub(super) fn new(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self(Box::new(call))
+        Self(Drive::Seat, Box::new(call))
+    }
+
+    /// An app as Rust apps are: its bodies stream.
+    pub(super) fn in_task(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Drive::Task, Box::new(call))
     }
 
     /// Says the method, the path and the length of the body.
@@ -32,11 +37,11 @@ impl TestApp {
 
 impl App for TestApp {
     fn drive(&self) -> Drive {
-        Drive::Seat
+        self.0
     }
 
     fn call(&self, request: Request) -> Answer {
-        (self.0)(request)
+        (self.1)(request)
     }
 }
 

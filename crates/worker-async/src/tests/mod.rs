@@ -9,6 +9,7 @@ mod keepalive;
 mod panics;
 mod proxies;
 mod responses;
+mod rules;
 mod slow;
 
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! Heads and bodies, good and bad, one for each rule of RFC 9110 and 9112 and of gunicorn's parser.
 
 /// Heads that pass, with the target as the client sent it.
-pub(super) const GOOD: &[(&str, &str)] = &[
+pub(crate) const GOOD: &[(&str, &str)] = &[
     ("GET / HTTP/1.1\r\n\r\n", "/"),
     ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "/"),
     ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "/"),
@@ -38,7 +38,7 @@ pub(super) const GOOD: &[(&str, &str)] = &[
 ];
 
 /// Framings that pass, with the body that the app then reads.
-pub(super) const GOOD_BODIES: &[(&str, &str)] = &[
+pub(crate) const GOOD_BODIES: &[(&str, &str)] = &[
     ("Content-Length: 3\r\n\r\nabc", "abc"),
     ("cOnTeNt-LeNgTh:\t03 \r\n\r\nabc", "abc"),
     ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "abc"),
@@ -54,7 +54,7 @@ pub(super) const GOOD_BODIES: &[(&str, &str)] = &[
 ];
 
 /// Heads that are refused, and the status.
-pub(super) const BAD: &[(&str, u16)] = &[
+pub(crate) const BAD: &[(&str, u16)] = &[
     // Line ends.
     ("GET / HTTP/1.1\nHost: a\n\n", 400),
     ("GET / HTTP/1.1\r\nHost: a\n\r\n", 400),
@@ -102,6 +102,12 @@ pub(super) const BAD: &[(&str, u16)] = &[
     ("POST / HTTP/1.1\r\nContent-Length: \u{b2}\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nContent-Length: \u{663}\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nContent-Length: 5\x0b\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nContent-Length: 5\x0c\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nContent-Length: 5\0\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nContent-Length: 5\r\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nContent-Length\t: 5\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\n Content-Length: 5\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nContent-Length:\r\n 5\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nContent-Length: \u{a0}5\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nContent-Length: 9223372036854775808\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nContent-Length: 18446744073709551621\r\n\r\n", 400),
@@ -128,6 +134,12 @@ pub(super) const BAD: &[(&str, u16)] = &[
     ("POST / HTTP/1.1\r\nTransfer-Encoding: \u{a0}chunked\r\n\r\n", 501),
     ("POST / HTTP/1.1\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\0\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\x0c\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding\x0b: chunked\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding\0: chunked\r\n\r\n", 400),
+    ("POST / HTTP/1.1\r\nTransfer-Encoding\u{a0}: chunked\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nTransfer-Encoding\t: chunked\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\n Transfer-Encoding: chunked\r\n\r\n", 400),
     ("POST / HTTP/1.1\r\nTransfer-Encoding:\r\n chunked\r\n\r\n", 400),
@@ -181,7 +193,7 @@ pub(super) const BAD: &[(&str, u16)] = &[
 ];
 
 /// Chunked bodies that are broken.
-pub(super) const BAD_CHUNKS: &[&str] = &[
+pub(crate) const BAD_CHUNKS: &[&str] = &[
     "+3\r\nabc\r\n0\r\n\r\n",
     "-3\r\nabc\r\n0\r\n\r\n",
     "0x3\r\nabc\r\n0\r\n\r\n",

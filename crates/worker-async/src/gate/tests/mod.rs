@@ -1,7 +1,7 @@
 //! The gate's tests: tables of literal bytes for the pure parts, and the same bytes through hyper.
 
 mod chunks;
-mod corpus;
+pub(crate) mod corpus;
 mod harness;
 mod heads;
 mod life;
