@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::layers::COMMAND_LINE;
 use crate::parse::Fault;
 use crate::resolve::NOT_YET;
-use crate::table::{self, Setting, Support};
+use crate::table::{self, Kind, Setting, Support};
 use crate::value::{self, Typed, Wrong};
 use crate::{Layers, LogLevel, Note, SettingError};
 
@@ -146,7 +146,13 @@ impl<'a> Reader<'a> {
         let source = self.layers.source(setting.name);
         let usage = wrong.malformed && source.starts_with(COMMAND_LINE);
         let message = format!("{shown} is not {}", wrong.expected);
-        self.errors.push(SettingError { key: setting.name, source, message, hint: None, usage });
+        let hint = match (setting.kind, setting.long_flag()) {
+            (Kind::OptionalChoice(_, alone), Some(flag)) if source.starts_with(COMMAND_LINE) => {
+                Some(format!("write {flag}={alone} if something else is to follow the flag"))
+            }
+            _ => None,
+        };
+        self.errors.push(SettingError { key: setting.name, source, message, hint, usage });
     }
 }
 

@@ -242,6 +242,13 @@ fn proxies_are_trusted_as_the_settings_say() {
 }
 
 #[test]
+fn a_flag_that_took_the_app_for_its_value_says_how_to_prevent_it() {
+    let errors = errors(&Layers::new().command_line(dict([("proxy_protocol", "mine:app".into())])));
+    assert_eq!(errors[0].message, "\"mine:app\" is not one of off, v1, v2, auto");
+    assert!(errors[0].hint.as_ref().unwrap().contains("--proxy-protocol=auto"), "{errors:?}");
+}
+
+#[test]
 fn the_grammar_is_gunicorns_unless_told_otherwise() {
     assert_eq!(settings([]).grammar, Grammar::default());
     let grammar = settings([("strip_header_spaces", true.into()), ("require_host", "true".into())]).grammar;
