@@ -20,6 +20,8 @@ from .server import STARTED, until
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+_NOBODY = 65534
+"""The user and the group that own nothing; root's proxies run under them."""
 _APACHE_MODULES = Path("/usr/lib/apache2/modules")
 _NGINX_MODULES = Path("/usr/lib/nginx/modules")
 
@@ -82,8 +84,8 @@ class Proxy:
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 if not path.is_socket():
-                    shutil.chown(path, "nobody", "nogroup")
-            self._as = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+                    shutil.chown(path, _NOBODY, _NOBODY)
+            self._as = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
         with open(folder / "stderr.log", "wb") as log:
             self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True, env=self._environment(), **self._as)
