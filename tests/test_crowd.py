@@ -13,17 +13,22 @@ STREAM_SIZE = 60 << 20
 
 APP = f'''
 PIECE = b"y" * 65536
+HELD = []
 
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/stream":
         start_response("200 OK", [("Content-Length", "{STREAM_SIZE}")])
         return (PIECE for _ in range({STREAM_SIZE} // 65536))
+    if environ["PATH_INFO"] == "/hold":
+        HELD.extend(open("/dev/null") for _ in range(12))
     start_response("200 OK", [("Content-Length", "5")])
     return [b"hello"]
 '''
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HOLD = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
+"""Has the app open twelve files, and keep them."""
 
 
 def serving(serve, *flags, **options):
@@ -109,15 +114,35 @@ def few_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
-def test_descriptors_that_run_out_are_taken_from_the_idle(serve):
-    """Each of many clients is served at once, and the connections that were used last stay open."""
+def test_the_limit_of_open_files_lowers_that_of_connections(serve):
+    """Each of many clients is served at once, those that were served last stay open, and the app can open files."""
     server, worker = serving(serve, preexec=few_descriptors)
+    server.wait_for("Only 64 files may be open, so this worker holds 32 connections at most and not 1000")
     clients = []
     try:
-        for _ in range(150):
+        for _ in range(100):
             clients.append(server.connect(timeout=5))
             assert clients[-1].send(ASK).response().body == b"hello"
         for client in clients[-20:]:
+            assert client.send(ASK).response().body == b"hello"
+        assert clients[0].socket.recv(1) == b"", "the longest idle connection did not end in order"
+        assert clients[-1].send(HOLD).response().body == b"hello"
+    finally:
+        for client in clients:
+            client.close()
+    assert server.workers() == [worker]
+
+
+def test_descriptors_that_the_app_has_used_up_are_taken_from_the_idle(serve):
+    server, worker = serving(serve, preexec=few_descriptors)
+    for _ in range(2):
+        assert server.get("/hold").body == b"hello"
+    clients = []
+    try:
+        for _ in range(100):
+            clients.append(server.connect(timeout=5))
+            assert clients[-1].send(ASK).response().body == b"hello"
+        for client in clients[-5:]:
             assert client.send(ASK).response().body == b"hello"
         assert clients[0].socket.recv(1) == b"", "the longest idle connection did not end in order"
         assert server.log.count("Cannot accept another connection") == 1
@@ -129,6 +154,8 @@ def test_descriptors_that_run_out_are_taken_from_the_idle(serve):
 
 def test_a_table_of_descriptors_full_of_busy_clients_pauses_and_recovers(serve):
     server, worker = serving(serve, preexec=few_descriptors)
+    for _ in range(2):
+        assert server.get("/hold").body == b"hello"
     crowd = [server.connect() for _ in range(100)]
     try:
         for client in crowd:

@@ -17,6 +17,14 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(hard)
 }
 
+/// How many files this process may have open.
+///
+/// # Errors
+/// What getrlimit(2) reports.
+pub fn open_files() -> io::Result<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, _)| soft).map_err(Into::into)
+}
+
 /// Whether the kernel is out of descriptors or memory, which may pass (accept(2)).
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
@@ -36,7 +44,7 @@ mod tests {
             let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
             setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
             assert_eq!(super::raise_open_files().unwrap(), hard);
-            i32::from(getrlimit(Resource::RLIMIT_NOFILE).unwrap() != (hard, hard))
+            i32::from(super::open_files().unwrap() != hard)
         });
         assert_eq!(end, Change::Exited(0));
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ferricorn_unix::limits;
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -10,6 +11,9 @@ use tokio::task::AbortHandle;
 use crate::gate::Shared;
 use crate::sweeper::Watch;
 use crate::worker::Worker;
+
+/// Descriptors that connections leave to the app, at the least.
+const LEFT_TO_THE_APP: usize = 32;
 
 /// One open connection.
 pub(crate) struct Entry {
@@ -29,6 +33,27 @@ pub(crate) struct Connections {
     looks: AtomicU32,
     /// Whether a client waits for a place that nobody has given up yet.
     crowded: AtomicBool,
+}
+
+/// Lowers the number of connections that a worker holds to what the limit of open files allows.
+pub(crate) fn leave_descriptors(connections: &mut usize) {
+    let Ok(files) = limits::open_files() else { return };
+    let held = places(*connections, files);
+    if held < *connections {
+        tracing::warn!(
+            "Only {files} files may be open, so this worker holds {held} connections at most and not {connections}. \
+             Raise the limit of open files (`ulimit -n`, systemd's LimitNOFILE), or lower --worker-connections"
+        );
+        *connections = held;
+    }
+}
+
+/// How many connections a process may hold that may have `files` files open, if it is to hold `wanted`: the app
+/// needs descriptors too, and a tenth is left to it, but never less than 32.
+fn places(wanted: usize, files: u64) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let left = files.saturating_sub((files / 10).max(LEFT_TO_THE_APP));
+    wanted.min(left.max(1))
 }
 
 /// A connection's membership; it ends when this is dropped.
@@ -126,5 +151,25 @@ impl Drop for Member {
         self.worker.connections.lock().try_remove(self.key);
         self.worker.slot.connection_end();
         self.worker.connections.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn connections_leave_descriptors_to_the_app() {
+        for (wanted, files, held) in [
+            (1000, 1_048_576, 1000),
+            (1000, 4096, 1000),
+            (1000, 1024, 922),
+            (1000, 64, 32),
+            (10, 64, 10),
+            (1000, 16, 1),
+            (usize::MAX, u64::MAX, usize::MAX - usize::MAX / 10),
+        ] {
+            assert_eq!(places(wanted, files), held, "{wanted} wanted, {files} files");
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::job::Job;
 use crate::lifecycle::Lifecycle;
 use crate::seat::Seat;
 use crate::worker::Worker;
-use crate::{drain, orders, sweeper};
+use crate::{connections, drain, orders, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
@@ -63,10 +63,11 @@ fn serve(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> E
 
 fn drive(
     inheritance: Inheritance,
-    settings: Settings,
+    mut settings: Settings,
     app: Arc<dyn App>,
     access_log: Option<Arc<AccessLog>>,
 ) -> io::Result<ExitCode> {
+    connections::leave_descriptors(&mut settings.worker_connections);
     let Inheritance { listeners, control, alive, signals, slot, notices, .. } = inheritance;
     let (seat, worker) = assemble(&listeners, settings, app, slot, access_log)?;
     drop(listeners);

@@ -39,7 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         WorkerProcesses,
         "How many connections one worker holds at most. Beyond that, and when descriptors run out, the one that \
          has been idle longest is closed for the next client; if none is idle, clients wait in the backlog or go \
-         to another worker.",
+         to another worker. A tenth of the files that may be open, and 32 at least, is left to the app.",
     )
     .flags(&["--worker-connections"])
     .int(1, i64::MAX, 1000),
