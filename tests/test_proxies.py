@@ -237,12 +237,12 @@ def test_expect_100_continue_works_through_it(site):
 
 @pytest.mark.parametrize("over", ["tcp", "unix"])
 def test_an_upload_beyond_the_servers_limit_is_a_413(own_site, kind, over):
-    site = own_site(kind, over, "--limit-request-body", "100000")
+    site = own_site(kind, over, "--limit-request-body", str(MIB))
     for _ in range(5):
         with site.proxy.connect() as client:
-            client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % MIB)
+            client.send(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (8 * MIB))
             try:
-                client.send(b"u" * MIB)
+                client.send(b"u" * (8 * MIB))
             except ConnectionError:
                 pass  # The answer is there already, and the proxy does not wait for the rest.
             assert client.response().status == 413

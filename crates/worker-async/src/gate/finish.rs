@@ -11,12 +11,12 @@ use super::{End, Gate, Refused};
 const ANSWER: Duration = Duration::from_secs(2);
 /// How long the gate reads what nobody wants, so that the client reads its answer before a reset.
 const LINGER: Duration = Duration::from_secs(2);
-/// How much of it.
-const LINGER_BYTES: usize = 1024 * 1024;
+/// How much of it: more than a proxy still sends of an upload whose answer it will only then read.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Ends the connection: sends the answer to a refused request, closes the writing side, and reads and
-    /// drops what the client still sends, for at most 2 s and 1 MiB. `refused` is told of the refusal once its
+    /// drops what the client still sends, for at most 2 s and 64 MiB. `refused` is told of the refusal once its
     /// answer was sent, or could not be.
     ///
     /// A refusal is not answered if hyper ended the connection before it came to it: the answer would be
