@@ -18,15 +18,17 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let mut dice = Dice::of(bytes);
     let rules = Rules::default();
-    let passage = splits_do_not_matter(bytes, rules, &mut dice);
-    splits_do_not_matter(bytes, Rules::new(40, 3, 30), &mut dice);
-    let believed = requests(bytes, rules);
+    let narrow = Rules::new(40, 3, 30);
+    splits_do_not_matter(bytes, narrow, &pass(bytes.chunks(1), narrow), &mut dice);
+    let (believed, passage) = requests(bytes, rules);
+    splits_do_not_matter(bytes, rules, &passage, &mut dice);
     let read = what_passes_is_sound(&believed, &passage);
     for _ in 0..2 {
         let manner = Manner {
             pauses: dice.roll(2) == 0,
             rests: dice.roll(2) == 0,
             reads: dice.roll(4) != 0,
+            waits: [0, 1, 5][dice.roll(3)],
             half_close: dice.roll(4) != 0,
         };
         let most = [1, 3, 20, bytes.len()][dice.roll(4)];
@@ -35,12 +37,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// All at once, byte by byte, and in between.
-fn splits_do_not_matter(bytes: &[u8], rules: Rules, dice: &mut Dice) -> Passage {
-    let whole = pass(iter::once(bytes), rules);
-    assert_eq!(pass(bytes.chunks(1), rules), whole, "byte by byte");
-    assert_eq!(pass(cut(bytes, 12, dice), rules), whole, "in pieces");
-    whole
+/// Byte by byte, all at once, and in between.
+fn splits_do_not_matter(bytes: &[u8], rules: Rules, one_by_one: &Passage, dice: &mut Dice) {
+    assert_eq!(pass(iter::once(bytes), rules), *one_by_one, "all at once");
+    assert_eq!(pass(cut(bytes, 12, dice), rules), *one_by_one, "in pieces");
 }
 
 /// A request as the second opinion reads it.
@@ -169,7 +169,8 @@ fn statuses(mut answers: &[u8], seen: &[Seen]) -> Vec<u16> {
         }
         let seen = seen.get(statuses.len()).expect("an answer without a request");
         statuses.push(status);
-        if seen.method != Method::HEAD && seen.method != Method::CONNECT {
+        let connected = seen.method == Method::CONNECT && status == 200;
+        if seen.method != Method::HEAD && !connected {
             answers = answers.strip_prefix(b"ok").expect("the service's body");
         }
     }

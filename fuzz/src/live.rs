@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use ferricorn_worker_async::gate_fuzz::{Guarded, Rules, Side, Told};
@@ -29,6 +31,8 @@ pub struct Manner {
     pub rests: bool,
     /// Whether the service reads bodies.
     pub reads: bool,
+    /// How often the service has to wait before it answers.
+    pub waits: usize,
     /// hyper's `half_close`.
     pub half_close: bool,
 }
@@ -70,7 +74,7 @@ pub enum BodyEnd {
 /// Sends the pieces, then closes the writing side, and lets the server do its work.
 ///
 /// # Panics
-/// The server neither ends nor makes progress, or a resting connection loses bytes.
+/// The server neither ends nor makes progress, waits for nothing, or a resting connection loses bytes.
 pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
     let patience = 200 + 20 * pieces.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>();
     let socket = Socket {
@@ -81,11 +85,16 @@ pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
     };
     let (mut guarded, side) = Guarded::new(socket, rules);
     let seen = Rc::new(RefCell::new(Vec::new()));
-    let mut cx = Context::from_waker(Waker::noop());
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut cx = Context::from_waker(&waker);
     let mut polls = 0..patience;
-    let mut patience = || assert!(polls.next().is_some(), "the connection hangs");
+    let mut waits = || {
+        assert!(bell.0.swap(false, Relaxed), "nobody would wake the connection");
+        assert!(polls.next().is_some(), "the connection goes round in circles");
+    };
     loop {
-        let service = service_fn(|request| answer(request, side.clone(), Rc::clone(&seen), manner.reads));
+        let service = service_fn(|request| answer(request, side.clone(), Rc::clone(&seen), manner));
         let mut connection = http1::Builder::new()
             .half_close(manner.half_close)
             .header_read_timeout(None)
@@ -94,7 +103,7 @@ pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
             match Pin::new(&mut connection).poll(&mut cx) {
                 Poll::Ready(ended) => break Some(ended),
                 Poll::Pending if manner.rests && side.rests() => break None,
-                Poll::Pending => patience(),
+                Poll::Pending => waits(),
             }
         };
         let parts = connection.into_parts();
@@ -106,7 +115,7 @@ pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
         }
         assert!(parts.read_buf.is_empty(), "bytes are lost at rest: {:?}", parts.read_buf);
         while guarded.poll_awake(&mut cx).is_pending() {
-            patience();
+            waits();
         }
     }
 }
@@ -115,7 +124,7 @@ async fn answer(
     request: Request<Incoming>,
     side: Side,
     seen: Rc<RefCell<Vec<Seen>>>,
-    reads: bool,
+    manner: Manner,
 ) -> Result<Response<Answer>, Infallible> {
     let told = side.next_head();
     let last = told.last;
@@ -130,8 +139,11 @@ async fn answer(
         trailers: Vec::new(),
         body: BodyEnd::Unread,
     };
-    if reads {
+    if manner.reads {
         read(incoming, &mut noted).await;
+    }
+    for _ in 0..manner.waits {
+        a_moment().await;
     }
     let broken = noted.body == BodyEnd::Broken;
     seen.borrow_mut().push(noted);
@@ -143,6 +155,16 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Is woken once, and does nothing meanwhile.
+async fn a_moment() {
+    let mut over = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut over, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 async fn read(incoming: Incoming, noted: &mut Seen) {
@@ -199,6 +221,16 @@ impl Drop for Answer {
     }
 }
 
+/// Tells whether somebody woke the connection.
+#[derive(Default)]
+struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// The server's end of the connection.
 struct Socket {
     pieces: VecDeque<Bytes>,
@@ -210,10 +242,11 @@ struct Socket {
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if std::mem::take(&mut self.pause) {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.pause = self.pauses;

@@ -117,12 +117,9 @@ pub fn pass<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules: Rules) -> Pas
     passage
 }
 
-/// Shows bytes to the gate one by one, and gives the requests that it sees in them.
-///
-/// # Panics
-/// The gate passes more than it was shown.
+/// Shows bytes to the gate one by one, and gives also the requests that it sees in them.
 #[must_use]
-pub fn requests(bytes: &[u8], rules: Rules) -> Vec<Passed> {
+pub fn requests(bytes: &[u8], rules: Rules) -> (Vec<Passed>, Passage) {
     let shared = Shared::default();
     let mut track = Track::new(rules.0);
     let mut passage = Passage::default();
@@ -146,7 +143,7 @@ pub fn requests(bytes: &[u8], rules: Rules) -> Vec<Passed> {
             break;
         }
     }
-    requests
+    (requests, passage)
 }
 
 /// Judges what is kept; false if nothing more can pass. `each` gets what was sent and what passes for it.
@@ -159,10 +156,11 @@ fn step(
 ) -> bool {
     loop {
         let admitted = track.admit(kept, shared);
-        let passed: Vec<u8> = kept.drain(..admitted.pass).collect();
-        if !passed.is_empty() {
-            each(&passed, &passed);
-            passage.bytes.extend_from_slice(&passed);
+        if admitted.pass > 0 {
+            let passed = &kept[..admitted.pass];
+            each(passed, passed);
+            passage.bytes.extend_from_slice(passed);
+            kept.drain(..admitted.pass);
         }
         let rewritten = match admitted.rest {
             Rest::Rewrite(rewrite) => {
