@@ -2,13 +2,15 @@
 //!
 //! It shares no code with the gate. Whatever the gate lets through must be sound here too, and say the same.
 
+use ferricorn_config::Grammar;
+
 /// A head, read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     pub method: String,
     pub target: Vec<u8>,
-    /// The digit behind `HTTP/1.`.
-    pub minor: u8,
+    /// The two digits of the version.
+    pub version: (u8, u8),
     /// Names in lower case, values trimmed, in the order of the names, then as sent.
     pub fields: Vec<(String, Vec<u8>)>,
     pub framing: Framing,
@@ -33,25 +35,57 @@ pub struct Body {
 type Result<T> = std::result::Result<T, &'static str>;
 
 /// Reads a head, blank line included, in front of which one CRLF may stand.
-pub fn head(bytes: &[u8]) -> Result<Head> {
+pub fn head(bytes: &[u8], grammar: Grammar) -> Result<Head> {
     let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
     let text = bytes.strip_suffix(b"\r\n\r\n").ok_or("no blank line")?;
     let lines = lines(text)?;
     let (request, lines) = lines.split_first().ok_or("no request line")?;
     let parts: Vec<&[u8]> = request.split(|&byte| byte == b' ').collect();
     let [method, target, version] = parts[..] else { return Err("not three parts in the request line") };
-    let upper = |byte: &u8| is_token(*byte) && !byte.is_ascii_lowercase() && *byte != b'#';
-    ensure((3..=20).contains(&method.len()) && method.iter().all(upper), "method")?;
+    let method = self::method(method, grammar)?;
     ensure(!target.is_empty() && target.iter().all(u8::is_ascii_graphic), "target")?;
-    let minor = match version.strip_prefix(b"HTTP/1.") {
-        Some([digit @ b'0'..=b'9']) => digit - b'0',
+    let version = match version.strip_prefix(b"HTTP/") {
+        Some(&[major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => (major - b'0', minor - b'0'),
         _ => return Err("version"),
     };
-    let fields = fields(lines)?;
-    let framing = framing(&fields, minor)?;
-    let method = text_of(method);
+    ensure(version.0 == 1 || grammar.permit_unconventional_http_version, "version")?;
+    let lines = if grammar.permit_obsolete_folding { unfolded(lines) } else { owned(lines) };
+    let fields = fields(&lines, grammar.strip_header_spaces)?;
+    let framing = framing(&fields, version)?;
+    let host = fields.iter().any(|(name, _)| name == "host");
+    ensure(host || !grammar.require_host || version < (1, 1), "no Host")?;
     target_form(&method, target)?;
-    Ok(Head { method, target: target.to_vec(), minor, fields, framing })
+    Ok(Head { method, target: target.to_vec(), version, fields, framing })
+}
+
+fn method(method: &[u8], grammar: Grammar) -> Result<String> {
+    ensure(!method.is_empty() && method.iter().all(|&byte| is_token(byte)), "method")?;
+    let upper = |byte: &u8| !byte.is_ascii_lowercase() && *byte != b'#';
+    let usual = (3..=20).contains(&method.len()) && method.iter().all(upper);
+    ensure(usual || grammar.permit_unconventional_http_method, "an unusual method")?;
+    let method = text_of(method);
+    Ok(if grammar.casefold_http_method { method.to_ascii_uppercase() } else { method })
+}
+
+/// Joins folded lines (RFC 9112 section 5.2) with a space each.
+fn unfolded(lines: &[&[u8]]) -> Vec<Vec<u8>> {
+    let mut fields: Vec<Vec<u8>> = Vec::new();
+    for line in lines {
+        match fields.last_mut() {
+            Some(field) if line.starts_with(b" ") || line.starts_with(b"\t") => {
+                let tail = field.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
+                field.truncate(field.len() - tail);
+                field.push(b' ');
+                field.extend_from_slice(trim(line));
+            }
+            _ => fields.push(line.to_vec()),
+        }
+    }
+    fields
+}
+
+fn owned(lines: &[&[u8]]) -> Vec<Vec<u8>> {
+    lines.iter().map(|line| line.to_vec()).collect()
 }
 
 /// Reads a body. An error means that it is broken; not all of it need be there.
@@ -91,14 +125,14 @@ fn chunked(bytes: &[u8]) -> Result<Body> {
     while let Some((line, behind)) = line(rest)? {
         rest = behind;
         if line.is_empty() {
-            body.trailers = fields(&trailers)?;
+            body.trailers = fields(&trailers, false)?;
             let forbidden = ["host", "content-length", "transfer-encoding", "trailer", "authorization", "te"];
             let bad = |(name, _): &(String, _)| forbidden.contains(&name.as_str());
             ensure(!body.trailers.iter().any(bad), "a trailer that frames, routes or authorizes")?;
             body.length = Some(bytes.len() - rest.len());
             return Ok(body);
         }
-        trailers.push(line);
+        trailers.push(line.to_vec());
     }
     Ok(body)
 }
@@ -157,7 +191,7 @@ fn target_form(method: &str, target: &[u8]) -> Result<()> {
     }
 }
 
-fn framing(fields: &[(String, Vec<u8>)], minor: u8) -> Result<Framing> {
+fn framing(fields: &[(String, Vec<u8>)], version: (u8, u8)) -> Result<Framing> {
     let all = |name: &'static str| {
         fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
     };
@@ -176,7 +210,7 @@ fn framing(fields: &[(String, Vec<u8>)], minor: u8) -> Result<Framing> {
             Ok(Framing::Length(digits.parse::<i64>().map_err(|_| "Content-Length")?.unsigned_abs()))
         }
         ([], [before @ .., last]) => {
-            ensure(minor > 0, "Transfer-Encoding in HTTP/1.0")?;
+            ensure(version >= (1, 1), "Transfer-Encoding in HTTP/1.0")?;
             ensure(last == b"chunked", "the last coding is not chunked")?;
             let known = [b"gzip".as_slice(), b"deflate", b"compress", b"identity"];
             ensure(before.iter().all(|coding| known.contains(&coding.as_slice())), "coding")?;
@@ -207,11 +241,12 @@ fn line(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>> {
     Ok(Some((line, &bytes[at + 1..])))
 }
 
-fn fields(lines: &[&[u8]]) -> Result<Vec<(String, Vec<u8>)>> {
+fn fields(lines: &[Vec<u8>], strip: bool) -> Result<Vec<(String, Vec<u8>)>> {
     let mut fields = Vec::new();
     for line in lines {
         let colon = line.iter().position(|&byte| byte == b':').ok_or("no colon")?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
+        let name = if strip { name.trim_ascii_end() } else { name };
         ensure(!name.is_empty() && name.iter().all(|&byte| is_token(byte)), "field name")?;
         ensure(value.iter().all(|&byte| is_text(byte)), "field value")?;
         fields.push((text_of(&name.to_ascii_lowercase()), trim(value).to_vec()));

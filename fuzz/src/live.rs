@@ -1,15 +1,12 @@
 //! A connection in memory: a client that sends pieces, the gate, hyper, and a service that notes what it gets.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferricorn_worker_async::gate_fuzz::{Guarded, Rules, Side, Told};
@@ -20,7 +17,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::{Bell, Socket};
 
 /// How the connection is run.
 #[derive(Clone, Copy, Debug)]
@@ -77,22 +75,15 @@ pub enum BodyEnd {
 /// The server neither ends nor makes progress, waits for nothing, or a resting connection loses bytes.
 pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
     let patience = 200 + 20 * pieces.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>();
-    let socket = Socket {
-        pieces: pieces.iter().map(|piece| Bytes::copy_from_slice(piece)).collect(),
-        pause: false,
-        pauses: manner.pauses,
-        written: Vec::new(),
-    };
+    let socket = Socket::new(pieces, manner.pauses);
     let (mut guarded, side) = Guarded::new(socket, rules);
     let seen = Rc::new(RefCell::new(Vec::new()));
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
     let mut cx = Context::from_waker(&waker);
     let mut polls = 0..patience;
-    let mut waits = || {
-        assert!(bell.0.swap(false, Relaxed), "nobody would wake the connection");
-        assert!(polls.next().is_some(), "the connection goes round in circles");
-    };
+    let mut turn = || assert!(polls.next().is_some(), "the connection goes round in circles");
+    let woken = || assert!(bell.rang(), "nobody would wake the connection");
     loop {
         let service = service_fn(|request| answer(request, side.clone(), Rc::clone(&seen), manner));
         let mut connection = http1::Builder::new()
@@ -100,10 +91,11 @@ pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(guarded), service);
         let ended = loop {
+            turn();
             match Pin::new(&mut connection).poll(&mut cx) {
                 Poll::Ready(ended) => break Some(ended),
                 Poll::Pending if manner.rests && side.rests() => break None,
-                Poll::Pending => waits(),
+                Poll::Pending => woken(),
             }
         };
         let parts = connection.into_parts();
@@ -115,7 +107,8 @@ pub fn run(pieces: &[&[u8]], rules: Rules, manner: Manner) -> Outcome {
         }
         assert!(parts.read_buf.is_empty(), "bytes are lost at rest: {:?}", parts.read_buf);
         while guarded.poll_awake(&mut cx).is_pending() {
-            waits();
+            turn();
+            woken();
         }
     }
 }
@@ -218,59 +211,5 @@ impl Body for Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.1.answered();
-    }
-}
-
-/// Tells whether somebody woke the connection.
-#[derive(Default)]
-struct Bell(AtomicBool);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-/// The server's end of the connection.
-struct Socket {
-    pieces: VecDeque<Bytes>,
-    pause: bool,
-    pauses: bool,
-    written: Vec<u8>,
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.pause) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.pause = self.pauses;
-        if let Some(mut piece) = self.pieces.pop_front() {
-            buffer.put_slice(&piece.split_to(piece.len().min(buffer.remaining())));
-            if !piece.is_empty() {
-                self.pieces.push_front(piece);
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.written.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -17,27 +17,43 @@ pub(crate) fn client(headers: &HeaderMap, real_ip: &RealIp) -> Option<IpAddr> {
 }
 
 /// The address `hops` places from the right, in fields that are given in the order in which they came.
+///
+/// Proxies often append to the client's own field, so nothing left of the element that counts is looked at: if
+/// it could make the field unreadable, a client could choose to appear under the proxy's address.
 pub(crate) fn from_fields<'a>(
     header: &HeaderName,
     fields: impl DoubleEndedIterator<Item = &'a [u8]>,
     hops: usize,
 ) -> Option<IpAddr> {
-    let mut left = hops;
-    // The last field was added last. Those before the one that counts are not read.
-    for field in fields.rev() {
-        let field = std::str::from_utf8(field).ok()?;
-        let nodes =
-            if *header == FORWARDED { forwarded(field)? } else { field.split(',').map(own).collect() };
-        if let Some(at) = nodes.len().checked_sub(left) {
-            return nodes.get(at).and_then(|node| address(node));
-        }
-        left -= nodes.len();
-    }
-    None
+    let quotes = *header == FORWARDED;
+    let mut elements = fields.rev().flat_map(|field| from_the_right(field, quotes));
+    let element = std::str::from_utf8(elements.nth(hops.checked_sub(1)?)?).ok()?;
+    if quotes { address(&forwarded(element)?) } else { address(trim(element)) }
 }
 
-fn own(text: &str) -> String {
-    trim(text).to_owned()
+/// The elements of a list, last one first. A comma between `quotes` separates nothing.
+fn from_the_right(field: &[u8], quotes: bool) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(field);
+    std::iter::from_fn(move || {
+        let field = rest.take()?;
+        let mut inside = false;
+        for (at, &byte) in field.iter().enumerate().rev() {
+            match byte {
+                b'"' if quotes && !is_escaped(&field[..at]) => inside = !inside,
+                b',' if !inside => {
+                    rest = Some(&field[..at]);
+                    return Some(&field[at + 1..]);
+                }
+                _ => {}
+            }
+        }
+        Some(field)
+    })
+}
+
+/// Whether a backslash that is not itself escaped ends these bytes.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 1
 }
 
 fn trim(text: &str) -> &str {
@@ -55,31 +71,23 @@ fn address(node: &str) -> Option<IpAddr> {
     node.parse::<IpAddr>().ok().or_else(|| bracketed().map(IpAddr::V6)).or_else(with_port)
 }
 
-/// The `for` of each element of a Forwarded field (RFC 7239 section 4), unquoted, from left to right; an
-/// element without `for` gives an empty one. `None` if the field does not have the form that it must have.
-fn forwarded(field: &str) -> Option<Vec<String>> {
-    let mut nodes = Vec::new();
-    let mut rest = field;
+/// The `for` of one element of Forwarded (RFC 7239 section 4), unquoted. `None` if there is none, or two, or
+/// the element does not have the form that it must have.
+fn forwarded(element: &str) -> Option<String> {
+    let mut node = None;
+    let mut rest = element;
     loop {
-        let mut node = None;
-        loop {
-            rest = rest.trim_start_matches([' ', '\t']);
-            if !rest.is_empty() && !rest.starts_with([';', ',']) {
-                let (name, value, behind) = pair(rest)?;
-                if name.eq_ignore_ascii_case("for") && node.replace(value).is_some() {
-                    return None;
-                }
-                rest = behind.trim_start_matches([' ', '\t']);
+        rest = rest.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(';') {
+            let (name, value, behind) = pair(rest)?;
+            if name.eq_ignore_ascii_case("for") && node.replace(value).is_some() {
+                return None;
             }
-            match rest.strip_prefix(';') {
-                Some(behind) => rest = behind,
-                None => break,
-            }
+            rest = behind.trim_start_matches([' ', '\t']);
         }
-        nodes.push(node.unwrap_or_default());
-        match rest.strip_prefix(',') {
+        match rest.strip_prefix(';') {
             Some(behind) => rest = behind,
-            None if rest.is_empty() => return Some(nodes),
+            None if rest.is_empty() => return node,
             None => return None,
         }
     }
@@ -192,6 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn a_client_cannot_make_the_field_unreadable_to_which_a_proxy_appends() {
+        let header = HeaderName::from_static("x-forwarded-for");
+        for sent in [b"\xff".as_slice(), b"\xe9, 127.0.0.1", b"\"", b",,"] {
+            let field = [sent, b", 9.9.9.9"].concat();
+            let found = from_fields(&header, [field.as_slice()].into_iter(), 1);
+            assert_eq!(found, Some([9, 9, 9, 9].into()), "{sent:?}");
+        }
+        for sent in ["for=\"never closed", "x=\"", "for=\"\\", "for=1.1.1.1\"x", "=", ";;\"\\\"", "\u{e9}"] {
+            for element in ["for=9.9.9.9", "host=\"a,\\\",b\\\\\";for=\"9.9.9.9:80\""] {
+                let field = format!("{sent},{element}");
+                assert_eq!(rfc7239(&[&field], 1).as_deref(), Some("9.9.9.9"), "{field}");
+                let field = format!("{field}, for=8.8.8.8");
+                assert_eq!(rfc7239(&[&field], 2).as_deref(), Some("9.9.9.9"), "{field}");
+            }
+        }
+    }
+
+    #[test]
     fn forwarded_is_read_as_its_rfc_says() {
         for (field, wanted) in [
             ("for=192.0.2.1", "192.0.2.1"),
@@ -218,8 +244,7 @@ mod tests {
             "for=192.0.2.1;for=192.0.2.2",
             "for=\"192.0.2.1",
             "for=\"192.0.2.1\\",
-            "for=\"1.1.1.1\"x, for=192.0.2.1",
-            "x=\", for=\"192.0.2.1\"",
+            "for=\"192.0.2.1\"x",
             "for = 192.0.2.1",
         ] {
             assert_eq!(rfc7239(&[field], 1), None, "{field}");

@@ -7,13 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_config::{Grammar, Limits, ProxyProtocol};
-use http::HeaderName;
+use ferricorn_config::{Grammar, Limits, ProxyProtocol, Trust};
+use ferricorn_protocol::{Proxied, Scheme};
+use http::{HeaderMap, HeaderName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::preface::{self, Preface};
 use super::track::{Rest, Track};
 use super::{Gate, HeadFacts, HeadRules, Shared};
+use crate::policy;
 
 /// What the operator allows.
 #[derive(Clone, Copy, Debug)]
@@ -189,21 +191,54 @@ fn step(
 impl Passage {
     /// Takes what was noted of the heads that have passed.
     fn hear(&mut self, shared: &Shared) {
-        while shared.is_answering() {
-            self.told.push(shared.next_head().into());
-            shared.answered();
-        }
+        self.told.extend(answer_all(shared));
     }
 }
 
-/// Reads a header of the PROXY protocol, of either version: its length, and the client's address if it tells
-/// one. `None` if there is none, or not a whole one, or a wrong one.
-#[must_use]
-pub fn proxy_header(bytes: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
-    match preface::parse(bytes, ProxyProtocol::Auto, true) {
-        Preface::Whole(header) => Some((header.length, header.source)),
-        Preface::Incomplete | Preface::Absent | Preface::Refused(_) => None,
+/// Answers all requests that have passed, and gives what the service is told of them.
+fn answer_all(shared: &Shared) -> Vec<Told> {
+    let mut told = Vec::new();
+    while shared.is_answering() {
+        told.push(shared.next_head().into());
+        shared.answered();
     }
+    told
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Not yet clear.
+    Incomplete,
+    /// A request; the PROXY protocol is not spoken.
+    Absent,
+    /// A header of so many bytes, the client's address if it tells one, and what else it says.
+    Header(usize, Option<SocketAddr>, Proxied),
+    /// A header that is wrong or forbidden: the status of the answer.
+    Refused(u16),
+}
+
+/// Looks for a header of the PROXY protocol at the beginning of a connection.
+#[must_use]
+pub fn preface(bytes: &[u8], mode: ProxyProtocol, allowed: bool) -> First {
+    match preface::parse(bytes, mode, allowed) {
+        Preface::Incomplete => First::Incomplete,
+        Preface::Absent => First::Absent,
+        Preface::Whole(header) => First::Header(header.length, header.source, header.proxied),
+        Preface::Refused(refusal) => First::Refused(refusal.status.as_u16()),
+    }
+}
+
+/// The scheme that a peer's headers tell; `None` if they contradict each other.
+#[must_use]
+pub fn scheme(headers: &HeaderMap, trust: &Trust, trusted: bool) -> Option<Scheme> {
+    policy::scheme(headers, trust, trusted).ok()
+}
+
+/// Takes out the headers whose names contain `_`, as far as the policy wants it; false if it refuses them.
+#[must_use]
+pub fn underscores(headers: &mut HeaderMap, trust: &Trust, trusted: bool) -> bool {
+    policy::underscores(headers, trust, trusted).is_ok()
 }
 
 /// The client's address in the fields of a header such as X-Forwarded-For or Forwarded, so many places from
@@ -236,6 +271,16 @@ impl<S> Guarded<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guarded<S> {
+    /// Reads the header of the PROXY protocol, before anything else is read.
+    pub fn poll_preface(
+        &mut self,
+        cx: &mut Context<'_>,
+        mode: ProxyProtocol,
+        allowed: bool,
+    ) -> Poll<Option<(Option<SocketAddr>, Proxied)>> {
+        self.0.poll_preface(cx, mode, allowed)
+    }
+
     /// Waits at rest until there is something for hyper.
     pub fn poll_awake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_awake(cx)
@@ -252,6 +297,11 @@ impl Side {
     /// The response to a request is complete.
     pub fn answered(&self) {
         self.0.answered();
+    }
+
+    /// Answers all requests that have passed.
+    pub fn answer_all(&self) -> Vec<Told> {
+        answer_all(&self.0)
     }
 
     /// Lets the connection rest, if it waits for a request; true if it does.
