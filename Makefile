@@ -115,7 +115,7 @@ fuzz: cargo | python
 	@set -e; for target in $(FUZZ); do \
 	    echo "Fuzzing $$target for $(SECONDS) s"; \
 	    $(CARGO) +nightly fuzz run $$target -- -dict=fuzz/dictionaries/$$target.dict \
-	        -max_len=4096 -max_total_time=$(SECONDS) -print_final_stats=1 -verbosity=0; \
+	        -max_len=4096 -timeout=20 -max_total_time=$(SECONDS) -print_final_stats=1 -verbosity=0; \
 	done
 
 bench: cargo | python

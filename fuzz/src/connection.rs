@@ -20,7 +20,7 @@ use crate::pieces::{Dice, cut};
 /// Something does not hold.
 pub fn check(bytes: &[u8], grammar: Grammar) {
     let mut dice = Dice::of(bytes);
-    let narrow = Rules::new(40, 3, 30);
+    let narrow = Rules::new(40, 3, 30).under(grammar);
     splits_do_not_matter(bytes, narrow, &pass(bytes.chunks(1), narrow), &mut dice);
     let rules = Rules::with(grammar);
     let (believed, passage) = requests(bytes, rules);

@@ -29,6 +29,12 @@ impl Rules {
         Self(HeadRules::new(&limits, Grammar::default()))
     }
 
+    /// The same limits with this grammar.
+    #[must_use]
+    pub fn under(self, grammar: Grammar) -> Self {
+        Self(HeadRules { grammar, ..self.0 })
+    }
+
     /// gunicorn's limits with this grammar.
     #[must_use]
     pub fn with(grammar: Grammar) -> Self {

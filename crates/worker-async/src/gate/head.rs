@@ -160,7 +160,7 @@ fn line_limit(line: &[u8], rules: &HeadRules) -> Result<(), Refusal> {
 /// The limits of one more field, which is not yet counted, and of the head so far. Its LF, which is not part
 /// of `line`, counts; whether its CR is part of it does not matter before the limit is passed.
 fn limits(line: &[u8], received: usize, fields: &Fields, rules: &HeadRules) -> Result<(), Refusal> {
-    if fields.count >= rules.fields {
+    if fields.count >= rules.fields && !may_go_on(line, rules) {
         return Err(Refusal::fields_too_large("there are more headers than --limit-request-fields"));
     }
     if line.len() + 1 > rules.field_size {
@@ -170,6 +170,12 @@ fn limits(line: &[u8], received: usize, fields: &Fields, rules: &HeadRules) -> R
         return Err(Refusal::fields_too_large("the headers are too large"));
     }
     Ok(())
+}
+
+/// Whether a line is no field of its own, but may be a part of the one before it.
+#[cold]
+fn may_go_on(line: &[u8], rules: &HeadRules) -> bool {
+    rules.grammar.permit_obsolete_folding && matches!(line, [b' ' | b'\t', ..])
 }
 
 fn without_cr(line: &[u8]) -> Result<&[u8], Refusal> {

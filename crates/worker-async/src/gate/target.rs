@@ -155,9 +155,10 @@ fn odd_form(target: &[u8], connect: bool) -> Result<Form, Refusal> {
     let encoded = encode(target);
     let uri = Uri::try_from(encoded.as_slice()).map_err(|_| WRONG_TARGET)?;
     let good = match (uri.scheme_str(), uri.authority()) {
-        (None, None) => true,
+        // CONNECT and the authority-form belong together (RFC 9112 section 3.2.3).
+        (None, None) => !connect,
         (None, Some(_)) => connect,
-        (Some(scheme), _) => !scheme.is_empty(),
+        (Some(scheme), _) => !scheme.is_empty() && !connect,
     };
     if !good {
         return Err(WRONG_TARGET);

@@ -82,6 +82,9 @@ fn a_folded_field_has_the_limit_of_one_field() {
     assert_eq!(passed(&endless, FOLDS), Err(431));
     let many = format!("GET / HTTP/1.1\r\nX: a\r\n b\r\n{}\r\n", "Y: c\r\n".repeat(100));
     assert_eq!(passed(&many, FOLDS), Err(431));
+    let last = format!("GET / HTTP/1.1\r\n{}X: a\r\n b\r\n c\r\n\r\n", "Y: c\r\n".repeat(99));
+    assert!(passed(&last, FOLDS).is_ok(), "a line that goes on is no further field");
+    assert_eq!(passed(&last, NONE), Err(431));
     let far =
         format!("GET / HTTP/1.1\r\nX: a\r\n b\r\n{}", format!("Y: {}\r\n", "c".repeat(8000)).repeat(60));
     assert_eq!(passed(&far, FOLDS), Err(431));
