@@ -213,9 +213,9 @@ fn a_refused_client_that_never_stops_is_cut_off() {
         let mut sent = 0_usize;
         while client.stream.write_all(&[b'x'; 4096]).await.is_ok() {
             sent += 4096;
-            assert!(sent < 4 << 20);
+            assert!(sent < 80 << 20);
         }
-        assert!(sent >= 1 << 20, "{sent}");
+        assert!(sent >= 64 << 20, "{sent}");
     });
 }
 
