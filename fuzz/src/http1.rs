@@ -73,12 +73,10 @@ fn unfolded(lines: &[&[u8]]) -> Vec<Vec<u8>> {
     for line in lines {
         match fields.last_mut() {
             Some(field) if line.starts_with(b" ") || line.starts_with(b"\t") => {
-                let tail = field.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
-                field.truncate(field.len() - tail);
                 field.push(b' ');
                 field.extend_from_slice(trim(line));
             }
-            _ => fields.push(line.to_vec()),
+            _ => fields.push(trim_end(line).to_vec()),
         }
     }
     fields
@@ -246,7 +244,7 @@ fn fields(lines: &[Vec<u8>], strip: bool) -> Result<Vec<(String, Vec<u8>)>> {
     for line in lines {
         let colon = line.iter().position(|&byte| byte == b':').ok_or("no colon")?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        let name = if strip { name.trim_ascii_end() } else { name };
+        let name = if strip { trim_end(name) } else { name };
         ensure(!name.is_empty() && name.iter().all(|&byte| is_token(byte)), "field name")?;
         ensure(value.iter().all(|&byte| is_text(byte)), "field value")?;
         fields.push((text_of(&name.to_ascii_lowercase()), trim(value).to_vec()));
@@ -273,7 +271,10 @@ fn blank(bytes: &[u8]) -> &[u8] {
 }
 
 fn trim(bytes: &[u8]) -> &[u8] {
-    let bytes = blank(bytes);
+    trim_end(blank(bytes))
+}
+
+fn trim_end(bytes: &[u8]) -> &[u8] {
     let tail = bytes.iter().rev().take_while(|byte| b" \t".contains(byte)).count();
     &bytes[..bytes.len() - tail]
 }

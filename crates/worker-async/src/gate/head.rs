@@ -123,8 +123,7 @@ impl HeadScanner {
             self.skipped = true;
             return Ok(());
         }
-        target::method(line, rules.grammar)?;
-        line_limit(line, rules)?;
+        request_begins(line, rules)?;
         self.request = Some((self.line, target::request_line(without_cr(line)?, rules.grammar)?));
         Ok(())
     }
@@ -142,14 +141,21 @@ impl HeadScanner {
         if line == b"\r" && !self.skipped {
             return Ok(());
         }
-        target::method(line, rules.grammar)?;
-        line_limit(line, rules)
+        request_begins(line, rules)
     }
 }
 
 /// Whether a byte of a request stands in a buffer; the CRLF before it does not count.
 pub(super) fn begun(buffer: &[u8]) -> bool {
     !matches!(buffer, b"" | b"\r" | b"\r\n")
+}
+
+/// Whether a request line may begin so: the method, as far as the limit allows a look at it, and the limit. Behind
+/// the limit nothing counts, or the answer would depend on how much of the line arrived at once.
+#[inline]
+fn request_begins(line: &[u8], rules: &HeadRules) -> Result<(), Refusal> {
+    target::method(&line[..line.len().min(rules.line)], rules.grammar)?;
+    line_limit(line, rules)
 }
 
 /// The request line's limit. The CR, which may be the last byte here, does not count.

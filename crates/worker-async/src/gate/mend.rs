@@ -45,21 +45,27 @@ impl Mender {
             let end = self.searched + distance + 1;
             let line = &bytes[self.line..end];
             (self.line, self.searched) = (end, end);
-            let Some(text) = line.strip_suffix(b"\r\n") else {
-                return Err(Refusal::bad("a line ends in LF without CR"));
-            };
-            if text.is_empty() && self.request {
+            if line == b"\r\n" && self.request {
                 self.head.extend_from_slice(line);
                 return Ok(Some((end, std::mem::take(&mut self.head))));
             }
+            // The limits first, as for a line that is not whole: the answer may not depend on how it arrived.
+            let length = if self.request { self.length_with(line, rules) } else { 0 };
+            limits(length, end, rules)?;
+            let Some(text) = line.strip_suffix(b"\r\n") else {
+                return Err(Refusal::bad("a line ends in LF without CR"));
+            };
             self.add(text, rules);
-            limits(self.field, end, rules)?;
         }
         self.searched = bytes.len();
         let line = &bytes[self.line..];
-        let field = if self.goes_on(line, rules) { self.field } else { 0 };
-        limits(field + line.len(), bytes.len(), rules)?;
+        limits(self.length_with(line, rules), bytes.len(), rules)?;
         Ok(None)
+    }
+
+    /// Bytes of the field that a line belongs to, so far.
+    fn length_with(&self, line: &[u8], rules: &HeadRules) -> usize {
+        line.len() + if self.goes_on(line, rules) { self.field } else { 0 }
     }
 
     /// Adds a line, which is given without its CRLF.

@@ -73,6 +73,34 @@ fn folded_lines_are_joined() {
 }
 
 #[test]
+fn a_line_too_long_is_that_first_however_it_ends() {
+    let rules = Rules::new(40, 5, 30).under(FOLDS);
+    for end in ["\n", "\r\n", "\0\r\n", ""] {
+        let text = format!("GET / HTTP/1.1\r\nX: a\r\n b\r\nY: {}{end}", "c".repeat(40));
+        for step in [1, 7, text.len()] {
+            assert_eq!(
+                pass(text.as_bytes().chunks(step), rules).end,
+                End::Refused(431),
+                "{text:?} by {step}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_method_without_end_is_a_line_that_is_too_long() {
+    let rules = Rules::new(40, 3, 30).under(METHODS);
+    for end in ["", "\0", " / HTTP/1.1\r\n\r\n"] {
+        let text = "a".repeat(60) + end;
+        for step in [1, 7, text.len()] {
+            let passage = pass(text.as_bytes().chunks(step), rules);
+            assert_eq!(passage.end, End::Refused(414), "{text:?} by {step}");
+        }
+    }
+    assert_eq!(pass([b"aaa\0".as_slice()], rules).end, End::Refused(400));
+}
+
+#[test]
 fn a_folded_field_has_the_limit_of_one_field() {
     let folded = |count: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a\r\n b".repeat(count));
     // Each repetition has five bytes, and the first line's beginning and the last line's CRLF five more.
