@@ -330,3 +330,19 @@ def test_workers_that_keep_dying_at_boot_are_forked_ever_more_slowly(serve):
     while time.monotonic() < end and alive(server.pid):
         time.sleep(0.05)
     assert server.log.count("Booting worker") <= 16, "a fork loop"
+
+
+@only_ferricorn("gunicorn tries five times, and blames another program")
+def test_an_address_that_is_named_twice(cli):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        where = f"127.0.0.1:{free.getsockname()[1]}"
+    result = cli("-b", where, "-b", where, "features:app")
+    assert result.returncode == 1
+    assert "name it twice; name it once" in result.stderr and "Retrying" not in result.stderr
+
+
+@only_ferricorn("gunicorn shows Python's ValueError")
+def test_an_app_without_a_module(cli):
+    result = cli("--check-config", ":app")
+    assert result.returncode == 1
+    assert "The app ':app' names no module: write it as module:attribute." in result.stderr

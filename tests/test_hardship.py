@@ -1,5 +1,6 @@
 """Apps and clients that misbehave: each costs itself, and never the worker or its neighbours."""
 
+import os
 import signal
 import time
 
@@ -47,6 +48,7 @@ def app(environ, start_response):
 '''
 
 CRASHING = '''
+import os
 import os
 import signal
 
@@ -130,3 +132,37 @@ def test_workers_that_served_are_replaced_at_once_however_often_they_crash(serve
     assert "the next one is started in" not in server.log
     assert server.get(timeout=10).status == 200
     assert server.stop(signal.SIGTERM) == 0
+
+CHATTY = '''
+def app(environ, start_response):
+    environ["wsgi.errors"].write("the app complains\\n")
+    print("the app prints")
+    if environ["PATH_INFO"] == "/boom":
+        raise RuntimeError("boom")
+    start_response("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+'''
+
+
+@only_ferricorn
+def test_a_server_without_standard_streams_keeps_its_log_from_clients(serve, tmp_path):
+    log = tmp_path / "error.log"
+    server = serve(CHATTY, "--error-logfile", log, log_file=log, preexec=lambda: os.closerange(0, 3))
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /boom HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (client.response().status, client.response().status) == (200, 500)
+    assert "the app complains" in server.log
+    for pid in [server.pid, *server.workers()]:
+        assert [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+
+
+@only_ferricorn
+def test_a_log_that_nobody_reads_is_not_sent_to_clients(serve, tmp_path):
+    path = tmp_path / "socket"
+    server = serve(CHATTY, bind=f"unix:{path}", listening=False, preexec=lambda: os.closerange(0, 3))
+    until(path.exists, "the socket")
+    server.address = str(path)
+    with server.connect() as client:
+        client.send(b"GET /boom HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = client.read_to_end()
+    assert answer.startswith(b"HTTP/1.1 500 ") and b"boom" not in answer and b"complains" not in answer

@@ -58,3 +58,11 @@ def test_load_and_stop_lose_no_request(server):
         server.send(signal.SIGTERM)
         assert server.wait_exit() == 0
     assert load.failures == []
+
+
+def test_its_help_is_its_own(cli, monkeypatch):
+    monkeypatch.setattr(running, "_SCRIPT", BINARY)
+    help = cli("--help").stdout
+    assert "--bind" in help and "Python" not in help.partition("Options:")[0] and "APP_MODULE" not in help
+    refused = cli("app:app")
+    assert refused.returncode == 2 and "unexpected argument 'app:app'" in refused.stderr

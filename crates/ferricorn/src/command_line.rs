@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::ContextKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use ferricorn_config::table::{self, Kind, Setting, Support};
@@ -27,14 +28,19 @@ Examples:
 
 HUP to the master reloads, TERM stops it, TTIN and TTOU add and remove a worker.";
 
-/// Parses the command line, argv\[0\] included, into what it says of the settings. The positional argument is
-/// the setting `wsgi_app`.
-pub(crate) fn parse(argv: Vec<OsString>) -> Result<Dict, Stop> {
+/// The same for a program that is its own app.
+const ABOUT_ITSELF: &str = "Serves the app that it is from several processes, with gunicorn's flags.";
+const SIGNALS: &str =
+    "HUP to the master starts new workers, TERM stops it, TTIN and TTOU add and remove a worker.";
+
+/// Parses the command line, argv\[0\] included, into what it says of the settings. If the host needs an app, the
+/// positional argument is the setting `wsgi_app`; if it is the app itself, there is none.
+pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<Dict, Stop> {
     let program = program(argv.first());
-    let matches =
-        command(program).try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, error))?;
+    let command = if needs_app { for_python(program) } else { for_itself(program) };
+    let matches = command.try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, told(error)))?;
     let mut values = values(&matches);
-    if let Some(app) = matches.get_one::<String>(APP) {
+    if let Some(app) = needs_app.then(|| matches.get_one::<String>(APP)).flatten() {
         values.insert("wsgi_app".to_owned(), Value::from(app.as_str()));
     }
     Ok(values)
@@ -48,27 +54,43 @@ pub(crate) fn parse_variable(variable: &'static str, text: &str) -> Result<Dict,
         )));
     };
     let argv = std::iter::once(variable.to_owned()).chain(words);
-    let matches = command(variable.to_owned())
+    let matches = for_python(variable.to_owned())
         .try_get_matches_from(argv)
-        .map_err(|error| Stop::CommandLine(Some(variable), error))?;
+        .map_err(|error| Stop::CommandLine(Some(variable), told(error)))?;
     Ok(values(&matches))
 }
 
-fn command(program: String) -> Command {
+/// An unknown flag is most often a mistaken one, and none of ours has a value that begins with dashes.
+fn told(mut error: clap::Error) -> clap::Error {
+    error.remove(ContextKind::Suggested);
+    error
+}
+
+/// The command line of a server for Python's apps.
+fn for_python(program: String) -> Command {
     let app = Arg::new(APP).help(
         "The application: `module`, `module:attr` or `module:factory(\"x\", y=1)`. `attr` is `application` if it \
          is left out",
     );
-    Command::new("ferricorn")
+    command()
         .override_usage(format!("{program} [OPTIONS] [APP_MODULE]"))
         .about(ABOUT)
         .after_help(EXAMPLES)
+        .arg(app)
+}
+
+/// The command line of a program that is its own app.
+fn for_itself(program: String) -> Command {
+    command().override_usage(format!("{program} [OPTIONS]")).about(ABOUT_ITSELF).after_help(SIGNALS)
+}
+
+fn command() -> Command {
+    Command::new("ferricorn")
         .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
         .max_term_width(100)
         .infer_long_args(true)
         .args_override_self(true)
         .disable_version_flag(true)
-        .arg(app)
         .arg(
             Arg::new("version")
                 .short('v')
@@ -148,7 +170,7 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Dict {
         let argv = std::iter::once("ferricorn").chain(words.iter().copied());
-        parse(argv.map(Into::into).collect()).unwrap()
+        parse(argv.map(Into::into).collect(), true).unwrap()
     }
 
     fn dict<const N: usize>(values: [(&str, Value); N]) -> Dict {
@@ -221,7 +243,7 @@ mod tests {
         assert_eq!(parsed(&["--graceful", "5"]), dict([("graceful_timeout", "5".into())]));
         assert_eq!(parsed(&["--preload"]), dict([("preload_app", true.into())]));
         let ambiguous = ["ferricorn", "--limit-request", "5"].map(OsString::from).to_vec();
-        assert!(parse(ambiguous).is_err());
+        assert!(parse(ambiguous, true).is_err());
     }
 
     #[test]
@@ -260,6 +282,7 @@ mod tests {
 
     #[test]
     fn the_command_is_sound() {
-        command("ferricorn".to_owned()).debug_assert();
+        for_python("ferricorn".to_owned()).debug_assert();
+        for_itself("app".to_owned()).debug_assert();
     }
 }

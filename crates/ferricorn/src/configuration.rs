@@ -25,14 +25,14 @@ pub(crate) struct Configuration {
 
 impl Configuration {
     /// Parses the command line.
-    pub(crate) fn new(argv: Vec<OsString>) -> Result<Self, Stop> {
+    pub(crate) fn new(argv: Vec<OsString>, host: &dyn Host) -> Result<Self, Stop> {
         let program = argv.first().map(PathBuf::from);
         let program =
             program.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into());
         let directory = std::env::current_dir()
             .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
         let program = program.unwrap_or_else(|| "ferricorn".to_owned());
-        Ok(Self { command_line: command_line::parse(argv)?, directory, program })
+        Ok(Self { command_line: command_line::parse(argv, host.needs_app())?, directory, program })
     }
 
     /// Reads all sources and lays them over one another.

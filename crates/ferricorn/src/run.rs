@@ -7,7 +7,7 @@ use ferricorn_config::{Resolved, Settings};
 use ferricorn_master::Outcome;
 use ferricorn_protocol::ExitCode;
 use ferricorn_telemetry::{AccessLog, error_log};
-use ferricorn_unix::{Inheritance, limits, signal};
+use ferricorn_unix::{Inheritance, fill_standard_streams, limits, signal};
 
 use crate::configuration::{self, Configuration};
 use crate::stop::Stop;
@@ -25,7 +25,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, host: &dyn Host) -> i32 {
 }
 
 fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
-    let configuration = Configuration::new(argv)?;
+    fill_standard_streams()
+        .map_err(|error| Stop::Fault(format!("a standard stream is closed, and /dev/null fails: {error}")))?;
+    let configuration = Configuration::new(argv, host)?;
     let layers = configuration.layers(host)?;
     let resolved = configuration.resolve(&layers, host)?;
     if resolved.print_config {

@@ -43,6 +43,9 @@ impl Sockets {
                 match Listener::bind(&address, options(settings)) {
                     Ok(listener) => break listener,
                     Err(BindError::Failed(why)) => return Err(refusal(&address, &why)),
+                    Err(BindError::InUse) if sockets.holds(bind) => {
+                        return Err(refusal(&address, "the settings name it twice; name it once"));
+                    }
                     Err(BindError::InUse) => {
                         tracing::error!("Connection in use: {address}");
                         if tries == TRIES {
@@ -58,6 +61,11 @@ impl Sockets {
             sockets.open.push((Source::Bind(bind.clone()), listener));
         }
         Ok(sockets)
+    }
+
+    /// Whether this address is among those that are open.
+    fn holds(&self, bind: &Bind) -> bool {
+        self.open.iter().any(|(source, _)| matches!(source, Source::Bind(open) if open == bind))
     }
 
     /// The sockets for new settings: those that they still name stay, the others are opened.

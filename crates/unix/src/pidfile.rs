@@ -76,7 +76,7 @@ impl fmt::Display for PidfileError {
                     }
                     Some(libc::EROFS) => write!(f, "{directory} is read-only"),
                     Some(libc::ENOSPC | libc::EDQUOT) => write!(f, "{directory} is full; make room"),
-                    _ => write!(f, "{source}"),
+                    _ => write!(f, "{source}; put that right"),
                 }?;
                 f.write_str(", or choose another file with --pid")
             }

@@ -8,7 +8,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "config",
         ConfigFile,
         "The config file, which is Python: `PATH`, `file:PATH` or `python:MODULE`. Only the command line and \
-         `GUNICORN_CMD_ARGS` may name it; if neither does, `./gunicorn.conf.py` is read if it exists.",
+         `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` may name it; if neither does, `./gunicorn.conf.py` is read if it exists.",
     )
     .flags(&["--config", "-c"])
     .metavar("CONFIG")

@@ -64,7 +64,8 @@ impl Supervisor {
                 if early {
                     let wait = self.backoff.failed(now);
                     let line = format!(
-                        "A worker ended as soon as it had started; the next one is started in {}",
+                        "A worker{} ended as soon as it had started; the next one is started in {}",
+                        child.pid.map_or_else(String::new, |pid| format!(" (pid: {pid})")),
                         words::duration(wait)
                     );
                     actions.push(Action::Say(LogLevel::Warning, line));

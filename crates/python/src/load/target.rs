@@ -43,6 +43,9 @@ impl<'py> Target<'py> {
             return Err(unusable("No application module specified.".to_owned()));
         }
         let (module, object) = text.split_once(':').unwrap_or((text, DEFAULT_OBJECT));
+        if module.is_empty() {
+            return Err(unusable(format!("The app '{text}' names no module: write it as module:attribute.")));
+        }
         let object = parse_object(py, object).unwrap_or_else(|_| {
             Err(format!("Failed to parse '{object}' as an attribute name or function call."))
         });

@@ -46,9 +46,9 @@ impl Drop for SocketFile {
 pub(super) fn make_room(path: &Path) -> Result<(), BindError> {
     match fs::symlink_metadata(path) {
         Err(_) => Ok(()),
-        Ok(meta) if !meta.file_type().is_socket() => Err(BindError::Failed(
-            "the path exists and is no socket; remove it or choose another path".to_owned(),
-        )),
+        Ok(meta) if !meta.file_type().is_socket() => {
+            Err(BindError::Failed("the path exists and is no socket; remove it".to_owned()))
+        }
         Ok(_) if somebody_listens(path) => Err(BindError::InUse),
         Ok(_) => fs::remove_file(path)
             .map_err(|error| BindError::Failed(format!("the stale socket cannot be removed: {error}"))),
