@@ -97,10 +97,15 @@ impl Mender {
     }
 
     fn add_field(&mut self, text: &[u8], rules: &HeadRules) {
-        let (name, value) = text.split_at(memchr(b':', text).unwrap_or(text.len()));
+        // A line without a colon stays as it is, to be refused: made shorter it could become the blank line, and
+        // what follows it another request.
+        let (name, value) = text.split_at(memchr(b':', text).unwrap_or(0));
         let end = name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
         let name = if rules.grammar.strip_header_spaces { &name[..end] } else { name };
         self.head.extend_from_slice(name);
+        if name.is_empty() {
+            return self.head.extend_from_slice(value);
+        }
         // A line that goes on is joined with one space.
         let end = value.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
         self.head.extend_from_slice(&value[..end]);

@@ -144,14 +144,15 @@ impl Track {
     #[cold]
     fn mended(&mut self, length: usize, mended: Vec<u8>, shared: &Shared) -> Rest {
         match HeadScanner::default().scan(&mended, &self.rules) {
-            Scan::Whole(head) => {
+            // All of it must be one head, or hyper would see another request behind it.
+            Scan::Whole(head) if head.length == mended.len() => {
                 self.enter_body(&head);
                 shared.pass(facts(&head, &mended));
                 let head = if head.rewrite { head.rewritten(&mended, self.rules.grammar) } else { mended };
                 Rest::Rewrite(Rewrite { length, head })
             }
             Scan::Refused(refusal) => Rest::Refused(refusal),
-            Scan::Incomplete => Rest::Refused(Refusal::bad("a header is not valid")),
+            Scan::Whole(_) | Scan::Incomplete => Rest::Refused(Refusal::bad("a header is not valid")),
         }
     }
 

@@ -88,6 +88,20 @@ fn a_line_too_long_is_that_first_however_it_ends() {
 }
 
 #[test]
+fn a_line_of_white_space_does_not_become_the_end_of_the_head() {
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for blank in [" ", "\t", " \t "] {
+        let text = format!("GET /a HTTP/1.1\r\nA : b\r\n{blank}\r\n{smuggled}");
+        assert_eq!(passed(&text, SPACES), Err(400), "{blank:?}");
+        assert_eq!(statuses(&answers(&text, SPACES)), [400], "{blank:?}");
+        let both = Grammar { strip_header_spaces: true, ..FOLDS };
+        assert_eq!(passed(&text, both), Err(400), "{blank:?}");
+        let first = format!("GET /a HTTP/1.1\r\n{blank}\r\nA : b\r\n{smuggled}");
+        assert_eq!(passed(&first, both), Err(400), "{blank:?}");
+    }
+}
+
+#[test]
 fn a_method_without_end_is_a_line_that_is_too_long() {
     let rules = Rules::new(40, 3, 30).under(METHODS);
     for end in ["", "\0", " / HTTP/1.1\r\n\r\n"] {
