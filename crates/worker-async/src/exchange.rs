@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
@@ -96,7 +97,11 @@ impl Early for Exchange {
 
     fn write(&self, piece: Bytes) -> Result<(), ClientGone> {
         let pipe = self.pipe.get().ok_or(ClientGone)?;
-        pipe.write(piece, self.worker.write_patience(), || self.worker.seat.hand_over())
+        // A client is not waited for longer than a call of the app may take, and what the app does not do is not
+        // held against it (`--timeout`). A client that reads nothing may be ended before that (`--write-timeout`).
+        let patience = self.worker.settings.timeout.unwrap_or(Duration::MAX);
+        let waits = |time| self.worker.slot.call_waited(time);
+        pipe.write(piece, patience, || self.worker.seat.hand_over(), waits)
     }
 
     /// Hints are advice: those that a client is too slow for are left out.

@@ -1,7 +1,6 @@
 //! What the connections of one worker share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::App;
@@ -44,13 +43,6 @@ impl Worker {
     /// Whether each connection ends with its next response.
     pub(crate) fn ends_connections(&self) -> bool {
         self.lifecycle.draining() || self.connections.crowded() || self.settings.keepalive.is_zero()
-    }
-
-    /// How long an app thread waits for a client to read what the app wrote: the client must be found at fault
-    /// before the app is (`--timeout`).
-    pub(crate) fn write_patience(&self) -> Duration {
-        let patience = self.settings.deadlines.write;
-        self.settings.timeout.map_or(patience, |timeout| patience.min(timeout / 2))
     }
 
     /// Runs a step of the app; meanwhile the scoreboard shows since when it runs, and for which request.

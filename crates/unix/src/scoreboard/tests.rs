@@ -65,7 +65,10 @@ fn a_full_table_counts_and_recovers() {
     assert_eq!(seen.requests, IN_FLIGHT as u64 + 3);
     slot.call_begin(5, None);
     assert_eq!(board.snapshot(0).unwrap().calls[0].request, None);
+    slot.call_waited(30);
+    assert_eq!(board.snapshot(0).unwrap().calls[0].since_ms, 35);
     slot.call_end();
+    slot.call_waited(30);
     assert_eq!(board.snapshot(0).unwrap().calls, []);
 }
 

@@ -122,6 +122,13 @@ impl Slot {
         lane.since.store(now_ms, Release);
     }
 
+    /// So many milliseconds of the app thread's call were spent waiting for a client: they are not the app's.
+    pub fn call_waited(&self, time_ms: u64) {
+        let since = &self.memory.lanes[0].since;
+        // No call, no clock: another thread of the app may wait when the call has returned.
+        let _ = since.fetch_update(Release, Relaxed, |since| (since != 0).then(|| since.saturating_add(time_ms)));
+    }
+
     /// The app thread is back from the app.
     pub fn call_end(&self) {
         self.memory.lanes[0].since.store(0, Release);
