@@ -1,6 +1,7 @@
 """Crowds of slow clients on one worker with one app thread, and what becomes of each when places run out."""
 
 import resource
+import select
 import time
 
 import pytest
@@ -85,6 +86,53 @@ def test_a_newcomer_gets_the_place_of_the_longest_idle(serve):
             assert clients[1].socket.recv(1) == b"", "the longest idle connection did not end in order"
             for client in (clients[0], *clients[2:], newcomer):
                 assert client.send(ASK).response().body == b"hello"
+    finally:
+        for client in clients:
+            client.close()
+
+
+HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
+
+
+def test_a_newcomer_gets_the_place_of_the_idle_and_then_that_of_a_half_head(serve):
+    server, worker = serving(serve, "--worker-connections", "10")
+    clients = [server.connect() for _ in range(10)]
+    idle, *heads = clients
+    try:
+        for client in heads:
+            client.send(HALF)
+        assert idle.send(ASK).response().body == b"hello"
+        with server.connect() as first:
+            assert first.send(ASK).response().body == b"hello"
+            assert idle.socket.recv(1) == b"", "the idle connection did not end first"
+            first.send(HALF)
+            with server.connect() as second:
+                assert second.send(ASK).response().body == b"hello"
+            ended = select.select([client.socket for client in heads], [], [], 0)[0]
+            (cut,) = [client for client in heads if client.socket in ended]
+            assert cut.response().status == 408
+            assert cut.at_end()
+            assert first.send(b"1\r\n\r\n").response().body == b"hello", "not the longest one was cut"
+    finally:
+        for client in clients:
+            client.close()
+    assert server.workers() == [worker]
+
+
+def test_a_head_that_has_just_begun_keeps_its_place(serve):
+    server, worker = serving(serve, "--worker-connections", "5")
+    clients = [server.connect() for _ in range(5)]
+    try:
+        for client in clients:
+            client.send(HALF)
+        with server.connect(timeout=0.3) as sixth:
+            sixth.send(ASK)
+            with pytest.raises(Unanswered, match="silence"):
+                sixth.response()
+            for client in clients:
+                assert client.send(b"1\r\n\r\n").response().body == b"hello"
+            sixth.socket.settimeout(10)
+            assert sixth.response().body == b"hello"
     finally:
         for client in clients:
             client.close()

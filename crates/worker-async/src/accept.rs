@@ -94,8 +94,8 @@ impl Acceptor {
         }
     }
 
-    /// Returns once another connection may be held. If a client knocks before that, the connection that has
-    /// been idle longest makes room for it.
+    /// Returns once another connection may be held. If a client knocks before that, one that waits for a request
+    /// makes room for it.
     async fn room(&self, worker: &Worker) {
         let connections = &worker.connections;
         let limit = worker.settings.worker_connections;
@@ -229,7 +229,7 @@ fn spawn(worker: &Arc<Worker>, local: &Local, client: Client) {
     }
 }
 
-/// Has an idle connection end so that another can be accepted, and returns when one has ended, or after a while.
+/// Has a connection without a request end so that another can be accepted, and returns when one has ended, or after a while.
 async fn make_room(worker: &Worker) {
     // In the meantime the runtime hears of the bytes that have come, so that who has just sent a request is
     // not taken for idle.

@@ -81,13 +81,14 @@ impl Connections {
         look
     }
 
-    /// Asks the connection that has been idle longest to give up its place. If none is idle, the next one
-    /// that is answered will be.
+    /// Asks the connection that has been idle longest to give up its place; if none is idle, the one that has
+    /// owed the rest of a head longest. If there is none of those either, the next one that is answered will be
+    /// idle.
     pub(crate) fn make_room(&self) {
         let now = self.looks.load(Relaxed);
         let mut entries = self.lock();
         let idle = entries.iter_mut().filter_map(|(_, entry)| Some((entry.idle(now)?, entry)));
-        match idle.min_by_key(|(since, _)| *since) {
+        match idle.min_by_key(|(rank, _)| *rank) {
             Some((_, entry)) => entry.give_way(),
             None => self.crowded.store(true, Relaxed),
         }

@@ -14,7 +14,7 @@ use crate::worker::Worker;
 /// The time between two looks: what deadlines are rounded up to.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How many ticks a connection has for its first byte before it counts as idle.
+/// How many ticks a connection has for its first byte, or for a whole head, before it may have to make room.
 const FRESH: u32 = 4;
 
 /// Deadlines in ticks.
@@ -135,23 +135,27 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
 }
 
 impl Entry {
-    /// How the connection ranks among those that wait for a request, longest first; `None` if it does not wait,
-    /// or was asked to give way already. Within one look they rank by their last requests.
-    pub(crate) fn idle(&self, now: u32) -> Option<(u32, u64)> {
+    /// How the connection ranks among those that wait for a request: the idle ones come before those that owe the
+    /// rest of a head, and among each the longest first. `None` if it does not wait, or was asked to give way
+    /// already. Within one look they rank by their last requests.
+    pub(crate) fn idle(&self, now: u32) -> Option<(bool, u32, u64)> {
         let (phase, mark) = phase(&self.gate);
         let since = self.watch.phase.since(mark, now);
         let waits = match phase {
             Phase::Idle => true,
-            Phase::Fresh => now - since > FRESH,
-            Phase::Head | Phase::Body | Phase::App => false,
+            Phase::Fresh | Phase::Head => now - since > FRESH,
+            Phase::Body | Phase::App => false,
         };
-        (waits && self.watch.gave_way != mark).then(|| (since, self.gate.last_request()))
+        let ranks = waits && self.watch.gave_way != mark;
+        ranks.then(|| (phase == Phase::Head, since, self.gate.last_request()))
     }
 
-    /// Asks the connection to end, if it still waits for a request when it hears of it.
+    /// Asks the connection to end, if it still waits for a request, or for the rest of one's head, when it hears
+    /// of it.
     pub(crate) fn give_way(&mut self) {
-        self.watch.gave_way = phase(&self.gate).1;
-        self.gate.give_way();
+        let (phase, mark) = phase(&self.gate);
+        self.watch.gave_way = mark;
+        if phase == Phase::Head { self.gate.expire_at_once() } else { self.gate.give_way() }
     }
 }
 

@@ -126,7 +126,8 @@ impl Slot {
     pub fn call_waited(&self, time_ms: u64) {
         let since = &self.memory.lanes[0].since;
         // No call, no clock: another thread of the app may wait when the call has returned.
-        let _ = since.fetch_update(Release, Relaxed, |since| (since != 0).then(|| since.saturating_add(time_ms)));
+        let _ =
+            since.fetch_update(Release, Relaxed, |since| (since != 0).then(|| since.saturating_add(time_ms)));
     }
 
     /// The app thread is back from the app.

@@ -16,7 +16,8 @@ const LINGER_BYTES: usize = 64 * 1024 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// Ends the connection: sends the answer to a refused request, closes the writing side, and reads and
-    /// drops what the client still sends, for at most 2 s and 64 MiB. `refused` is told of the refusal once its
+    /// drops what the client still sends, for at most 2 s and 64 MiB; if somebody waits for the place, only what
+    /// has come already. `refused` is told of the refusal once its
     /// answer was sent, or could not be.
     ///
     /// A refusal is not answered if hyper ended the connection before it came to it: the answer would be
@@ -32,7 +33,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             }
         }
         if matches!(timeout(ANSWER, self.socket.shutdown()).await, Ok(Ok(()))) && self.is_unread().await {
-            let _ = timeout(LINGER, self.drop_input()).await;
+            let linger = if self.shared.is_hurried() { Duration::ZERO } else { LINGER };
+            let _ = timeout(linger, self.drop_input()).await;
         }
     }
 

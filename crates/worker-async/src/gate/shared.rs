@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     /// Zero, or an odd number that changes whenever a blocked write made progress.
     blocked: AtomicU32,
     wishes: AtomicU8,
+    /// Whether somebody waits for the place of this connection, which ends.
+    hurried: AtomicBool,
     /// Whether the connection may give up hyper's buffers; see [`rest`](super::rest).
     pub(super) may_rest: AtomicBool,
     /// Request heads that the gate let through.
@@ -185,6 +187,11 @@ impl Shared {
         self.wish(wish::EXPIRE);
     }
 
+    /// The same, for one who waits for the connection's place: the client gets its answer, but no time to read it.
+    pub(crate) fn expire_at_once(&self) {
+        self.wish(wish::EXPIRE | wish::GIVE_WAY);
+    }
+
     /// Fails a request body that the connection waits for, with [`io::ErrorKind::TimedOut`].
     pub(crate) fn fail_body(&self) {
         self.wish(wish::FAIL_BODY);
@@ -276,6 +283,11 @@ impl Shared {
         }
     }
 
+    /// Whether the connection's place is wanted at once.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried.load(Relaxed)
+    }
+
     /// The outcome of the wishes for a gate that waits.
     #[inline]
     pub(super) fn granted(&self) -> Option<Granted> {
@@ -288,7 +300,10 @@ impl Shared {
         let is = |wish| wishes & wish != 0;
         match self.phase().0 {
             Phase::Body if is(wish::FAIL_BODY) => Some(Granted::FailBody(io::ErrorKind::TimedOut)),
-            Phase::Head if is(wish::EXPIRE) => Some(Granted::Expire),
+            Phase::Head if is(wish::EXPIRE) => {
+                self.hurried.store(is(wish::GIVE_WAY), Relaxed);
+                Some(Granted::Expire)
+            }
             Phase::Fresh if is(wish::EXPIRE | wish::FIN | wish::GIVE_WAY) => Some(Granted::Fin),
             Phase::Idle if is(wish::FIN | wish::GIVE_WAY) => Some(Granted::Fin),
             _ => None,
