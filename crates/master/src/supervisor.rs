@@ -284,7 +284,7 @@ impl Supervisor {
                 }
             }
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
-                child.life = Life::Leaving { deadline };
+                child.life = Life::Leaving { since: now, deadline };
                 let line = format!("Worker (pid:{}) leaves of its own accord", child.pid.unwrap_or_default());
                 actions.push(Action::Say(LogLevel::Debug, line));
             }

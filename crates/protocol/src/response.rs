@@ -90,7 +90,10 @@ pub trait Pieces: Send {
 
     /// Ends the production (the iterable's `close()`, PEP 3333). The server calls it exactly once, on an app
     /// thread, also when the client has left.
-    fn close(self: Box<Self>);
+    ///
+    /// # Errors
+    /// The application's exception. The response is what it is without it.
+    fn close(self: Box<Self>) -> Result<(), AppFault>;
 }
 
 /// Bytes that leave before the application's call has returned.

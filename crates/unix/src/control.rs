@@ -18,6 +18,8 @@ pub enum Order {
     Graceful,
     /// Leave now. QUIT and INT mean the same.
     Quick,
+    /// Give up the call that lasts, accept nothing more, finish the rest, leave. SIGABRT means the same to the app.
+    Abort,
     /// Open the log files again. USR1 means the same.
     Reopen,
 }
@@ -44,12 +46,14 @@ impl Frame for Order {
         match self {
             Self::Graceful => b'G',
             Self::Quick => b'Q',
+            Self::Abort => b'A',
             Self::Reopen => b'O',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Graceful, Self::Quick, Self::Reopen].into_iter().find(|order| order.to_byte() == byte)
+        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen];
+        all.into_iter().find(|order| order.to_byte() == byte)
     }
 }
 
@@ -200,10 +204,10 @@ mod tests {
     #[test]
     fn every_message_survives_the_way_and_they_keep_their_order() {
         let (master, worker) = pair().unwrap();
-        for order in [Order::Graceful, Order::Quick, Order::Reopen] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen] {
             master.send(order).unwrap();
         }
-        for order in [Order::Graceful, Order::Quick, Order::Reopen] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen] {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);

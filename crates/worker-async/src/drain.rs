@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ferricorn_unix::scoreboard::State;
 
+use crate::record::in_flight;
 use crate::worker::Worker;
 
 /// How long an idle connection may still bring a request after the drain began: its client may have sent one
@@ -23,7 +24,11 @@ pub(crate) async fn run(worker: Arc<Worker>, tell: impl FnOnce()) {
     let limit = worker.settings.graceful_timeout;
     if tokio::time::timeout(limit, let_go(&worker)).await.is_err() {
         let open = worker.connections.count();
-        tracing::warn!("{open} connections did not end within {} s; closing them", limit.as_secs());
+        tracing::warn!(
+            "{open} connections did not end within {} s; closing them; {}",
+            limit.as_secs(),
+            in_flight(&worker)
+        );
     }
     worker.seat.stop();
 }

@@ -11,7 +11,7 @@ use ferricorn_unix::scoreboard::Ticket;
 use http::HeaderMap;
 
 use crate::gate::early_hints;
-use crate::job::{Done, Job, dispose_answer, panicked};
+use crate::job::{Done, Job, dispose_answer, heed, panicked};
 use crate::pipe::Pipe;
 use crate::slot::Slot;
 use crate::worker::Worker;
@@ -68,6 +68,9 @@ impl Exchange {
             catch_unwind(AssertUnwindSafe(|| self.worker.app.call(request)))
                 .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
         });
+        if let Answer::Fault(fault) = &answer {
+            heed(&self.worker, fault);
+        }
         self.keep(answer);
         Done::Answer(self)
     }
@@ -75,9 +78,9 @@ impl Exchange {
     /// Leaves the answer where the task finds it, or the pipe if the body has begun.
     fn keep(&self, answer: Answer) {
         if let Some(pipe) = self.pipe.get() {
-            pipe.end(&self.worker, answer);
+            pipe.end(&self.worker, answer, self.ticket);
         } else if let Err(Reply::Answer(answer)) = self.reply.leave(Reply::Answer(answer)) {
-            dispose_answer(&self.worker, answer);
+            dispose_answer(&self.worker, answer, self.ticket);
         }
     }
 
@@ -133,8 +136,8 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         match self.0.reply.abandon() {
-            Some(Reply::Answer(answer)) => dispose_answer(&self.0.worker, answer),
-            Some(Reply::Begun(_, pipe)) => pipe.close(&self.0.worker),
+            Some(Reply::Answer(answer)) => dispose_answer(&self.0.worker, answer, self.0.ticket),
+            Some(Reply::Begun(_, pipe)) => pipe.close(&self.0.worker, self.0.ticket),
             Some(Reply::Hints(_)) | None => {}
         }
     }

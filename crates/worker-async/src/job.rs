@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_protocol::{Answer, AppFault, Pieces, Response, ResponseBody};
+use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, Response, ResponseBody};
+use ferricorn_unix::scoreboard::{Noted, Ticket};
 
 use crate::exchange::Exchange;
 use crate::pull::Pull;
+use crate::record::method_and_path;
 use crate::seat::Work;
 use crate::worker::Worker;
 
@@ -20,7 +22,16 @@ pub(crate) enum Job {
     /// Produce pieces of a response for a while.
     Pull(Arc<Pull>),
     /// End a response whose bytes are all sent, or wanted no more.
-    Close(Arc<Worker>, Box<dyn Pieces>, Ending),
+    Close(Box<Close>),
+}
+
+/// A response to be ended.
+pub(crate) struct Close {
+    worker: Arc<Worker>,
+    pieces: Box<dyn Pieces>,
+    ending: Ending,
+    /// Its request, unless too many were in flight to tell.
+    request: Option<Noted>,
 }
 
 /// What is known of a response when its production ends.
@@ -50,7 +61,7 @@ impl Work for Job {
         match self {
             Self::Call(exchange) => exchange.worker().clone(),
             Self::Pull(pull) => pull.worker().clone(),
-            Self::Close(worker, ..) => worker.clone(),
+            Self::Close(close) => close.worker.clone(),
         }
     }
 
@@ -62,8 +73,9 @@ impl Work for Job {
         match self {
             Self::Call(exchange) => exchange.run(),
             Self::Pull(pull) => pull.run(),
-            Self::Close(worker, pieces, ending) => {
-                close(&worker, pieces, ending);
+            Self::Close(job) => {
+                let Close { worker, pieces, ending, request } = *job;
+                close(&worker, pieces, ending, request);
                 Done::Nothing
             }
         }
@@ -79,29 +91,32 @@ impl Work for Job {
 }
 
 /// Ends a production, on an app thread.
-pub(crate) fn close(worker: &Arc<Worker>, mut pieces: Box<dyn Pieces>, ending: Ending) {
+pub(crate) fn close(
+    worker: &Arc<Worker>,
+    mut pieces: Box<dyn Pieces>,
+    ending: Ending,
+    request: Option<Noted>,
+) {
+    let line = || method_and_path(request);
     worker.timed(None, || {
         if ending == Ending::Complete {
             match guarded(|| pieces.next()) {
                 Ok(None) => {}
-                Ok(Some(_)) => {
-                    tracing::warn!("The app sent more bytes than its Content-Length; they were cut")
+                Ok(Some(_)) => warn_too_long(&line()),
+                Err(fault) => {
+                    blame(worker, &format!("Error after the end of the response to {}", line()), &fault)
                 }
-                Err(fault) => log_fault("Error after the end of a response", &fault),
             }
         }
-        if let Err(fault) = guarded(|| {
-            pieces.close();
-            Ok(())
-        }) {
-            log_fault("Error while closing a response", &fault);
+        if let Err(fault) = guarded(|| pieces.close()) {
+            blame(worker, &format!("Error while closing the response to {}", line()), &fault);
         }
     });
 }
 
 /// Logs that a response is longer than it said.
-pub(crate) fn warn_too_long() {
-    tracing::warn!("The response is longer than its Content-Length; the rest was cut");
+pub(crate) fn warn_too_long(line: &str) {
+    tracing::warn!("The response is longer than its Content-Length; the rest was cut: {line}");
 }
 
 /// Runs a step of the app; a panic in it is a fault of ours, and costs this request only.
@@ -129,27 +144,45 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> AppFault {
 }
 
 /// Ends what an answer that nobody will read has left open.
-pub(crate) fn dispose_answer(worker: &Arc<Worker>, answer: Answer) {
+pub(crate) fn dispose_answer(worker: &Arc<Worker>, answer: Answer, ticket: Ticket) {
     if let Answer::Begun(body) | Answer::Response(Response { body, .. }) = answer {
-        dispose(worker, body);
+        dispose(worker, body, ticket);
     }
 }
 
 /// Ends a body that nobody will read.
-pub(crate) fn dispose(worker: &Arc<Worker>, body: ResponseBody) {
+pub(crate) fn dispose(worker: &Arc<Worker>, body: ResponseBody, ticket: Ticket) {
     let rest = match body {
         ResponseBody::Pulled { rest, .. } => Some(rest),
         ResponseBody::File(file) => file.rest,
         _ => None,
     };
     if let Some(rest) = rest {
-        close_later(worker, rest, Ending::Abandoned);
+        close_later(worker, rest, Ending::Abandoned, worker.slot.request(ticket));
     }
 }
 
 /// Has a production ended on an app thread.
-pub(crate) fn close_later(worker: &Arc<Worker>, rest: Box<dyn Pieces>, ending: Ending) {
-    worker.seat.submit(Job::Close(worker.clone(), rest, ending));
+pub(crate) fn close_later(
+    worker: &Arc<Worker>,
+    pieces: Box<dyn Pieces>,
+    ending: Ending,
+    request: Option<Noted>,
+) {
+    worker.seat.submit(Job::Close(Box::new(Close { worker: worker.clone(), pieces, ending, request })));
+}
+
+/// Logs a fault of the app, and has the worker leave if the app asked for that.
+pub(crate) fn blame(worker: &Worker, what: &str, fault: &AppFault) {
+    log_fault(what, fault);
+    heed(worker, fault);
+}
+
+/// Has the worker leave if the app asked for that: also where nobody is left to hear of the fault.
+pub(crate) fn heed(worker: &Worker, fault: &AppFault) {
+    if let Some(code) = fault.exit {
+        worker.lifecycle.leave(ExitCode(code));
+    }
 }
 
 /// Logs a fault of the app, with its traceback if it has one, and if nobody has told it yet.

@@ -3,7 +3,10 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use ferricorn_protocol::ExitCode;
 use ferricorn_telemetry::{AccessLog, error_log};
 use ferricorn_unix::Notices;
 use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
@@ -12,7 +15,14 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
 
+use crate::record::in_flight;
 use crate::worker::Worker;
+
+/// What an orphan gets beyond the graceful timeout to end in an orderly way.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// The status of a worker whose call was aborted, as in gunicorn.
+const ABORTED: ExitCode = ExitCode(1);
 
 /// Follows orders from the control socket until the master closes it.
 pub(crate) async fn follow_control(
@@ -56,8 +66,28 @@ pub(crate) async fn follow_master(worker: Arc<Worker>, alive: Alive) -> io::Resu
     let pipe = Receiver::from_owned_fd(alive.as_fd().try_clone_to_owned()?)?;
     pipe.readable().await?;
     tracing::info!("The master is gone, shutting down");
+    bound_the_end(&worker)?;
     worker.lifecycle.drain_last();
     Ok(())
+}
+
+/// Does what a master would do to a worker that does not leave in time. It takes a thread that needs neither the
+/// loop nor Python: both may be what does not come to an end.
+fn bound_the_end(worker: &Arc<Worker>) -> io::Result<()> {
+    let worker = worker.clone();
+    let limit = worker.settings.graceful_timeout;
+    let end = move || {
+        thread::sleep(limit + MARGIN);
+        tracing::error!(
+            "This worker (pid:{}) did not leave within the graceful timeout ({} s) after its master had died, and \
+             ends now; {}",
+            std::process::id(),
+            limit.as_secs(),
+            in_flight(&worker)
+        );
+        end_now(&worker);
+    };
+    thread::Builder::new().name("ferricorn-end".to_owned()).stack_size(128 * 1024).spawn(end).map(drop)
 }
 
 fn obey(worker: &Worker, order: Order, notices: Notices) {
@@ -65,6 +95,8 @@ fn obey(worker: &Worker, order: Order, notices: Notices) {
         Order::Graceful if notices.is_end() => worker.lifecycle.drain_last(),
         Order::Graceful => worker.lifecycle.drain(),
         Order::Quick => quit(worker),
+        // Whatever becomes of the call: the app may catch what ends it.
+        Order::Abort => worker.lifecycle.leave(ABORTED),
         Order::Reopen => reopen_logs(worker.access_log.as_deref()),
     }
 }
@@ -75,11 +107,15 @@ fn quit(worker: &Worker) {
     worker.lifecycle.drain();
     worker.seat.stop();
     if worker.seat.blocked() {
-        if let Some(log) = &worker.access_log {
-            log.flush();
-        }
-        ferricorn_unix::exit_now(worker.lifecycle.exit().0);
+        end_now(worker);
     }
+}
+
+fn end_now(worker: &Worker) -> ! {
+    if let Some(log) = &worker.access_log {
+        log.flush();
+    }
+    ferricorn_unix::exit_now(worker.lifecycle.exit().0);
 }
 
 fn reopen_logs(access_log: Option<&AccessLog>) {

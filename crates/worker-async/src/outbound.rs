@@ -11,7 +11,7 @@ use ferricorn_unix::scoreboard::{ErrorClass, Ticket};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::gate::Shared;
-use crate::job::{Ending, close_later, dispose, log_fault};
+use crate::job::{Ending, blame, close_later, dispose, warn_too_long};
 use crate::pipe::{Flow, Pipe};
 use crate::pull::Puller;
 use crate::record::Record;
@@ -40,15 +40,15 @@ enum Source {
     Once(Bytes),
     /// A first piece, and a producer behind it.
     Pulled(Option<Bytes>, Puller),
-    Piped(Arc<Pipe>, Arc<Worker>),
-    File(FileBody, Arc<Worker>),
+    Piped(Arc<Pipe>, Arc<Worker>, Ticket),
+    File(FileBody, Arc<Worker>, Ticket),
     Stream(Stream),
 }
 
 impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
-        let source = Source::of(body, record.worker(), Some(record.ticket()));
+        let source = Source::of(body, record.worker(), record.ticket());
         let mut body =
             Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
         if body.left == Some(0) {
@@ -65,7 +65,7 @@ impl OutBody {
         record: Record,
         bodiless: bool,
     ) -> Self {
-        let source = Source::Piped(pipe, record.worker().clone());
+        let source = Source::Piped(pipe, record.worker().clone(), record.ticket());
         let mut body =
             Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
         if bodiless {
@@ -77,7 +77,7 @@ impl OutBody {
 
     /// No body, for answers to HEAD and for statuses that have none; what the app offered is closed.
     pub(crate) fn none(offered: ResponseBody, gate: Arc<Shared>, record: Record) -> Self {
-        dispose(record.worker(), offered);
+        dispose(record.worker(), offered, record.ticket());
         Self { source: Source::End, left: None, unwritten: false, broken: None, ended: false, gate, record }
     }
 
@@ -102,8 +102,13 @@ impl OutBody {
                     }
                 },
                 Err(fault) => {
-                    let what = format!("Error in the body of {}", self.record.request_line());
-                    log_fault(&what, &fault);
+                    // What the app wrote by itself came out of its call, which goes on until it returns.
+                    let place = match self.source {
+                        Source::Piped(..) => "Error handling request",
+                        _ => "Error in the body of",
+                    };
+                    let what = format!("{place} {}", self.record.request_line());
+                    blame(self.record.worker(), &what, &fault);
                     self.broken = Some(fault);
                 }
             }
@@ -114,8 +119,7 @@ impl OutBody {
     fn measure(&mut self, mut piece: Bytes) -> Bytes {
         if let Some(left) = &mut self.left {
             if piece.len() as u64 > *left {
-                let line = self.record.request_line();
-                tracing::warn!("The response is longer than its Content-Length; the rest was cut: {line}");
+                warn_too_long(&self.record.request_line());
                 piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             }
             *left -= piece.len() as u64;
@@ -138,15 +142,15 @@ impl OutBody {
 }
 
 impl Source {
-    /// `ticket` names the request in the scoreboard while the app is asked for more.
-    fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Option<Ticket>) -> Self {
+    /// `ticket` names the request in the scoreboard.
+    fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Ticket) -> Self {
         match body {
             ResponseBody::Empty => Self::End,
             ResponseBody::Full(bytes) => Self::Once(bytes),
             ResponseBody::Pulled { first, rest } => {
                 Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))
             }
-            ResponseBody::File(file) => Self::File(file, worker.clone()),
+            ResponseBody::File(file) => Self::File(file, worker.clone(), ticket),
             ResponseBody::Stream(stream) => Self::Stream(stream),
         }
     }
@@ -168,16 +172,16 @@ impl Source {
                 Some(first) => Poll::Ready(Ok(Some(first))),
                 None => puller.poll_next(cx),
             },
-            Self::Piped(pipe, worker) => match ready!(pipe.poll_flow(cx)) {
+            Self::Piped(pipe, worker, ticket) => match ready!(pipe.poll_flow(cx)) {
                 Flow::Piece(piece) => Poll::Ready(Ok(Some(piece))),
                 Flow::Ending(Answer::Fault(fault)) => Poll::Ready(Err(fault)),
                 Flow::Ending(Answer::Begun(body)) => {
-                    *self = Self::of(body, &worker.clone(), None);
+                    *self = Self::of(body, &worker.clone(), *ticket);
                     Poll::Ready(Ok(Some(Bytes::new())))
                 }
                 Flow::Ending(_) => Poll::Ready(Err(AppFault::new("a second head after the first"))),
             },
-            Self::File(file, _) => Poll::Ready(read_piece(file)),
+            Self::File(file, ..) => Poll::Ready(read_piece(file)),
             Self::Stream(stream) => loop {
                 match ready!(stream.as_mut().poll_frame(cx)) {
                     None => return Poll::Ready(Ok(None)),
@@ -195,10 +199,10 @@ impl Source {
 
     fn close(&mut self, ending: Ending) {
         match self {
-            Self::Piped(pipe, worker) => pipe.close(worker),
-            Self::File(file, worker) => {
+            Self::Piped(pipe, worker, ticket) => pipe.close(worker, *ticket),
+            Self::File(file, worker, ticket) => {
                 if let Some(rest) = file.rest.take() {
-                    close_later(worker, rest, ending);
+                    close_later(worker, rest, ending, worker.slot.request(*ticket));
                 }
             }
             // The others end what they hold when they are dropped.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferricorn_protocol::{Answer, AppFault, ClientGone};
+use ferricorn_unix::scoreboard::Ticket;
 
 use crate::job::dispose_answer;
 use crate::worker::Worker;
@@ -99,11 +100,11 @@ impl Pipe {
     }
 
     /// Leaves what the call returned.
-    pub(crate) fn end(&self, worker: &Arc<Worker>, answer: Answer) {
+    pub(crate) fn end(&self, worker: &Arc<Worker>, answer: Answer, ticket: Ticket) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            return dispose_answer(worker, answer);
+            return dispose_answer(worker, answer, ticket);
         }
         state.ending = Some(answer);
         wake(state);
@@ -133,7 +134,7 @@ impl Pipe {
     }
 
     /// Says that nobody takes pieces any more.
-    pub(crate) fn close(&self, worker: &Arc<Worker>) {
+    pub(crate) fn close(&self, worker: &Arc<Worker>, ticket: Ticket) {
         let mut state = self.lock();
         state.closed = true;
         state.piece = None;
@@ -141,7 +142,7 @@ impl Pipe {
         let ending = state.ending.take();
         drop(state);
         if let Some(answer) = ending {
-            dispose_answer(worker, answer);
+            dispose_answer(worker, answer, ticket);
         }
     }
 

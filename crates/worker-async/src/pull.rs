@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{AppFault, Pieces};
-use ferricorn_unix::scoreboard::Ticket;
+use ferricorn_unix::scoreboard::{Noted, Ticket};
 
-use crate::job::{Done, Ending, Job, close, close_later, guarded, warn_too_long};
+use crate::job::{Done, Ending, Job, blame, close, close_later, guarded, heed, warn_too_long};
+use crate::record::method_and_path;
 use crate::worker::Worker;
 
 /// How long an app thread goes on without being asked again.
@@ -25,7 +26,7 @@ const STRETCH_BYTES: usize = 16 * 1024;
 /// Where an app thread leaves pieces.
 pub(crate) struct Pull {
     worker: Arc<Worker>,
-    ticket: Option<Ticket>,
+    ticket: Ticket,
     state: Mutex<State>,
 }
 
@@ -41,8 +42,8 @@ struct State {
     waker: Option<Waker>,
     /// A wake-up is on its way to the body.
     told: bool,
-    /// How the body ended before the production did.
-    left: Option<Ending>,
+    /// How the body ended before the production did, and for which request it was.
+    left: Option<(Ending, Option<Noted>)>,
 }
 
 impl Pull {
@@ -55,24 +56,25 @@ impl Pull {
         let Some(mut pieces) = self.take_over() else { return Done::Nothing };
         let began = Instant::now();
         loop {
-            let piece = self.worker.timed(self.ticket, || guarded(|| pieces.next()));
+            let piece = self.worker.timed(Some(self.ticket), || guarded(|| pieces.next()));
             let mut state = self.lock();
-            match piece {
-                Ok(Some(piece)) if state.left.is_none() => state.ready.push(piece),
-                Ok(Some(_)) => {
-                    if state.left == Some(Ending::Complete) {
-                        warn_too_long();
+            match (piece, state.left) {
+                (Ok(Some(piece)), None) => state.ready.push(piece),
+                (ended, None) => {
+                    drop(state);
+                    if let Err(fault) = &ended {
+                        heed(&self.worker, fault);
                     }
-                    drop(state);
-                    close(&self.worker, pieces, Ending::Abandoned);
-                    return Done::Nothing;
-                }
-                ended => {
-                    drop(state);
                     // The end and the failure are followed by close() in the same step.
-                    close(&self.worker, pieces, Ending::Abandoned);
+                    close(&self.worker, pieces, Ending::Abandoned, self.worker.slot.request(self.ticket));
                     self.lock().end = Some(ended.map(|_| ()));
                     return Done::Pieces(self);
+                }
+                (piece, Some((ending, request))) => {
+                    drop(state);
+                    self.end_unheard(piece, ending, request);
+                    close(&self.worker, pieces, Ending::Abandoned, request);
+                    return Done::Nothing;
                 }
             }
             if state.ready.bytes >= STRETCH_BYTES || began.elapsed() >= STRETCH {
@@ -88,6 +90,19 @@ impl Pull {
         }
     }
 
+    /// Tells of what the app gave after the body had ended.
+    fn end_unheard(&self, piece: Result<Option<Bytes>, AppFault>, ending: Ending, request: Option<Noted>) {
+        match (piece, ending) {
+            (Ok(Some(_)), Ending::Complete) => warn_too_long(&method_and_path(request)),
+            (Err(fault), Ending::Complete) => {
+                let line = method_and_path(request);
+                blame(&self.worker, &format!("Error after the end of the response to {line}"), &fault);
+            }
+            (Err(fault), Ending::Abandoned) => heed(&self.worker, &fault),
+            (Ok(_), _) => {}
+        }
+    }
+
     fn take_over(&self) -> Option<Box<dyn Pieces>> {
         let mut state = self.lock();
         state.asked = false;
@@ -98,11 +113,11 @@ impl Pull {
     pub(crate) fn deliver(&self) {
         let mut state = self.lock();
         state.told = false;
-        if let Some(ending) = state.left {
+        if let Some((ending, request)) = state.left {
             let pieces = state.pieces.take();
             drop(state);
             if let Some(pieces) = pieces {
-                close_later(&self.worker, pieces, ending);
+                close_later(&self.worker, pieces, ending, request);
             }
         } else if let Some(waker) = state.waker.take() {
             drop(state);
@@ -119,7 +134,8 @@ impl Pull {
 pub(crate) struct Puller(Arc<Pull>);
 
 impl Puller {
-    pub(crate) fn new(worker: Arc<Worker>, ticket: Option<Ticket>, pieces: Box<dyn Pieces>) -> Self {
+    /// `ticket` names the request in the scoreboard while the app is asked for more.
+    pub(crate) fn new(worker: Arc<Worker>, ticket: Ticket, pieces: Box<dyn Pieces>) -> Self {
         let state = State { pieces: Some(pieces), ..State::default() };
         Self(Arc::new(Pull { worker, ticket, state: Mutex::new(state) }))
     }
@@ -159,11 +175,13 @@ impl Puller {
         }
         // Pieces that nobody takes are what the response has too much.
         let ending = if state.ready.bytes > 0 { Ending::Abandoned } else { ending };
-        state.left = Some(ending);
+        // Once its books are closed, another request may have its ticket.
+        let request = self.0.worker.slot.request(self.0.ticket);
+        state.left = Some((ending, request));
         let pieces = state.pieces.take();
         drop(state);
         if let Some(pieces) = pieces {
-            close_later(&self.0.worker, pieces, ending);
+            close_later(&self.0.worker, pieces, ending, request);
         }
     }
 }

@@ -6,11 +6,14 @@ use std::time::Instant;
 use ferricorn_protocol::Connection;
 use ferricorn_telemetry::{Capture, escape};
 use ferricorn_unix::clock;
-use ferricorn_unix::scoreboard::{ErrorClass, Ticket};
+use ferricorn_unix::scoreboard::{ErrorClass, Noted, Ticket};
 use http::{HeaderMap, StatusCode};
 
 use crate::gate::Refused;
 use crate::worker::Worker;
+
+/// How many requests one line names.
+const NAMED: usize = 5;
 
 /// Made when a request's head has been accepted; dropping it closes the books on the request.
 pub(crate) struct Record {
@@ -51,17 +54,12 @@ impl Record {
 
     /// `METHOD /path`, for messages.
     pub(crate) fn request_line(&self) -> String {
-        let line = self.raw_line();
-        if line.is_empty() {
-            return "(too many requests are in flight to tell which)".to_owned();
-        }
-        escape(&line).to_string()
+        method_and_path(self.worker.slot.request(self.ticket))
     }
 
     /// The same as it was sent, cut; empty where too many requests are in flight to tell.
     pub(crate) fn raw_line(&self) -> String {
-        let request = self.worker.slot.request(self.ticket);
-        request.map_or_else(String::new, |request| format!("{} {}", request.method, request.path))
+        self.worker.slot.request(self.ticket).map_or_else(String::new, raw_line)
     }
 
     /// The head of the response.
@@ -91,6 +89,37 @@ impl Record {
             Some(status) if status.is_server_error() => Some(ErrorClass::App),
             Some(_) => None,
         })
+    }
+}
+
+/// `METHOD /path`, for messages.
+pub(crate) fn method_and_path(request: Option<Noted>) -> String {
+    match request {
+        Some(request) => escape(&raw_line(request)).to_string(),
+        None => "(too many requests are in flight to tell which)".to_owned(),
+    }
+}
+
+fn raw_line(request: Noted) -> String {
+    let request = request.request();
+    format!("{} {}", request.method, request.path)
+}
+
+/// The requests that a worker has not finished, for messages.
+pub(crate) fn in_flight(worker: &Worker) -> String {
+    let seen = worker.slot.snapshot();
+    let named = seen
+        .in_flight
+        .iter()
+        .take(NAMED)
+        .map(|one| escape(&format!("{} {}", one.method, one.path)).to_string());
+    let named: Vec<String> = named.collect();
+    let more = seen.in_flight.len().saturating_sub(NAMED) + seen.more_in_flight;
+    match (named.is_empty(), more) {
+        (true, 0) => "no request is in flight".to_owned(),
+        (true, more) => format!("{more} requests are in flight"),
+        (false, 0) => format!("in flight: {}", named.join(", ")),
+        (false, more) => format!("in flight: {} and {more} more", named.join(", ")),
     }
 }
 

@@ -5,8 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use ferricorn_protocol::{
-    Answer, AppFault, BodyError, Connection, Drive, ExitCode, Head, Request, RequestBody, Response,
-    ResponseBody,
+    Answer, AppFault, BodyError, Connection, Drive, Head, Request, RequestBody, Response, ResponseBody,
 };
 use ferricorn_unix::scoreboard::ErrorClass;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
@@ -19,7 +18,7 @@ use crate::answer;
 use crate::exchange::{Exchange, Reply, Waiting};
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
-use crate::job::{dispose, guarded, log_fault, poll_guarded};
+use crate::job::{blame, dispose, guarded, log_fault, poll_guarded};
 use crate::outbound::OutBody;
 use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
@@ -87,7 +86,7 @@ pub(crate) async fn handle(
         Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
         Ok(calling) => finish_call(&context, &record, calling).await,
     };
-    let given = if asked_tunnel { refuse_tunnel(worker, given) } else { given };
+    let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
     Ok(respond(&context, record, given, asked_head, close))
 }
 
@@ -199,7 +198,7 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
         Answer::Later(mut future) => poll_fn(|cx| poll_guarded(future.as_mut(), cx)).await,
         Answer::Fault(fault) => Err(fault),
         Answer::Begun(body) => {
-            dispose(worker, body);
+            dispose(worker, body, record.ticket());
             Err(AppFault::new("a body without a head"))
         }
     };
@@ -216,10 +215,11 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
 
 /// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is
 /// no proxy does not have (RFC 9110 section 9.3.6).
-fn refuse_tunnel(worker: &Arc<Worker>, given: Given) -> Given {
+fn refuse_tunnel(worker: &Arc<Worker>, record: &Record, given: Given) -> Given {
+    let ticket = record.ticket();
     match given {
-        Given::Whole(response) if response.head.status.is_success() => dispose(worker, response.body),
-        Given::Begun(head, pipe) if head.status.is_success() => pipe.close(worker),
+        Given::Whole(response) if response.head.status.is_success() => dispose(worker, response.body, ticket),
+        Given::Begun(head, pipe) if head.status.is_success() => pipe.close(worker, ticket),
         other => return other,
     }
     Given::Whole(*answer::error(StatusCode::NOT_IMPLEMENTED, "This server opens no tunnels."))
@@ -227,10 +227,7 @@ fn refuse_tunnel(worker: &Arc<Worker>, given: Given) -> Given {
 
 /// The answer to a request whose call failed, which is told in the log.
 fn fail(worker: &Worker, record: &Record, fault: &AppFault) -> Response {
-    log_fault(&format!("Error handling request {}", record.request_line()), fault);
-    if let Some(code) = fault.exit {
-        worker.lifecycle.leave(ExitCode(code));
-    }
+    blame(worker, &format!("Error handling request {}", record.request_line()), fault);
     *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
@@ -255,8 +252,8 @@ fn respond(
         Err(fault) => {
             log_fault(&format!("Error handling request {}", record.request_line()), &fault);
             match body {
-                Ok(body) => dispose(&context.worker, body),
-                Err(pipe) => pipe.close(&context.worker),
+                Ok(body) => dispose(&context.worker, body, record.ticket()),
+                Err(pipe) => pipe.close(&context.worker, record.ticket()),
             }
             let page = Given::Whole(*answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
             return respond(context, record, page, asked_head, close);

@@ -27,10 +27,15 @@ impl Supervisor {
         }
         let haste = now + QUICK;
         for child in self.children.iter_mut() {
-            if let (Life::Leaving { deadline }, true) = (&mut child.life, quick) {
-                *deadline = haste.min(*deadline);
-                actions.push(Action::Order { age: child.age, order: Order::Quick });
+            match &mut child.life {
+                Life::Leaving { deadline, .. } if quick => *deadline = haste.min(*deadline),
+                Life::Aborted { stuck, deadline } if quick => {
+                    *deadline = haste.min(*deadline);
+                    stuck.until = stuck.until.min(*deadline);
+                }
+                _ => continue,
             }
+            actions.push(Action::Order { age: child.age, order: Order::Quick });
         }
     }
 
@@ -84,7 +89,7 @@ impl Supervisor {
         let candidates = self.children.iter_mut().filter(|child| child.can_be_told() && which(child));
         for child in candidates.take(limit) {
             let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
-            child.life = Life::Leaving { deadline };
+            child.life = Life::Leaving { since: now, deadline };
             actions.push(Action::Order { age: child.age, order });
         }
     }

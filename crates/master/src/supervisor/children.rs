@@ -18,12 +18,16 @@ pub(super) enum Life {
     Stuck(Stuck),
     /// It was told to leave, or leaves of its own accord; at the deadline it is killed.
     Leaving {
+        /// Since when.
+        since: Millis,
         /// When that is.
         deadline: Millis,
     },
-    /// It was sent SIGABRT; at the deadline comes SIGKILL.
+    /// It was sent SIGABRT, upon which it leaves. It is killed if it is as stuck as before, and at the deadline.
     Aborted {
-        /// When that is.
+        /// What it was stuck in, and when it is looked at again.
+        stuck: Stuck,
+        /// When it is killed whatever it does.
         deadline: Millis,
     },
     /// It was sent SIGKILL.
@@ -70,8 +74,8 @@ impl Child {
     /// When it must be looked at, whatever happens.
     pub(super) fn deadline(&self, timeout: Option<Millis>) -> Option<Millis> {
         let life = match self.life {
-            Life::Leaving { deadline } | Life::Aborted { deadline } => Some(deadline),
-            Life::Stuck(stuck) => Some(stuck.until),
+            Life::Leaving { deadline, .. } => Some(deadline),
+            Life::Stuck(stuck) | Life::Aborted { stuck, .. } => Some(stuck.until),
             _ => None,
         };
         let frozen = self.frozen.filter(|_| self.is_serving()).zip(timeout).map(|(since, t)| since + t);
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(children.serving(1), 1);
         children.spawned(age, 100);
         assert_eq!((children.serving(1), children.serving(2)), (1, 0));
-        children.get_mut(age).unwrap().life = Life::Leaving { deadline: 5 };
+        children.get_mut(age).unwrap().life = Life::Leaving { since: 0, deadline: 5 };
         assert_eq!(children.serving(1), 0);
         assert_eq!(children.get_mut(age).unwrap().deadline(None), Some(5));
     }

@@ -1,14 +1,15 @@
 //! Whether workers make progress, and what becomes of one that does not.
 //!
-//! It is asked for its stack, looked at once more, sent SIGABRT, and at last SIGKILL. A worker that made progress
-//! in the meantime is left alone.
+//! It is asked for its stack, looked at once more, sent SIGABRT, and if that does not end the call, SIGKILL. A
+//! worker that made progress in the meantime is left alone; one that does so at SIGABRT may finish what else it has.
 
 use ferricorn_config::LogLevel;
+use ferricorn_unix::control::Order;
 use ferricorn_unix::scoreboard::{Call, Snapshot};
 use ferricorn_unix::signal::Kill;
 
 use super::children::{Child, Life};
-use super::{Action, Millis, Supervisor, words};
+use super::{Action, MARGIN, Millis, Supervisor, words};
 
 /// How often the scoreboard is read, unless the timeout is so short that it must be more often.
 const LOOK_EVERY: Millis = 1_000;
@@ -16,7 +17,7 @@ const LOOK_EVERY: Millis = 1_000;
 const PAUSE: Millis = 5_000;
 /// How long a worker may take to write its stack.
 const STACK: Millis = 200;
-/// How long it may take to end at SIGABRT.
+/// How long its call may take to end at SIGABRT, and how often it is looked at from then on.
 const ABORT: Millis = 1_000;
 
 /// A worker that made no progress, and is being asked for its stack.
@@ -46,35 +47,27 @@ impl Supervisor {
 
     pub(super) fn look_is_due(&mut self, now: Millis) -> bool {
         let overdue = |child: &Child| match child.life {
-            Life::Leaving { deadline } => now >= deadline,
-            Life::Stuck(stuck) => now >= stuck.until,
+            Life::Leaving { deadline, .. } => now >= deadline,
+            Life::Stuck(stuck) | Life::Aborted { stuck, .. } => now >= stuck.until,
             _ => false,
         };
         self.next_look().is_some_and(|due| now >= due) || self.children.iter().any(overdue)
     }
 
-    /// What can be decided without a look: SIGKILL after SIGABRT, and the end of a stopped worker.
+    /// What can be decided without a look: the end of a stopped worker.
     pub(super) fn end_overdue(&mut self, now: Millis, actions: &mut Vec<Action>) {
         let timeout = self.policy.timeout;
         for child in self.children.iter_mut() {
             let pid = child.pid.unwrap_or_default();
             let frozen = child.frozen.filter(|_| child.is_serving()).zip(timeout);
-            match (child.life, frozen) {
-                (Life::Aborted { deadline }, _) if now >= deadline => {
-                    let line = format!("Worker (pid:{pid}) did not end at SIGABRT and is killed");
-                    actions.push(Action::Say(LogLevel::Error, line));
-                    kill(child, now, actions);
-                }
-                // Anything but SIGKILL would wait until it is continued.
-                (_, Some((since, timeout))) if now >= since + timeout => {
-                    actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
-                    let time = words::duration(now - since);
-                    let line =
-                        format!("Worker (pid:{pid}) has been stopped by a signal for {time} and is killed");
-                    actions.push(Action::Say(LogLevel::Critical, line));
-                    kill(child, now, actions);
-                }
-                _ => {}
+            // Anything but SIGKILL would wait until it is continued.
+            if let Some((since, _)) = frozen.filter(|(since, timeout)| now >= since + timeout) {
+                actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
+                let time = words::duration(now - since);
+                let line =
+                    format!("Worker (pid:{pid}) has been stopped by a signal for {time} and is killed");
+                actions.push(Action::Say(LogLevel::Critical, line));
+                kill(child, now, actions);
             }
         }
     }
@@ -90,19 +83,16 @@ impl Supervisor {
             match child.life {
                 Life::Ready if child.frozen.is_none() => {
                     let Some(timeout) = timeout else { continue };
-                    let since = resumed.max(child.running_since);
-                    if child.answered.0 != snapshot.requests {
-                        child.answered = (snapshot.requests, now);
-                    }
-                    if let Some(evidence) = find(snapshot, since, child.answered.1, now, timeout) {
+                    if let Some(evidence) = judge(child, snapshot, resumed, now, timeout) {
                         accuse(child, evidence, snapshot, now, actions);
                     }
                 }
                 Life::Stuck(stuck) if now >= stuck.until => {
                     actions.push(Action::TellStack { age: child.age });
                     if still_holds(stuck.evidence, snapshot) {
-                        child.life = Life::Aborted { deadline: now + ABORT };
-                        actions.push(Action::Kill { age: child.age, kill: Kill::Abort });
+                        let stuck = Stuck { until: now + ABORT, ..stuck };
+                        child.life = Life::Aborted { stuck, deadline: now + graceful + MARGIN };
+                        actions.push(Action::Order { age: child.age, order: Order::Abort });
                     } else {
                         child.life = Life::Ready;
                         let pid = child.pid.unwrap_or_default();
@@ -110,15 +100,34 @@ impl Supervisor {
                         actions.push(Action::Say(LogLevel::Warning, line));
                     }
                 }
-                Life::Leaving { deadline } if now >= deadline => {
-                    let pid = child.pid.unwrap_or_default();
-                    let line = format!(
-                        "Worker (pid:{pid}) did not leave within the graceful timeout ({}) and is killed; {}",
-                        words::duration(graceful),
-                        words::in_flight(snapshot, now)
-                    );
-                    actions.push(Action::Say(LogLevel::Error, line));
-                    kill(child, now, actions);
+                Life::Aborted { stuck, deadline } if now >= stuck.until => {
+                    let again =
+                        timeout.and_then(|timeout| judge(child, snapshot, resumed, now, timeout)).is_some();
+                    let what = match still_holds(stuck.evidence, snapshot) || again {
+                        true => "did not end at SIGABRT".to_owned(),
+                        false if now >= deadline => {
+                            format!("did not leave within {} of SIGABRT", words::duration(graceful))
+                        }
+                        false => {
+                            let stuck = Stuck { until: deadline.min(now + ABORT), ..stuck };
+                            child.life = Life::Aborted { stuck, deadline };
+                            continue;
+                        }
+                    };
+                    give_up(child, &what, snapshot, now, actions);
+                }
+                Life::Leaving { since, deadline } if now >= deadline => {
+                    let what = match now - since {
+                        waited if waited < graceful => format!(
+                            "did not leave within {}, though hurried by a quick stop,",
+                            words::duration(waited)
+                        ),
+                        _ => format!(
+                            "did not leave within the graceful timeout ({})",
+                            words::duration(graceful)
+                        ),
+                    };
+                    give_up(child, &what, snapshot, now, actions);
                 }
                 _ => {}
             }
@@ -126,9 +135,31 @@ impl Supervisor {
     }
 }
 
+/// Kills a worker and says which requests that costs.
+fn give_up(child: &mut Child, what: &str, seen: &Snapshot, now: Millis, actions: &mut Vec<Action>) {
+    let pid = child.pid.unwrap_or_default();
+    let line = format!("Worker (pid:{pid}) {what} and is killed; {}", words::in_flight(seen, now));
+    actions.push(Action::Say(LogLevel::Error, line));
+    kill(child, now, actions);
+}
+
 fn kill(child: &mut Child, now: Millis, actions: &mut Vec<Action>) {
     child.life = Life::Killed { since: now };
     actions.push(Action::Kill { age: child.age, kill: Kill::Kill });
+}
+
+/// Notes what a worker has answered, and looks for a lack of progress of which nobody but itself is the cause.
+fn judge(
+    child: &mut Child,
+    seen: &Snapshot,
+    resumed: Millis,
+    now: Millis,
+    timeout: Millis,
+) -> Option<Evidence> {
+    if child.answered.0 != seen.requests {
+        child.answered = (seen.requests, now);
+    }
+    find(seen, resumed.max(child.running_since), child.answered.1, now, timeout)
 }
 
 /// Looks for a lack of progress that has lasted for the timeout. Time before `since` does not count; at `answered`

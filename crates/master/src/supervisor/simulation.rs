@@ -96,7 +96,6 @@ impl World {
                 assert!(self.processes.insert(age, process).is_none(), "the age {age} was given twice");
                 events.push(Event::Spawned { age, pid: pid(age) });
             }
-            Action::Order { age, order } => self.process(age).orders.push(order),
             Action::Kill { age, kill: Kill::Kill } => {
                 self.process(age).killed = true;
                 if !self.process(age).immortal {
@@ -104,13 +103,14 @@ impl World {
                     events.push(Event::Changed { age, change: Change::Killed(KILL) });
                 }
             }
-            Action::Kill { age, kill: Kill::Abort } => {
+            Action::Order { age, order: Order::Abort } => {
                 self.process(age).aborted = true;
                 if !self.process(age).stubborn {
                     self.processes.remove(&age);
                     events.push(Event::Changed { age, change: Change::Exited(1) });
                 }
             }
+            Action::Order { age, order } => self.process(age).orders.push(order),
             Action::Kill { age, .. } | Action::TellStack { age } => {
                 self.process(age);
             }

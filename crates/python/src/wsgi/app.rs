@@ -1,6 +1,7 @@
 //! A WSGI application as the server calls it.
 
 use ferricorn_protocol::{Answer, App, AppFault, Drive, Request, Response, ResponseBody, WorkerInfo};
+use http::request::Parts;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -54,7 +55,7 @@ impl WsgiApp {
         let start = Bound::new(py, StartResponse::new(request.early))?;
         let _current = Current::new(&start, request.head.version);
         let iterable = self.callable.bind(py).call1((environ, &start))?;
-        let body = body(iterable, &start)?;
+        let body = body(iterable, &start, &request.head)?;
         let mut start = start.borrow_mut();
         if start.is_sent() {
             return Ok(Answer::Begun(body));
@@ -66,7 +67,7 @@ impl WsgiApp {
             }
             Err(error) => {
                 drop(start);
-                end(body);
+                end(body, &request.head);
                 Err(error)
             }
         }
@@ -89,16 +90,20 @@ impl App for WsgiApp {
     }
 }
 
-/// Closes a body that is not sent.
-fn end(body: ResponseBody) {
-    match body {
-        ResponseBody::Pulled { rest, .. } => rest.close(),
-        ResponseBody::File(file) => {
-            if let Some(rest) = file.rest {
-                rest.close();
-            }
-        }
-        ResponseBody::Empty | ResponseBody::Full(_) | ResponseBody::Stream(_) => {}
+/// Closes a body that is not sent, for a fault that goes before any of its own.
+fn end(body: ResponseBody, request: &Parts) {
+    let rest = match body {
+        ResponseBody::Pulled { rest, .. } => Some(rest),
+        ResponseBody::File(file) => file.rest,
+        ResponseBody::Empty | ResponseBody::Full(_) | ResponseBody::Stream(_) => None,
+    };
+    if let Some(Err(fault)) = rest.map(|rest| rest.close()) {
+        let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
+        tracing::error!(
+            "Error while closing the response to {} {}\n{told}",
+            request.method,
+            request.uri.path()
+        );
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::fault::{one_line, traceback};
+use http::request::Parts;
+
+use crate::fault::{exit_status, one_line, traceback};
 
 /// Iterables whose owner was dropped before it could close them: by a panic of ours, and then perhaps on a
 /// thread that must not run Python. The next call of the application closes them.
@@ -22,10 +24,25 @@ impl Closing {
         Self(Some(iterable.unbind()))
     }
 
-    /// Calls `close()`, if the object has it. An exception is logged: the response is complete without it.
-    pub(super) fn close(mut self, py: Python<'_>) {
-        if let Some(iterable) = self.0.take() {
-            close_one(iterable.bind(py));
+    /// Calls `close()`, if the object has it.
+    ///
+    /// # Errors
+    /// What `close()` raises. The response is complete without it.
+    pub(super) fn close(mut self, py: Python<'_>) -> PyResult<()> {
+        self.0.take().map_or(Ok(()), |iterable| close_one(iterable.bind(py)))
+    }
+
+    /// The same, in the call itself: an exception is logged.
+    ///
+    /// # Errors
+    /// One that asks for the end of the process, which must be heeded.
+    pub(super) fn close_in_call(self, py: Python<'_>, request: &Parts) -> PyResult<()> {
+        match self.close(py) {
+            Err(error) if exit_status(py, &error).is_none() => {
+                tell(py, &error, &format!("the response to {} {}", request.method, request.uri.path()));
+                Ok(())
+            }
+            closed => closed,
         }
     }
 }
@@ -45,21 +62,23 @@ pub(super) fn close_left_open(py: Python<'_>) {
     if ANY_LEFT_OPEN.load(Ordering::Acquire) && ANY_LEFT_OPEN.swap(false, Ordering::AcqRel) {
         let left = std::mem::take(&mut *LEFT_OPEN.lock().unwrap_or_else(PoisonError::into_inner));
         for iterable in left {
-            close_one(iterable.bind(py));
+            if let Err(error) = close_one(iterable.bind(py)) {
+                tell(py, &error, "a response that was given up");
+            }
         }
     }
 }
 
-fn close_one(iterable: &Bound<'_, PyAny>) {
-    let py = iterable.py();
-    let close = || match iterable.getattr_opt(intern!(py, "close"))? {
+fn close_one(iterable: &Bound<'_, PyAny>) -> PyResult<()> {
+    match iterable.getattr_opt(intern!(iterable.py(), "close"))? {
         Some(close) => close.call0().map(drop),
         None => Ok(()),
-    };
-    if let Err(error) = close() {
-        match traceback(py, &error) {
-            Some(traceback) => tracing::error!("Error while closing a response\n{}", traceback.trim_end()),
-            None => tracing::error!("Error while closing a response: {}", one_line(py, &error)),
-        }
+    }
+}
+
+fn tell(py: Python<'_>, error: &PyErr, what: &str) {
+    match traceback(py, error) {
+        Some(traceback) => tracing::error!("Error while closing {what}\n{}", traceback.trim_end()),
+        None => tracing::error!("Error while closing {what}: {}", one_line(py, error)),
     }
 }

@@ -72,12 +72,13 @@ impl Pieces for Iteration {
         })
     }
 
-    fn close(self: Box<Self>) {
+    fn close(self: Box<Self>) -> Result<(), AppFault> {
         Python::attach(|py| {
             let Self { iterator, closing } = *self;
-            closing.close(py);
+            let closed = closing.close(py);
             drop(iterator);
-        });
+            closed.map_err(|error| app_fault(py, &error))
+        })
     }
 }
 
@@ -89,7 +90,7 @@ impl Pieces for OnlyClose {
         Ok(None)
     }
 
-    fn close(self: Box<Self>) {
-        Python::attach(|py| self.0.close(py));
+    fn close(self: Box<Self>) -> Result<(), AppFault> {
+        Python::attach(|py| self.0.close(py).map_err(|error| app_fault(py, &error)))
     }
 }

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{FileBody, Head, ResponseBody};
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -17,7 +18,11 @@ const JOINED: usize = 64 * 1024;
 
 /// The body of a response, as much of it as the server needs at once: if it comes in pieces the first one is
 /// there, so that a failure before it is still a 500, and a generator has called `start_response`.
-pub(super) fn body(iterable: Bound<'_, PyAny>, start: &Bound<'_, StartResponse>) -> PyResult<ResponseBody> {
+pub(super) fn body(
+    iterable: Bound<'_, PyAny>,
+    start: &Bound<'_, StartResponse>,
+    request: &Parts,
+) -> PyResult<ResponseBody> {
     if let Ok(list) = iterable.cast_exact::<PyList>() {
         match list.len() {
             0 => return Ok(ResponseBody::Empty),
@@ -33,13 +38,13 @@ pub(super) fn body(iterable: Bound<'_, PyAny>, start: &Bound<'_, StartResponse>)
             return Ok(full(joined));
         }
     } else if let Ok(wrapper) = iterable.cast_exact::<FileWrapper>() {
-        if let Some(body) = file(wrapper, start) {
+        if let Some(body) = file(wrapper, start, request)? {
             return Ok(body);
         }
     } else if iterable.is_none() {
         return Err(PyTypeError::new_err("the application returned None instead of an iterable of bytes"));
     }
-    pulled(iterable)
+    pulled(iterable, request)
 }
 
 fn full(bytes: Bytes) -> ResponseBody {
@@ -63,7 +68,7 @@ fn join<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Option<
     Ok(Some(joined.freeze()))
 }
 
-fn pulled(iterable: Bound<'_, PyAny>) -> PyResult<ResponseBody> {
+fn pulled(iterable: Bound<'_, PyAny>, request: &Parts) -> PyResult<ResponseBody> {
     let py = iterable.py();
     let iterator = iterable.try_iter();
     let closing = Closing::new(iterable);
@@ -73,34 +78,38 @@ fn pulled(iterable: Bound<'_, PyAny>) -> PyResult<ResponseBody> {
             Ok(ResponseBody::Pulled { first, rest: Box::new(Iteration::new(iterator, closing)) })
         }
         Ok((None, _)) => {
-            closing.close(py);
+            closing.close_in_call(py, request)?;
             Ok(ResponseBody::Empty)
         }
         Err(error) => {
-            closing.close(py);
+            closing.close_in_call(py, request)?;
             Err(error)
         }
     }
 }
 
 /// The wrapped file as a body, if the server can read it by itself.
-fn file(wrapper: &Bound<'_, FileWrapper>, start: &Bound<'_, StartResponse>) -> Option<ResponseBody> {
+fn file(
+    wrapper: &Bound<'_, FileWrapper>,
+    start: &Bound<'_, StartResponse>,
+    request: &Parts,
+) -> PyResult<Option<ResponseBody>> {
     let py = wrapper.py();
-    let sendable = wrapper.get().sendable(py)?;
+    let Some(sendable) = wrapper.get().sendable(py) else { return Ok(None) };
     let declared = start.borrow().head().and_then(content_length);
     let length = declared.map_or(sendable.length, |declared| declared.min(sendable.length));
     let closing = Closing::new(wrapper.clone().into_any());
     if length == 0 {
-        closing.close(py);
-        return Some(ResponseBody::Empty);
+        closing.close_in_call(py, request)?;
+        return Ok(Some(ResponseBody::Empty));
     }
     let rest: Box<dyn ferricorn_protocol::Pieces> = Box::new(OnlyClose(closing));
-    Some(ResponseBody::File(FileBody {
+    Ok(Some(ResponseBody::File(FileBody {
         file: sendable.file,
         offset: sendable.offset,
         length,
         rest: Some(rest),
-    }))
+    })))
 }
 
 fn content_length(head: &Head) -> Option<u64> {

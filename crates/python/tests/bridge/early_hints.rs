@@ -102,7 +102,7 @@ def app(environ, start_response):
     let (first, mut rest) = pieces(body);
     assert_eq!(first, "two");
     assert_eq!(rest.next().unwrap().unwrap(), "three");
-    rest.close();
+    rest.close().unwrap();
     assert_eq!(*client.hints.lock().unwrap(), Vec::<Vec<String>>::new());
 }
 

@@ -56,7 +56,7 @@ fn plain_files_are_sent_from_where_they_stand_and_closed_at_the_end() {
         body.file.read_exact_at(&mut bytes, body.offset).unwrap();
         assert_eq!(bytes, &b"0123456789"[usize::try_from(offset).unwrap()..]);
         assert_eq!(site.eval("wrapped.closed"), "False");
-        body.rest.unwrap().close();
+        body.rest.unwrap().close().unwrap();
         assert_eq!(site.eval("wrapped.closed"), "True");
         // The server's own descriptor stays good.
         body.file.read_exact_at(&mut bytes, body.offset).unwrap();

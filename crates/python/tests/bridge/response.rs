@@ -202,7 +202,7 @@ fn pieces_are_pulled_one_at_a_time_and_closed_once() {
     assert_eq!(rest.next().unwrap().unwrap(), "b");
     assert_eq!(site.eval("closed"), "0");
     assert!(rest.next().unwrap().is_none());
-    rest.close();
+    rest.close().unwrap();
     assert_eq!(site.eval("closed"), "1");
 }
 
@@ -227,7 +227,7 @@ fn a_failure_later_is_the_pieces_own() {
     let fault = rest.next().unwrap_err();
     assert_eq!(fault.message, "KeyError: 'x'");
     assert!(fault.traceback.unwrap().contains("in __next__"));
-    rest.close();
+    rest.close().unwrap();
     assert_eq!(site.eval("closed"), "1");
 }
 
@@ -239,7 +239,7 @@ fn pieces_that_are_dropped_are_closed_by_the_next_call() {
     // Calls of other tests may come first; what counts is that one of them closes it.
     let (_, other) = pieces(site.get().body);
     assert_eq!(site.eval("closed"), "1");
-    other.close();
+    other.close().unwrap();
     assert_eq!(site.eval("closed"), "2");
 }
 
@@ -263,7 +263,7 @@ def app(environ, start_response):
     assert_eq!(site.eval("ended.pop()"), "1");
     let (_, rest) = pieces(site.get().body);
     assert_eq!(site.eval("ended"), "[]");
-    rest.close();
+    rest.close().unwrap();
     assert_eq!(site.eval("ended"), "[1]");
 }
 

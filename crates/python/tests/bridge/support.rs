@@ -143,7 +143,7 @@ pub(crate) fn collect(body: ResponseBody) -> Vec<u8> {
             while let Some(piece) = rest.next().unwrap() {
                 all.extend_from_slice(&piece);
             }
-            rest.close();
+            rest.close().unwrap();
         }
         ResponseBody::File(_) | ResponseBody::Stream(_) => panic!("the body is not in memory"),
     }

@@ -71,6 +71,29 @@ pub struct Call {
     pub request: Option<InFlight>,
 }
 
+/// A request as its entry has it. To make text of it can wait until somebody wants to read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Noted {
+    since_ms: u64,
+    lengths: u64,
+    method: [u8; METHOD_BYTES],
+    path: [u8; PATH_BYTES],
+}
+
+impl Noted {
+    /// The same as text.
+    #[must_use]
+    pub fn request(&self) -> InFlight {
+        let method = &self.method[..(self.lengths as u32 as usize).min(METHOD_BYTES)];
+        let path = &self.path[..((self.lengths >> 32) as usize).min(PATH_BYTES)];
+        InFlight {
+            since_ms: self.since_ms,
+            method: String::from_utf8_lossy(method).into_owned(),
+            path: String::from_utf8_lossy(path).into_owned(),
+        }
+    }
+}
+
 pub(super) fn snapshot(memory: &Memory) -> Snapshot {
     let taken = memory.taken.load(Acquire);
     let mut unreadable = 0;
@@ -126,7 +149,12 @@ fn read_call(memory: &Memory, lane: &Lane) -> Option<Call> {
 }
 
 /// `None` if the entry changed at each try, or its writer died half-way.
-pub(super) fn read_entry(entry: &Entry) -> Option<InFlight> {
+fn read_entry(entry: &Entry) -> Option<InFlight> {
+    note(entry).map(|(noted, _)| noted.request())
+}
+
+/// The same, not made into text yet, and its number in the row of requests that the entry has had.
+pub(super) fn note(entry: &Entry) -> Option<(Noted, u64)> {
     for _ in 0..TRIES {
         let before = entry.sequence.load(Acquire);
         let since_ms = entry.since.load(Relaxed);
@@ -135,13 +163,7 @@ pub(super) fn read_entry(entry: &Entry) -> Option<InFlight> {
         let path: [u8; PATH_BYTES] = read_bytes::<PATH_WORDS, PATH_BYTES>(&entry.path);
         fence(Acquire);
         if before.is_multiple_of(2) && entry.sequence.load(Relaxed) == before {
-            let method = &method[..(lengths as u32 as usize).min(METHOD_BYTES)];
-            let path = &path[..((lengths >> 32) as usize).min(PATH_BYTES)];
-            return Some(InFlight {
-                since_ms,
-                method: String::from_utf8_lossy(method).into_owned(),
-                path: String::from_utf8_lossy(path).into_owned(),
-            });
+            return Some((Noted { since_ms, lengths, method, path }, before));
         }
     }
     None

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::State;
 use super::layout::{BUCKETS, Entry, IN_FLIGHT, METHOD_BYTES, Memory, PATH_BYTES};
-use super::read::{InFlight, read_entry};
+use super::read::{Noted, Snapshot, note, snapshot};
 
 /// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub struct Slot {
 pub struct Ticket {
     /// The number of the table's entry; `IN_FLIGHT` if the table was full.
     entry: u8,
+    /// The entry's sequence number while it tells of this request.
+    sequence: u64,
 }
 
 /// Who is to blame for a failed request.
@@ -82,13 +84,13 @@ impl Slot {
             let free = bits.trailing_ones();
             let Some(entry) = self.memory.entries.get(free as usize) else {
                 self.memory.overflow.fetch_add(1, Relaxed);
-                return Ticket { entry: FULL };
+                return Ticket { entry: FULL, sequence: 0 };
             };
             match taken.compare_exchange_weak(bits, bits | 1 << free, AcqRel, Relaxed) {
                 Ok(_) => {
-                    write_entry(entry, now_ms, method.as_bytes(), path);
+                    let sequence = write_entry(entry, now_ms, method.as_bytes(), path);
                     // `free` is below 64.
-                    return Ticket { entry: free as u8 };
+                    return Ticket { entry: free as u8, sequence };
                 }
                 Err(now) => bits = now,
             }
@@ -109,10 +111,18 @@ impl Slot {
         }
     }
 
-    /// What was noted of a request; `None` if the table was full.
+    /// What was noted of a request. `None` if the table was full, or if the request has ended and another one
+    /// has its entry.
     #[must_use]
-    pub fn request(&self, ticket: Ticket) -> Option<InFlight> {
-        self.memory.entries.get(usize::from(ticket.entry)).and_then(read_entry)
+    pub fn request(&self, ticket: Ticket) -> Option<Noted> {
+        let (noted, sequence) = note(self.memory.entries.get(usize::from(ticket.entry))?)?;
+        (sequence == ticket.sequence).then_some(noted)
+    }
+
+    /// What the slot says now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot(self.memory)
     }
 
     /// The app thread goes into the app, on behalf of a request if `ticket` is given.
@@ -174,7 +184,8 @@ impl Slot {
     }
 }
 
-fn write_entry(entry: &Entry, now_ms: u64, method: &[u8], path: &[u8]) {
+/// Gives the entry's new sequence number.
+fn write_entry(entry: &Entry, now_ms: u64, method: &[u8], path: &[u8]) -> u64 {
     // Only the one who took the entry's bit writes, so that the sequence needs no atomic addition.
     let sequence = entry.sequence.load(Relaxed);
     entry.sequence.store(sequence.wrapping_add(1), Relaxed);
@@ -185,7 +196,9 @@ fn write_entry(entry: &Entry, now_ms: u64, method: &[u8], path: &[u8]) {
     entry.lengths.store(method.len() as u64 | (path.len() as u64) << 32, Relaxed);
     write_bytes(&entry.method, method);
     write_bytes(&entry.path, path);
-    entry.sequence.store(sequence.wrapping_add(2), Release);
+    let sequence = sequence.wrapping_add(2);
+    entry.sequence.store(sequence, Release);
+    sequence
 }
 
 fn write_bytes(words: &[AtomicU64], bytes: &[u8]) {

@@ -9,12 +9,10 @@ use crate::control::Order;
 /// What is sent to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// The signal that means the same as an order: TERM, QUIT or USR1.
+    /// The signal that means the same as an order: TERM, QUIT, ABRT or USR1.
     Order(Order),
     /// Write your stacks ([`STACK`]).
     Stack,
-    /// SIGABRT: end, with whatever `worker_abort` has to say.
-    Abort,
     /// SIGKILL: no more to say.
     Kill,
 }
@@ -24,9 +22,9 @@ impl Kill {
         match self {
             Self::Order(Order::Graceful) => libc::SIGTERM,
             Self::Order(Order::Quick) => libc::SIGQUIT,
+            Self::Order(Order::Abort) => libc::SIGABRT,
             Self::Order(Order::Reopen) => libc::SIGUSR1,
             Self::Stack => STACK,
-            Self::Abort => libc::SIGABRT,
             Self::Kill => libc::SIGKILL,
         }
     }

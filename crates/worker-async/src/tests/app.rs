@@ -97,8 +97,9 @@ where
         (self.step)(number)
     }
 
-    fn close(self: Box<Self>) {
+    fn close(self: Box<Self>) -> Result<(), AppFault> {
         self.fate.closed.fetch_add(1, SeqCst);
+        Ok(())
     }
 }
 
