@@ -116,14 +116,15 @@ def test_a_worker_without_a_master_does_not_outlive_a_call_that_lasts(serve, pla
     assert len(told) == 1 and f"GET /{place}" in told[0], server.log
 
 
-@pytest.mark.parametrize("place", ["next", "close"])
-def test_what_asks_to_leave_after_the_call_ends_the_worker(serve, place):
-    server = serve(APP.replace("time.sleep(60)", "raise SystemExit(5)"), "-w", "1")
+@pytest.mark.parametrize("error, code", [("SystemExit(5)", 5), ("KeyboardInterrupt()", 130)])
+@pytest.mark.parametrize("place", ["next", "close", "write"])
+def test_what_asks_to_leave_after_the_head_ends_the_worker(serve, place, error, code):
+    server = serve(APP.replace("time.sleep(60)", f"raise {error}"), "-w", "1")
     workers = server.wait_workers(1)
     with server.connect() as client:
         client.send(f"GET /{place} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert client.read_to_end().startswith(b"HTTP/1.1 200")
-    server.wait_for(rf"Worker \(pid:{workers[0]}\) exited with code 5")
+    server.wait_for(rf"Worker \(pid:{workers[0]}\) exited with code {code}")
     server.wait_workers(1, without=workers)
     assert server.get().body == b"fine"
 

@@ -377,7 +377,6 @@ def breaks(error):
 
 CASES["breaks-with-exception"] = breaks(LookupError("in the middle"))
 CASES["breaks-with-generator-exit"] = breaks(GeneratorExit())
-CASES["breaks-with-keyboard-interrupt"] = breaks(KeyboardInterrupt())
 CASES["breaks-with-base-exception"] = breaks(BaseException("as it is"))
 
 
