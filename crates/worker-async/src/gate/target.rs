@@ -156,7 +156,8 @@ fn odd_form(target: &[u8], connect: bool) -> Result<Form, Refusal> {
     let uri = Uri::try_from(encoded.as_slice()).map_err(|_| WRONG_TARGET)?;
     let good = match (uri.scheme_str(), uri.authority()) {
         // CONNECT and the authority-form belong together (RFC 9112 section 3.2.3).
-        (None, None) => !connect,
+        // Without its fragment, `*#` would be an asterisk.
+        (None, None) => !connect && target.starts_with(b"/"),
         (None, Some(_)) => connect,
         (Some(scheme), _) => !scheme.is_empty() && !connect,
     };

@@ -155,6 +155,8 @@ pub(crate) const BAD: &[(&str, u16)] = &[
     ("GET ?a HTTP/1.1\r\n\r\n", 400),
     ("GET #a HTTP/1.1\r\n\r\n", 400),
     ("CONNECT * HTTP/1.1\r\n\r\n", 400),
+    ("GET *# HTTP/1.1\r\n\r\n", 400),
+    ("OPTIONS *#a HTTP/1.1\r\n\r\n", 400),
     ("CONNECT / HTTP/1.0\r\n\r\n", 400),
     ("CONNECT http://a/ HTTP/1.1\r\n\r\n", 400),
     ("CONNECT a:b:c HTTP/1.1\r\n\r\n", 400),
