@@ -59,7 +59,10 @@ impl Mender {
         }
         self.searched = bytes.len();
         let line = &bytes[self.line..];
-        limits(self.length_with(line, rules), bytes.len(), rules)?;
+        // It may be the blank line, which has no limit.
+        if !matches!(line, b"" | b"\r") {
+            limits(self.length_with(line, rules), bytes.len(), rules)?;
+        }
         Ok(None)
     }
 

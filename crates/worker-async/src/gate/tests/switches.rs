@@ -88,6 +88,21 @@ fn a_line_too_long_is_that_first_however_it_ends() {
 }
 
 #[test]
+fn a_mended_head_may_be_as_long_as_any() {
+    // With these limits a head has 136 bytes in front of its blank line.
+    let rules = Rules::new(40, 3, 30).under(FOLDS);
+    let line = format!("GET /{} HTTP/1.1\r\n", "a".repeat(25));
+    let fields = format!("X: a\r\n {}\r\n", "b".repeat(21));
+    let head = format!("{line}{}Y:{}\r\n\r\n", fields.repeat(2), "c".repeat(136 - 41 - 60 - 4));
+    assert_eq!(head.len(), 138, "{head}");
+    let whole = pass([head.as_bytes()], rules);
+    assert!(whole.bytes.ends_with(b"\r\n\r\n"), "{whole:?}");
+    for step in [1, 7] {
+        assert_eq!(pass(head.as_bytes().chunks(step), rules), whole, "by {step}");
+    }
+}
+
+#[test]
 fn a_line_of_white_space_does_not_become_the_end_of_the_head() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     for blank in [" ", "\t", " \t "] {
