@@ -134,6 +134,17 @@ def test_a_refused_request_cannot_forge_a_record(serve):
     server.wait_for(r"\[WARNING\] Invalid request from ip=.*: \"GET /\\x1B\[2J\\x5C\\\"\\x0D\[CRITICAL\] \\xE9\"$")
 
 
+@only_ferricorn("gunicorn writes the traceback as it came")
+def test_an_exception_with_words_of_the_client_cannot_forge_a_record(serve):
+    server = serve("features:app")
+    forged = "[2026-11-22 00:00:00 +0000] [1] [CRITICAL] forged"
+    target = "/raise-path/a%0a" + forged.replace(" ", "%20") + "%0d[b%C2%85[c%E2%80%A8[d%1b[2J"
+    assert server.get(target).status == 500
+    told = server.wait_for(r"(?s)\[ERROR\] Error handling request [^\n]*\n(.*\\x1B\[2J)\n").group(1).split("\n")
+    assert told[0] == "Traceback (most recent call last):"
+    assert told[-2:] == ["ValueError: no page /raise-path/a", "  " + forged + r"\x0D[b\x85[c\u2028[d\x1B[2J"]
+
+
 @only_ferricorn("gunicorn has no request to log, or none of its parts")
 @pytest.mark.parametrize("sent, line", [
     (b"GARBAGE\r\n\r\n", '"GARBAGE" 400 - - -'),

@@ -195,6 +195,11 @@ def raise_early(environ, start_response):
     raise LookupError("raised before the headers")
 
 
+@page("/raise-path")
+def raise_path(environ, start_response):
+    raise ValueError("no page " + environ["PATH_INFO"].encode("latin-1").decode())
+
+
 @page("/raise-after-start")
 def raise_after_start(environ, start_response):
     start_response("200 OK", [("Content-Length", "5")])

@@ -68,7 +68,8 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// Appends the text of a record of ours: lines and tabs stay, other characters that would move a cursor, start
-/// an escape sequence or reorder what is read are shown as escapes.
+/// an escape sequence or reorder what is read are shown as escapes. A line after the first that begins with `[`,
+/// as the stamp of a record does, is moved to the right: what a client put into an exception is no record.
 pub(crate) struct Sanitizer<'a>(pub(crate) &'a mut String);
 
 impl Write for Sanitizer<'_> {
@@ -76,6 +77,7 @@ impl Write for Sanitizer<'_> {
         for character in text.chars() {
             match character {
                 '\n' | '\t' => self.0.push(character),
+                '[' if self.0.ends_with('\n') => self.0.push_str("  ["),
                 '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
                     write!(self.0, "\\u{:04X}", u32::from(character))?;
                 }
@@ -108,5 +110,21 @@ mod tests {
         let mut text = String::new();
         Sanitizer(&mut text).write_str("a\tb\n  c\r\u{1b}[31m\u{9b}\u{202E}é").unwrap();
         assert_eq!(text, "a\tb\n  c\\x0D\\x1B[31m\\x9B\\u202Eé");
+    }
+
+    #[test]
+    fn no_line_after_the_first_looks_like_the_beginning_of_a_record() {
+        let mut text = String::new();
+        let mut record = Sanitizer(&mut text);
+        // What is one line may come in several writes.
+        for part in
+            ["[1] a\n", "[2] b\n\n[3]\nTraceback:\n [4]\n\t[5]\nc [6]\r[7]\u{85}[8]\u{2028}[9]", "\n", "["]
+        {
+            record.write_str(part).unwrap();
+        }
+        assert_eq!(
+            text,
+            "[1] a\n  [2] b\n\n  [3]\nTraceback:\n [4]\n\t[5]\nc [6]\\x0D[7]\\x85[8]\\u2028[9]\n  ["
+        );
     }
 }

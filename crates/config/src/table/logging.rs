@@ -29,7 +29,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--access-logformat"])
     .text(r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#),
-    Setting::new("errorlog", Logging, "The file that the server's own lines are appended to; `-` is stderr.")
+    Setting::new(
+        "errorlog",
+        Logging,
+        "The file that the server's own lines are appended to; `-` is stderr. What follows the first line of a message, \
+         such as a traceback, never begins with `[`, as a new message does: two spaces come before it. Control \
+         characters are shown as escapes.",
+    )
         .flags(&["--error-logfile", "--log-file"])
         .text("-")
         .metavar("FILE")
