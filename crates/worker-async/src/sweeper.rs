@@ -12,7 +12,8 @@ use crate::gate::{Phase, Shared};
 use crate::worker::Worker;
 
 /// The time between two looks: what deadlines are rounded up to.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(TICK_MILLIS);
+const TICK_MILLIS: u64 = 500;
 
 /// How many ticks a connection has for its first byte, or for a whole head, before it may have to make room.
 const FRESH: u32 = 4;
@@ -22,8 +23,8 @@ struct Deadlines {
     keepalive: u32,
     head: u32,
     body: u32,
-    /// Bytes that a body must bring within `body`.
-    body_bytes: u64,
+    /// Bytes per second that a body must bring, over spans of `body`.
+    body_rate: u64,
     write: u32,
 }
 
@@ -35,7 +36,7 @@ impl Deadlines {
             keepalive: ticks(settings.keepalive),
             head: ticks(settings.deadlines.head),
             body: ticks(settings.deadlines.body),
-            body_bytes: body_rate.saturating_mul(settings.deadlines.body.as_secs()),
+            body_rate,
             write: ticks(settings.deadlines.write),
         }
     }
@@ -82,13 +83,15 @@ struct Flow {
 }
 
 impl Flow {
-    /// Whether less than `least` bytes have come in a span of more than `span` ticks.
-    fn is_slow(&mut self, request: u64, bytes: u64, now: u32, span: u32, least: u64) -> bool {
+    /// Whether less than `rate` bytes per second have come in a span of more than `span` ticks.
+    fn is_slow(&mut self, request: u64, bytes: u64, now: u32, span: u32, rate: u64) -> bool {
         let same = self.request == request;
-        if same && now - self.since <= span {
+        let passed = now.saturating_sub(self.since);
+        if same && passed <= span {
             return false;
         }
-        let slow = same && bytes - self.bytes < least;
+        // The time that passed counts, which is longer than the span: a rate just below the least is too low.
+        let slow = same && bytes.saturating_sub(self.bytes) < bytes_in(passed, rate);
         *self = Self { request, since: now, bytes };
         slow
     }
@@ -126,7 +129,7 @@ fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
         Phase::Body if age > deadlines.body => gate.fail_body(),
         Phase::Body => {
             let (request, bytes) = (gate.last_request(), gate.bytes_received());
-            if entry.watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_bytes) {
+            if entry.watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_rate) {
                 gate.fail_body();
             }
         }
@@ -165,7 +168,41 @@ fn phase(gate: &Shared) -> (Phase, u32) {
     (phase, turn.wrapping_add(1))
 }
 
+/// What so many bytes per second make in so many ticks.
+fn bytes_in(ticks: u32, rate: u64) -> u64 {
+    rate.saturating_mul(u64::from(ticks) * TICK_MILLIS) / 1000
+}
+
 /// A duration in ticks, rounded up.
 fn ticks(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a body that brings so many bytes in each tick is ever slow, at a span of four ticks, which is two
+    /// seconds, and 1,000 bytes per second.
+    fn is_ever_slow(bytes_per_tick: u64) -> bool {
+        let mut flow = Flow::default();
+        (1..50).any(|now| flow.is_slow(7, u64::from(now) * bytes_per_tick, now, 4, 1000))
+    }
+
+    #[test]
+    fn a_body_is_held_to_its_rate_over_the_time_that_passed() {
+        assert!(!is_ever_slow(500));
+        assert!(is_ever_slow(499));
+        assert!(is_ever_slow(400));
+    }
+
+    #[test]
+    fn a_body_is_not_judged_before_its_span_has_passed_nor_by_another_bodys_bytes() {
+        let mut flow = Flow::default();
+        assert!(!flow.is_slow(7, 100, 1, 4, 1000));
+        assert!(!flow.is_slow(7, 100, 5, 4, 1000));
+        assert!(!flow.is_slow(8, 100, 6, 4, 1000));
+        assert!(!flow.is_slow(8, 100, 10, 4, 1000));
+        assert!(flow.is_slow(8, 100, 11, 4, 1000));
+    }
 }
