@@ -139,7 +139,7 @@ fn chunked(bytes: &[u8]) -> Result<Body> {
 fn chunk_size(line: &[u8]) -> Result<u64> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let text = std::str::from_utf8(&line[..digits]).map_err(|_| "not ASCII")?;
-    let size = u64::from_str_radix(text, 16).map_err(|_| "chunk size")?;
+    let size = i64::from_str_radix(text, 16).map_err(|_| "chunk size")?.unsigned_abs();
     let mut rest = &line[digits..];
     while !rest.is_empty() {
         rest = blank(rest).strip_prefix(b";").ok_or("no semicolon before an extension")?;
@@ -194,6 +194,7 @@ fn framing(fields: &[(String, Vec<u8>)], version: (u8, u8)) -> Result<Framing> {
         fields.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_slice())
     };
     ensure(all("host").count() <= 1, "two Hosts")?;
+    ensure(all("host").all(host_and_port), "Host")?;
     ensure(all("content-type").count() <= 1, "two Content-Types")?;
     let codings: Vec<Vec<u8>> = all("transfer-encoding")
         .flat_map(|value| value.split(|&byte| byte == b','))
@@ -215,6 +216,25 @@ fn framing(fields: &[(String, Vec<u8>)], version: (u8, u8)) -> Result<Framing> {
             Ok(Framing::Chunked)
         }
         _ => Err("contradicting framing"),
+    }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 section 7.2); each part may be empty, but not the address between brackets.
+fn host_and_port(value: &[u8]) -> bool {
+    let text = text_of(value);
+    let (host, port) = match text.rfind(':').filter(|&colon| !text[colon..].contains(']')) {
+        Some(colon) => (&text[..colon], &text[colon + 1..]),
+        None => (text.as_str(), ""),
+    };
+    let port = port.is_empty()
+        || port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u128>().is_ok_and(|port| port < 1 << 16);
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    port && match address {
+        Some(address) => {
+            !address.is_empty() && address.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c))
+        }
+        None => host.chars().all(|c| c.is_ascii_alphanumeric() || "-._~%!$&'()*+;=".contains(c)),
     }
 }
 

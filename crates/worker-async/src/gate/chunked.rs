@@ -144,7 +144,9 @@ impl ChunkScanner {
             b'0'..=b'9' => digit - b'0',
             _ => (digit | 0x20) - b'a' + 10,
         };
-        self.size = self.size.checked_mul(16).ok_or(Fault("a chunk size is too large"))? | u64::from(value);
+        // 2^63 and more are no body's, as with Content-Length.
+        let shifted = self.size.checked_mul(16).filter(|&size| i64::try_from(size).is_ok());
+        self.size = shifted.ok_or(Fault("a chunk size is too large"))? | u64::from(value);
         Ok(())
     }
 

@@ -83,11 +83,7 @@ impl Fields {
     /// Once; and a host and port, not a URI (RFC 9110 section 7.2).
     fn host(&mut self, value: &[u8]) -> Result<(), Refusal> {
         once(&mut self.host, "the Host header is there twice")?;
-        let odd = |byte: &u8| matches!(byte, b' ' | b'\t' | b'@' | b'/' | b'\\' | b',' | b'?' | b'#');
-        if value.iter().any(odd) {
-            return Err(Refusal::bad("the Host header is not a host"));
-        }
-        Ok(())
+        if is_host(value) { Ok(()) } else { Err(Refusal::bad("the Host header is not a host")) }
     }
 
     /// Once, and digits only. Above 2^63 no file and no body can be, so nothing needs to wrap round.
@@ -141,6 +137,46 @@ fn wrong_name(line: &[u8]) -> Refusal {
         Some(b' ' | b'\t') => FOLDED,
         _ => WRONG_NAME,
     }
+}
+
+/// `uri-host [ ":" port ]`, RFC 9110 section 7.2, where host and port may be empty (RFC 3986 section 3.2.2).
+fn is_host(value: &[u8]) -> bool {
+    let (good, port) = match value {
+        [b'[', address @ ..] => {
+            let length = address
+                .iter()
+                .take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b':' | b'.'))
+                .count();
+            match &address[length..] {
+                [b']', port @ ..] => (length > 0, port),
+                _ => (false, [].as_slice()),
+            }
+        }
+        _ => {
+            let length = value.iter().take_while(|&&byte| is_name_byte(byte)).count();
+            (true, &value[length..])
+        }
+    };
+    good && match port {
+        [] => true,
+        [b':', digits @ ..] => is_port(digits),
+        _ => false,
+    }
+}
+
+/// A byte of a `reg-name` (RFC 3986 section 3.2.2); but not the comma, which may stand between two hosts.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b'+' | b';' | b'=')
+}
+
+/// Whether a TCP port can have the number; none is the one of the scheme.
+fn is_port(digits: &[u8]) -> bool {
+    let number = digits.iter().fold(0_u32, |number, &byte| {
+        let digit = if byte.is_ascii_digit() { u32::from(byte - b'0') } else { u32::MAX };
+        number.saturating_mul(10).saturating_add(digit)
+    });
+    number <= u32::from(u16::MAX)
 }
 
 fn once(seen: &mut bool, why: &'static str) -> Result<(), Refusal> {
