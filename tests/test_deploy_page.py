@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import shutil
+import socket
 
 import pytest
 
-from harness import run_cli
-from harness.proxy import DEPLOY
+from harness import request
+from harness.proxy import DEPLOY, free_port, open_folder
 
 pytestmark = pytest.mark.only_ferricorn("it is about docs/deploy.md")
 
@@ -20,11 +22,22 @@ def test_it_names_every_file():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
-def test_its_commands_are_right(tmp_path, command):
-    (tmp_path / "mysite").mkdir()
-    (tmp_path / "mysite" / "wsgi.py").write_text("from hello import app as application\n")
-    done = run_cli("--check-config", *shlex.split(command), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_its_commands_start_a_server(serve, command):
+    """As they stand, but for the port, which is the same for all addresses of one command, and the folder of the socket."""
+    if "[::]" in command and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    folder = open_folder()
+    port = free_port()
+    words = [re.sub(r":80[08]0$", f":{port}", word).replace("/run/ferricorn", str(folder)) for word in shlex.split(command)]
+    try:
+        server = serve(None, *words, bind=None, files={"mysite/wsgi.py": "from hello import app as application\n"})
+        assert server.get().status == 200
+        if "[::]" in command:
+            assert request(("127.0.0.1", port), "GET", "/").status == 200, "IPv4 is served as well"
+        assert server.stop() == 0
+        assert "[WARNING]" not in server.log and "[ERROR]" not in server.log
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_its_time_limits_are_those_of_the_files():

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.only_ferricorn("it is about deploy/, and gunicorn lose
               pytest.mark.timeout(180)]
 
 MIB = 1 << 20
+PASSED_THROUGH = ["--proxy-protocol", "--proxy-allow-from", "127.0.0.1", "--forwarded-allow-ips", ""]
+"""What docs/deploy.md says for a balancer that only forwards TCP."""
 
 
 class Site:
@@ -157,11 +159,32 @@ def test_the_header_gives_the_app_and_the_log_the_clients_address(own_site, kind
     assert site.server.access_log[0].startswith("127.0.0.2 ")
 
 
+def test_what_connection_lists_takes_nothing_away(tcp_site):
+    for names in (b"SCRIPT_NAME, X-Forwarded-Proto, close", b"close, x-forwarded-proto", b"close x-forwarded-proto"):
+        with tcp_site.proxy.connect() as client:
+            answer = client.send(b"GET /shop/environ HTTP/1.1\r\nHost: x\r\nConnection: " + names + b"\r\n\r\n").response()
+            assert answer.status in (200, 400), names
+            if answer.status == 200:
+                seen = answer.json()
+                assert (seen["wsgi.url_scheme"], seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("https", "/shop", "/environ"), names
+    with tcp_site.proxy.connect() as client:
+        lines = b"Connection: close\r\nConnection: X-Forwarded-Proto\r\n"
+        answer = client.send(b"GET /environ HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n").response()
+        assert answer.status == 400 or answer.json()["wsgi.url_scheme"] == "https"
+
+
+def test_what_honest_clients_say_in_connection_is_served(tcp_site):
+    for names in (b"", b"close", b"Keep-Alive", b"keep-alive, Upgrade, HTTP2-Settings", b"TE,close", b"close ,, TE"):
+        with tcp_site.proxy.connect() as client:
+            answer = client.send(b"GET /environ HTTP/1.1\r\nHost: x\r\nConnection: " + names + b"\r\n\r\n").response()
+        assert (answer.status, answer.json()["wsgi.url_scheme"]) == (200, "https"), names
+
+
 # Only TCP, and the client's address in front of it.
 
 
 def test_the_proxy_protocol_gives_the_clients_address_for_the_whole_connection(own_site):
-    site = own_site(NginxStream, "tcp", "--proxy-protocol", "--proxy-allow-from", "127.0.0.1")
+    site = own_site(NginxStream, "tcp", *PASSED_THROUGH)
     for source in ("127.0.0.2", "127.0.0.3"):
         with site.proxy.connect(source=source) as client:
             for _ in range(3):
@@ -170,6 +193,29 @@ def test_the_proxy_protocol_gives_the_clients_address_for_the_whole_connection(o
                 assert int(seen["REMOTE_PORT"]) == client.socket.getsockname()[1]
     lines = until(lambda: len(site.server.access_log) >= 6 and site.server.access_log, "six lines")
     assert {line.split()[0] for line in lines} == {"127.0.0.2", "127.0.0.3"}
+
+
+def test_a_client_behind_a_tcp_balancer_is_not_believed(own_site):
+    site = own_site(NginxStream, "tcp", *PASSED_THROUGH, "--real-ip-header", "X-Forwarded-For")
+    forged = [("X-Forwarded-Proto", "https"), ("SCRIPT_NAME", "/environ"), ("X-Forwarded-For", "192.0.2.1")]
+    seen = site.environ("/environ", forged, source="127.0.0.2")
+    assert (seen["wsgi.url_scheme"], seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("http", "", "/environ")
+    assert seen["REMOTE_ADDR"] == "127.0.0.2"
+    assert until(lambda: site.server.access_log, "a line")[0].startswith("127.0.0.2 ")
+    assert "forwarded_allow_ips" not in site.server.log
+
+
+@pytest.mark.parametrize("flags, env, warned", [
+    (["--proxy-protocol=auto"], {}, 1), (["--proxy-protocol=v2"], {"FORWARDED_ALLOW_IPS": ""}, 1),
+    (["--proxy-protocol", "--forwarded-allow-ips", "127.0.0.1,::1"], {}, 0),
+    (["--proxy-protocol=auto"], {"FORWARDED_ALLOW_IPS": "127.0.0.1"}, 0), (["--proxy-protocol=off"], {}, 0), ([], {}, 0),
+])
+def test_the_server_warns_where_nobody_thought_of_a_tcp_balancers_clients(serve, flags, env, warned):
+    server = serve("behind:app", *flags, env=env)
+    server.wait_workers(1)
+    lines = [line for line in server.log.splitlines() if "proxy_protocol is on and forwarded_allow_ips is not set" in line]
+    assert len(lines) == warned, server.log
+    assert all("[WARNING]" in line and "--forwarded-allow-ips ''" in line for line in lines)
 
 
 def test_the_proxy_protocol_counts_only_from_those_who_may_speak_it(own_site):

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ferricorn_config::{Dict, Facts, Layers, LogLevel, Note, Resolved, SettingError};
+use ferricorn_config::{Dict, Facts, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError};
 use ferricorn_telemetry::access_log;
 
 use crate::stop::Stop;
@@ -14,6 +14,12 @@ const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
 
 /// The file that is read if none is named.
 const USUAL_FILE: &str = "gunicorn.conf.py";
+
+/// What nobody expects of the PROXY protocol and the default of `forwarded_allow_ips` together. gunicorn has the same rule.
+const CLIENTS_TRUSTED: &str = "proxy_protocol is on and forwarded_allow_ips is not set: if the load balancer is on this \
+     machine and passes connections through, what clients themselves say in X-Forwarded-Proto, SCRIPT_NAME and the like \
+     is believed, for it comes from the balancer's address. Set --forwarded-allow-ips '' then, or to the balancer's \
+     address if it sets these headers itself";
 
 /// What stays the same from one reload to the next: the command line, and where it was given.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ impl Configuration {
             directory: self.directory.clone(),
             program: self.program.clone(),
         };
-        let resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
+        let mut resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
         let settings = &resolved.settings;
         if let Err(error) = access_log::check_format(&settings.access_log_format) {
             return Err(Stop::Settings(vec![SettingError {
@@ -79,6 +85,11 @@ impl Configuration {
                  in a config file."
                     .to_owned(),
             ));
+        }
+        if settings.trust.proxy_protocol != ProxyProtocol::Off
+            && layers.source("forwarded_allow_ips") == "default"
+        {
+            resolved.notes.push(Note { level: LogLevel::Warning, message: CLIENTS_TRUSTED.to_owned() });
         }
         Ok(resolved)
     }

@@ -185,7 +185,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "header_map",
         ServerMechanics,
         "What becomes of other header names with `_`, which an app cannot tell from the same name with `-`: \
-         `drop` them, `refuse` the request with a 400, or be `dangerous` and pass them on.",
+         `drop` them, `refuse` the request with a 400, or be `dangerous` and pass them on. `dangerous` lets an \
+         untrusted peer set SCRIPT_NAME too.",
     )
     .flags(&["--header-map"])
     .choice(&["drop", "refuse", "dangerous"], "drop")

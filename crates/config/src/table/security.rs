@@ -85,7 +85,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Security,
         "The header in which a trusted peer (`forwarded_allow_ips`) tells the client's address, such as \
          X-Forwarded-For, X-Real-IP or Forwarded (RFC 7239). The address becomes REMOTE_ADDR and the access log's \
-         `%(h)s`; what is no address leaves the peer's. gunicorn has no such setting.",
+         `%(h)s`; what is no address leaves the peer's. A name with `_` counts only if `forwarder_headers` lists \
+         it or `header_map` is `dangerous`: others are dropped before. gunicorn has no such setting.",
     )
     .flags(&["--real-ip-header"])
     .metavar("NAME"),
