@@ -404,11 +404,15 @@ def test_a_reload_of_the_proxy_loses_no_request(own_site, kind):
     assert load.failures == [] and load.refused == 0
 
 
-def test_a_restart_of_the_server_is_noticed_at_once(own_site, serve, kind):
-    site = own_site(kind, "unix")
+@pytest.mark.parametrize("over", ["tcp", "unix"])
+def test_a_restart_of_the_server_is_noticed_at_once(own_site, serve, kind, over):
+    site = own_site(kind, over)
     address = site.server.address
     assert site.proxy.get().status == 200
     assert site.server.stop() == 0
-    assert site.proxy.get().status in (502, 503)
-    site.server = serve("behind:app", bind=f"unix:{address}")
-    assert site.proxy.get().body == b"hello"
+    for _ in range(5):
+        assert site.proxy.get().status in (502, 503)
+    site.server = serve("behind:app", bind=f"unix:{address}" if over == "unix" else f"127.0.0.1:{address[1]}")
+    for _ in range(5):
+        assert site.proxy.get().body == b"hello"
+    assert site.server.stop() == 0, "another server's port is free again"

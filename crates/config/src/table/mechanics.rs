@@ -107,7 +107,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "proxy_protocol",
         ServerMechanics,
         "Which version of the PROXY protocol a load balancer may begin a connection with: `v1`, `v2`, or `auto` for \
-         both, which the flag alone means too. A connection without it is served as well.",
+         both, which the flag alone means too. A connection without it is served as well. Behind a balancer that \
+         passes TCP through set `forwarded_allow_ips` to the empty string, or its clients' own headers count.",
     )
     .flags(&["--proxy-protocol"])
     .kind(Kind::OptionalChoice(&["off", "v1", "v2", "auto"], "auto"), Preset::Text("off"))
