@@ -144,6 +144,22 @@ def test_a_client_that_stops_reading_is_dropped(serve):
         until(lambda: (server.folder / "closed").exists(), "close() of the body that nobody reads", 8)
 
 
+@only_ferricorn
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "unix:app.sock"])
+def test_a_client_that_reads_slowly_is_waited_for(serve, bind):
+    """What it reads in the time is too little for the kernel to let the server write on."""
+    server = serve("features:app", "--write-timeout", "1", bind=bind)
+    if bind.startswith("unix:"):
+        server.address = str(server.folder / server.address)
+    with server.connect(receive_buffer=65536) as client:
+        client.send(b"GET /big?16000000 HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        left = 16_000_000
+        for _ in range(12):
+            left -= len(client.read_exactly(32768))
+            time.sleep(0.4)
+        assert len(client.read_exactly(left)) == left
+
+
 WRITES = '''
 import time
 

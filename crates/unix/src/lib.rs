@@ -17,6 +17,7 @@ pub mod memfd;
 mod notices;
 pub mod pidfile;
 pub mod poll;
+pub mod queue;
 pub mod scoreboard;
 pub mod signal;
 mod stdio;

@@ -1,6 +1,7 @@
 //! One connection: hyper behind the gate, until either side has had enough.
 
 use std::future::{Future, poll_fn};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -21,9 +22,10 @@ use crate::worker::Worker;
 /// Serves a client in a task of its own.
 pub(crate) fn spawn<S>(worker: &Arc<Worker>, stream: S, connection: Connection)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
 {
     let (gate, shared) = Gate::new(stream, worker.rules);
+    let gate = gate.with_queue();
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let mut context = Context { worker: worker.clone(), connection: Arc::new(connection), gate: shared };

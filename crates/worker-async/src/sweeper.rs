@@ -112,13 +112,15 @@ pub(crate) async fn run(worker: Arc<Worker>) {
 
 fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
     let gate = &entry.gate;
-    let stalled = gate.write_blocked().map_or(0, |mark| entry.watch.write.age(mark, now));
-    if stalled > deadlines.write {
-        tracing::debug!("A client stopped reading its response; closing its connection");
-        if let Some(abort) = &entry.abort {
-            abort.abort();
+    if let Some(mark) = gate.write_blocked() {
+        if entry.watch.write.age(mark, now) > deadlines.write {
+            tracing::debug!("A client stopped reading its response; closing its connection");
+            if let Some(abort) = &entry.abort {
+                abort.abort();
+            }
+            return;
         }
-        return;
+        gate.look_at_queue();
     }
     let (phase, mark) = phase(gate);
     let age = entry.watch.phase.age(mark, now);

@@ -67,7 +67,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "write_timeout",
         Security,
-        "Seconds for which a client may read nothing of its response. gunicorn has no such setting.",
+        "Seconds for which a client may take nothing of its response; one that reads slowly is waited for. Its system may \
+         take some hundred kilobytes at a time, so a few seconds are too short for slow clients. gunicorn has no such setting.",
     )
     .flags(&["--write-timeout"])
     .int(1, 31_536_000, 60)

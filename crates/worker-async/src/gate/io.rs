@@ -168,11 +168,14 @@ impl<S> Gate<S> {
             Poll::Pending => {
                 if !self.blocked {
                     self.blocked = true;
-                    self.shared.set_blocked(Some(self.writes));
+                    self.queued = None;
+                    self.shared.set_blocked(Some(self.uptake));
+                } else if self.shared.look.load(Relaxed) {
+                    self.look_at_queue();
                 }
             }
             Poll::Ready(_) => {
-                self.writes = self.writes.wrapping_add(1);
+                self.uptake = self.uptake.wrapping_add(1);
                 if self.blocked {
                     self.blocked = false;
                     self.shared.set_blocked(None);

@@ -8,10 +8,10 @@
 //!
 //! The pure parts are [`head`] (with [`target`], [`fields`] and [`mend`]), [`chunked`] (with [`trailer`]),
 //! [`track`], which joins them, and the parser in [`preface`], the PROXY protocol before the first head;
-//! [`io`], [`hints`] and [`finish`] do the reading and writing; [`shared`] is what service and sweeper see of
-//! it. A refusal is not an error to hyper but the end of the stream, so that the requests before it are still
-//! answered; [`Gate::finish`] then sends its answer. A broken body is an error to hyper, and so to whoever
-//! reads the body.
+//! [`io`], [`hints`] and [`finish`] do the reading and writing, [`uptake`] sees whether the client reads;
+//! [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
+//! stream, so that the requests before it are still answered; [`Gate::finish`] then sends its answer. A broken
+//! body is an error to hyper, and so to whoever reads the body.
 //!
 //! hyper reads behind a request that it has not answered yet when it runs with `half_close(false)`, to learn
 //! that the client left. The end of the stream would then cost that request its answer, so the gate holds
@@ -33,6 +33,7 @@ mod shared;
 mod target;
 mod track;
 mod trailer;
+mod uptake;
 
 #[doc(hidden)]
 pub mod bench;
@@ -69,10 +70,14 @@ pub(crate) struct Gate<S> {
     end: Option<End>,
     /// The waker that `shared` holds, to see whether it is still the right one.
     waker: Option<Waker>,
-    /// A count that grows with the bytes written.
-    writes: u32,
+    /// A count that grows with the bytes written, or taken by the client.
+    uptake: u32,
     /// Whether the last write found the socket full.
     blocked: bool,
+    /// How many bytes the socket holds that the client has not taken, if that can be known.
+    queue: fn(&S) -> Option<usize>,
+    /// What it was at the last look, if there was one since the write that found the socket full.
+    queued: Option<usize>,
     /// Whether hyper waits to read behind a request that is not answered yet. It will not ask again when the
     /// answer is out.
     parked: bool,
@@ -104,8 +109,10 @@ impl<S> Gate<S> {
             clear: 0,
             end: None,
             waker: None,
-            writes: 0,
+            uptake: 0,
             blocked: false,
+            queue: |_| None,
+            queued: None,
             parked: false,
         };
         (gate, shared)

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     state: AtomicU32,
     /// Zero, or an odd number that changes whenever a blocked write made progress.
     blocked: AtomicU32,
+    /// Whether the gate is to look for progress; see [`uptake`](super::uptake).
+    pub(super) look: AtomicBool,
     wishes: AtomicU8,
     /// Whether somebody waits for the place of this connection, which ends.
     hurried: AtomicBool,
@@ -268,9 +270,9 @@ impl Shared {
         self.passed.load(Relaxed) != self.answered.load(Relaxed)
     }
 
-    /// The marks of `writes`, a count that grows with the bytes written: blocked at it, or not.
-    pub(super) fn set_blocked(&self, writes: Option<u32>) {
-        self.blocked.store(writes.map_or(0, |writes| writes << 1 | 1), Relaxed);
+    /// The marks of `uptake`, a count that grows with the bytes written or taken: blocked at it, or not.
+    pub(super) fn set_blocked(&self, uptake: Option<u32>) {
+        self.blocked.store(uptake.map_or(0, |uptake| uptake << 1 | 1), Relaxed);
     }
 
     #[inline]

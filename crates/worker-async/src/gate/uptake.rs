@@ -1,0 +1,43 @@
+//! Whether a client takes bytes though nothing more can be written to it.
+//!
+//! A socket that was full can be written to again only once a good part of its buffer is free (with TCP a third,
+//! which may be megabytes). A client that reads steadily but slowly may need longer for that than one may be silent, so
+//! the gate asks the kernel whether the queue has shrunk; not at every write, but when the sweeper wants to know.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering::Relaxed;
+
+use ferricorn_unix::queue;
+
+use super::{Gate, Shared};
+
+impl Shared {
+    /// Has the gate look whether the client takes bytes. If it does, [`Shared::write_blocked`] gives another
+    /// number soon. For the sweeper, while a write is blocked.
+    pub(crate) fn look_at_queue(&self) {
+        self.look.store(true, Relaxed);
+        self.wake_reader();
+    }
+}
+
+impl<S: AsFd> Gate<S> {
+    /// Lets the gate ask the kernel what the socket still holds; else only a write that succeeds is progress.
+    pub(crate) fn with_queue(mut self) -> Self {
+        self.queue = |socket| queue::untaken(socket.as_fd()).ok();
+        self
+    }
+}
+
+impl<S> Gate<S> {
+    /// Compares what the socket still holds with what it held at the last look, since when nothing was written.
+    #[cold]
+    pub(super) fn look_at_queue(&mut self) {
+        self.shared.look.store(false, Relaxed);
+        let queued = (self.queue)(&self.socket);
+        if queued.zip(self.queued).is_some_and(|(now, before)| now < before) {
+            self.uptake = self.uptake.wrapping_add(1);
+            self.shared.set_blocked(Some(self.uptake));
+        }
+        self.queued = queued;
+    }
+}
