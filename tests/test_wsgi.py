@@ -250,6 +250,21 @@ def test_statuses_without_a_body(server, code, body):
         assert client.response().body == b"hello"
 
 
+@pytest.mark.only_ferricorn("gunicorn passes on what the app says, also with 204 and 205, and sends the body of a 205")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("code, query, length", [
+    (204, "body", None), (204, "length", None), (205, "body", "0"), (205, "length", "0"),
+    (304, "body", None), (304, "length", "28")])
+def test_statuses_without_a_body_tell_a_length_only_if_it_is_true(server, method, code, query, length):
+    with server.connect() as client:
+        client.send(f"{method} /status/{code}?{query} HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        response = client.response(head_only=method == "HEAD")
+        if (method, code) == ("HEAD", 205):
+            length = None
+        assert (response.status, response.header("content-length"), response.body) == (code, length, b"")
+        assert client.response().body == b"hello"
+
+
 @pytest.mark.parametrize("path, length", [("/", "5"), ("/generator", None), ("/exact", "8"), ("/write", None), ("/big?100000", "100000")])
 def test_head_has_the_head_and_no_body(server, path, length):
     with server.connect() as client:

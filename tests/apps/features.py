@@ -113,8 +113,9 @@ def no_reason(environ, start_response):
 @page("/status")
 def status(environ, start_response):
     code = environ["PATH_INFO"].rsplit("/", 1)[1]
-    start_response(f"{code} Some Reason", [("X-Kept", "yes")])
-    return [b"a body that must not be sent"] if environ["QUERY_STRING"] == "body" else []
+    length = [("Content-Length", "28")] if environ["QUERY_STRING"] == "length" else []
+    start_response(f"{code} Some Reason", [("X-Kept", "yes"), *length])
+    return [b"a body that must not be sent"] if environ["QUERY_STRING"] else []
 
 
 @page("/cookies")

@@ -69,16 +69,22 @@ impl OutBody {
         let mut body =
             Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
         if bodiless {
-            body.left = None;
+            body.ended = true;
             body.complete();
         }
         body
     }
 
-    /// No body, for answers to HEAD and for statuses that have none; what the app offered is closed.
-    pub(crate) fn none(offered: ResponseBody, gate: Arc<Shared>, record: Record) -> Self {
+    /// No body, for answers to HEAD and for statuses that have none; what the app offered is closed. hyper keeps a
+    /// declared length only if it is that of the body, of which it then sends nothing.
+    pub(crate) fn none(
+        offered: ResponseBody,
+        length: Option<u64>,
+        gate: Arc<Shared>,
+        record: Record,
+    ) -> Self {
         dispose(record.worker(), offered, record.ticket());
-        Self { source: Source::End, left: None, unwritten: false, broken: None, ended: false, gate, record }
+        Self { source: Source::End, left: length, unwritten: false, broken: None, ended: true, gate, record }
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, AppFault>>> {

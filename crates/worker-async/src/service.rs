@@ -243,8 +243,11 @@ fn respond(
         Given::Whole(Response { head, body, log_environ }) => (head, log_environ, Ok(body)),
         Given::Begun(head, pipe) => (head, Vec::new(), Err(pipe)),
     };
-    let bodiless = asked_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if head.status == StatusCode::NO_CONTENT {
+    // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5; of these a 304 alone may tell a length (section 8.6).
+    let lengthless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    let without_content = lengthless || head.status == StatusCode::NOT_MODIFIED;
+    let bodiless = asked_head || without_content;
+    if lengthless {
         head.headers.remove(CONTENT_LENGTH);
     }
     let length = match check(&head) {
@@ -259,7 +262,7 @@ fn respond(
             return respond(context, record, page, asked_head, close);
         }
     };
-    if let (true, None, Ok(ResponseBody::Full(bytes))) = (asked_head, length, &body) {
+    if let (true, None, Ok(ResponseBody::Full(bytes))) = (asked_head && !without_content, length, &body) {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
@@ -269,7 +272,7 @@ fn respond(
     record.head(head.status, &head.headers, log_environ);
     let gate = context.gate.clone();
     let body = match body {
-        Ok(body) if bodiless => OutBody::none(body, gate, record),
+        Ok(body) if bodiless => OutBody::none(body, length, gate, record),
         Ok(body) => OutBody::new(body, length, gate, record),
         Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless),
     };

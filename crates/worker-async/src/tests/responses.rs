@@ -128,6 +128,45 @@ fn head_and_bodiless_statuses_send_no_body() {
 }
 
 #[test]
+fn a_length_is_told_only_where_it_may_be() {
+    // Status, what the app declares, and what a GET and a HEAD are told.
+    let cases: [(u16, &[_], Option<&str>, Option<&str>); 8] = [
+        (200, &[], Some("4"), Some("4")),
+        (200, &[("content-length", "4")], Some("4"), Some("4")),
+        (204, &[], None, None),
+        (204, &[("content-length", "4")], None, None),
+        (205, &[], Some("0"), None),
+        (205, &[("content-length", "4")], Some("0"), None),
+        (304, &[], None, None),
+        (304, &[("content-length", "4")], Some("4"), Some("4")),
+    ];
+    for (status, headers, get, asked_head) in cases {
+        for early in [false, true] {
+            let server = Server::new(TestApp::new(move |mut request| {
+                let body = Bytes::from_static(b"body");
+                if early && request.head.uri.path() == "/1" {
+                    request.early.take().unwrap().begin(head(status, headers), body).unwrap();
+                    return Answer::Begun(ResponseBody::Empty);
+                }
+                answer(head(status, headers), ResponseBody::Full(body))
+            }));
+            for (method, told) in [("GET", get), ("HEAD", asked_head)] {
+                let sent = format!(
+                    "{method} /1 HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                );
+                let received = server.exchange(sent.as_bytes());
+                let (first, second) = received.split_once("\r\n\r\n").unwrap();
+                let length = first.split("\r\n").find_map(|line| line.strip_prefix("content-length: "));
+                // What is written early has a length only if the app declares it.
+                let told = if early && status == 200 && headers.is_empty() { None } else { told };
+                assert_eq!(length, told, "{method} {status} {headers:?} {early}: {received}");
+                assert_eq!(second.starts_with("HTTP/1.1 "), method == "HEAD" || status != 200, "{received}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_body_of_unknown_length_is_chunked_or_ends_with_the_connection() {
     let server = Server::new(TestApp::new(|_| {
         answer(
