@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::{AppFault, ExitCode, Request, Response, ResponseBody};
+use crate::{AppFault, ExitCode, Guest, Request, Response, ResponseBody};
 
 /// A boxed future, as `futures` calls it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,6 +25,16 @@ pub trait App: Send + Sync + 'static {
     /// first, such as an interpreter, enters it once here, for all of them.
     fn around_calls(&self, calls: &mut dyn FnMut()) {
         calls();
+    }
+
+    /// Runs the app's own event loop on the calling thread, and has it turn the server's, until a pump says that
+    /// the worker's life is over. Only with [`Drive::Hosted`].
+    ///
+    /// # Errors
+    /// The loop could not run, or has ended before its time.
+    fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
+        drop(guest);
+        Err(AppFault::new("the app has no event loop of its own"))
     }
 
     /// Runs once, in the worker's runtime, before the first request (ASGI's `lifespan.startup`).
@@ -46,6 +57,17 @@ pub enum Drive {
     /// In the connection's own task, since the call returns at once with a future: Rust apps. The request
     /// body streams.
     Task,
+    /// As [`Drive::Task`], in an event loop that is the guest of the app's own ([`App::host`]): asyncio, or a hub of
+    /// greenlets. Everything happens on that loop's thread.
+    Hosted,
+}
+
+impl Drive {
+    /// Whether a call blocks its thread.
+    #[must_use]
+    pub fn blocks(self) -> bool {
+        self == Self::Seat
+    }
 }
 
 /// What a call gives back.
@@ -54,7 +76,7 @@ pub enum Answer {
     Response(Response),
     /// The response began with [`Early::begin`](crate::Early::begin); this is the rest of its body.
     Begun(ResponseBody),
-    /// A future that gives the response, polled in the connection's task. Only with [`Drive::Task`].
+    /// A future that gives the response, polled in the connection's task. Not with [`Drive::Seat`].
     Later(BoxFuture<'static, Result<Response, AppFault>>),
     /// The application failed. If nothing was sent yet the client gets a 500, else its connection is closed.
     Fault(AppFault),

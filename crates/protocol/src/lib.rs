@@ -10,11 +10,15 @@
 mod app;
 mod exit;
 mod fault;
+mod guest;
 mod request;
 mod response;
+mod websocket;
 
 pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
 pub use exit::ExitCode;
 pub use fault::{AppFault, BodyError, ClientGone};
+pub use guest::{Guest, Look, Pumped};
 pub use request::{ClientAddress, Connection, Local, Proxied, Request, RequestBody, Scheme, split_target};
-pub use response::{Early, FileBody, Head, Pieces, Response, ResponseBody, Stream};
+pub use response::{Early, FileBody, Head, Hints, Pieces, Response, ResponseBody, Stream};
+pub use websocket::{Conversation, End, Message, Offer, Outgoing};

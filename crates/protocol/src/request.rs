@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::{Early, Stream};
+use crate::{Early, Hints, Offer, Stream};
 
 /// One HTTP request. Its head has passed the server's rules: framing is sound, headers that a client may not
 /// set are gone, and the scheme is the one that a trusted proxy gave.
@@ -31,6 +31,12 @@ pub struct Request {
     /// How an application that runs on the seat sends bytes before it returns (the `write` callable of
     /// PEP 3333). Absent for applications that answer with a future.
     pub early: Option<Arc<dyn Early>>,
+    /// How an application that answers with a future sends informational responses before its answer. Absent for
+    /// a client of HTTP/1.0, and for applications on the seat, which have [`Early::hint`].
+    pub hints: Option<Arc<dyn Hints>>,
+    /// What the client offers, if it asks for a WebSocket. The application may consent with
+    /// [`ResponseBody::WebSocket`](crate::ResponseBody::WebSocket), or answer as usual.
+    pub websocket: Option<Box<Offer>>,
 }
 
 impl Request {
@@ -46,6 +52,8 @@ impl Request {
             connection,
             body,
             early: None,
+            hints: None,
+            websocket: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{AppFault, BodyError, ClientGone};
+use crate::{AppFault, BodyError, ClientGone, Conversation};
 
 /// A body that streams, with back-pressure: nothing is produced before the one who reads polls for it.
 pub type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
@@ -64,8 +64,12 @@ pub enum ResponseBody {
     },
     /// A part of a file (`wsgi.file_wrapper`).
     File(FileBody),
-    /// A body that streams by itself. Only from applications that answer with a future.
+    /// A body that streams by itself. Only from applications that answer with a future. Trailers in it are sent if
+    /// the client takes them (RFC 9110 section 6.5.1).
     Stream(Stream),
+    /// Consent to a WebSocket: the head is that of a 101, to which the server adds what the handshake needs. Only in
+    /// answer to a request with an [`Offer`](crate::Offer).
+    WebSocket(Box<dyn Conversation>),
 }
 
 /// A part of an open file that is the body.
@@ -114,5 +118,12 @@ pub trait Early: Send + Sync {
 
     /// Sends an informational response with these headers (103, RFC 8297), if the client still waits for the
     /// head. It returns at once. Not for a client of HTTP/1.0, which knows no such responses.
+    fn hint(&self, headers: &HeaderMap);
+}
+
+/// Informational responses before the answer, from an application that answers with a future.
+pub trait Hints: Send + Sync {
+    /// Sends an informational response with these headers (103, RFC 8297), if the client still waits for the head. It
+    /// returns at once.
     fn hint(&self, headers: &HeaderMap);
 }

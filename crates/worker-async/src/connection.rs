@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_config::ProxyProtocol;
-use ferricorn_protocol::{Connection, Drive};
+use ferricorn_protocol::Connection;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -93,7 +93,7 @@ where
     let mut builder = http1::Builder::new();
     // An app that blocks answers also a client that has closed its writing side; one that does not must see
     // that its client left.
-    builder.half_close(context.worker.app.drive() == Drive::Seat).header_read_timeout(None);
+    builder.half_close(context.worker.app.drive().blocks()).header_read_timeout(None);
     // Without this call hyper keeps its 100 fields on the stack.
     if settings.limits.request_fields != 100 {
         builder.max_headers(settings.limits.request_fields);

@@ -151,7 +151,7 @@ impl Source {
     /// `ticket` names the request in the scoreboard.
     fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Ticket) -> Self {
         match body {
-            ResponseBody::Empty => Self::End,
+            ResponseBody::Empty | ResponseBody::WebSocket(_) => Self::End,
             ResponseBody::Full(bytes) => Self::Once(bytes),
             ResponseBody::Pulled { first, rest } => {
                 Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))

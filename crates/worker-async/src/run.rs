@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::{App, Drive, ExitCode, LoadError, Loader, WorkerInfo};
+use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::{Slot, State};
@@ -139,7 +139,7 @@ fn report(control: &WorkerEnd, report: Report) {
 /// Drives until the drain has closed the seat. The standby is needed only if calls can block the loop.
 pub(crate) fn drive_to_the_end(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
     thread::scope(|scope| {
-        if worker.app.drive() == Drive::Seat {
+        if worker.app.drive().blocks() {
             thread::Builder::new().name("ferricorn-io".to_owned()).stack_size(512 * 1024).spawn_scoped(
                 scope,
                 || {

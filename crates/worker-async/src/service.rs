@@ -128,7 +128,7 @@ async fn take_body(
     if declared_length(headers).ok().flatten().zip(limit).is_some_and(|(length, limit)| length > limit) {
         return Err(refuse_body(&BodyError::TooLarge));
     }
-    if context.worker.app.drive() == Drive::Task {
+    if !context.worker.app.drive().blocks() {
         return Ok(RequestBody::Stream(Box::pin(Streaming::new(incoming, limit))));
     }
     read_whole(incoming, limit, share).await.map_err(|error| match error {
@@ -172,7 +172,7 @@ enum Calling {
 /// made of one moves it about.
 fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Calling {
     match worker.app.drive() {
-        Drive::Task => {
+        Drive::Task | Drive::Hosted => {
             let answer = guarded(|| Ok(worker.app.call(request)));
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
         }
@@ -204,7 +204,7 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
     };
     Given::Whole(match result {
         Ok(mut response) => {
-            if worker.app.drive() == Drive::Task {
+            if !worker.app.drive().blocks() {
                 drop_hop_by_hop(&mut response.head.headers);
             }
             response

@@ -31,7 +31,7 @@ struct Deadlines {
 impl Deadlines {
     fn of(settings: &Settings, drive: Drive) -> Self {
         // An app that streams may let its clients take their time, and itself too.
-        let body_rate = if drive == Drive::Seat { settings.deadlines.body_rate } else { 0 };
+        let body_rate = if drive.blocks() { settings.deadlines.body_rate } else { 0 };
         Self {
             keepalive: ticks(settings.keepalive),
             head: ticks(settings.deadlines.head),

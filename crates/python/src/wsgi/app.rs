@@ -95,7 +95,7 @@ fn end(body: ResponseBody, request: &Parts) {
     let rest = match body {
         ResponseBody::Pulled { rest, .. } => Some(rest),
         ResponseBody::File(file) => file.rest,
-        ResponseBody::Empty | ResponseBody::Full(_) | ResponseBody::Stream(_) => None,
+        _ => None,
     };
     if let Some(Err(fault)) = rest.map(|rest| rest.close()) {
         let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
