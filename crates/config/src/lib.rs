@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asgi;
 mod error;
 mod foreign;
 pub mod generate;
@@ -18,6 +19,7 @@ mod settings;
 pub mod table;
 mod value;
 
+pub use asgi::{AsgiLoop, AsgiSettings, Interface, Lifespan, WebSocketSettings};
 pub use error::SettingError;
 /// What a config file left in its namespace, and its values.
 pub use figment::value::{Dict, Value};

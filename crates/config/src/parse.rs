@@ -106,9 +106,28 @@ pub(crate) fn log_level(text: &str) -> Option<LogLevel> {
     }
 }
 
-/// A worker class, by the names of gunicorn and of those who write workers for it.
+/// A `root_path`: as every framework expects it, so that it can be put before a path.
+pub(crate) fn root_path(text: &str) -> Result<String, Fault> {
+    let path = text.trim_end_matches('/');
+    let plain = !path.starts_with("//") && !path.contains(|c: char| c.is_control() || "?#".contains(c));
+    match path {
+        "" => Ok(String::new()),
+        _ if path.starts_with('/') && plain => Ok(path.to_owned()),
+        _ => {
+            let bare = !path.contains(['/', ':', '?', '#']) && plain;
+            Err(Fault {
+                hint: bare.then(|| format!("write /{path}")),
+                ..Fault::new("a path such as /api, without a host and a query")
+            })
+        }
+    }
+}
+
+/// A worker class, by the names of gunicorn and of those who write workers for it, or as Python shows the class.
 pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
-    let instead = match text {
+    let shown = text.strip_prefix("<class '").and_then(|name| name.strip_suffix("'>"));
+    let name = shown.unwrap_or(text);
+    let instead = match name.strip_prefix("egg:gunicorn#").unwrap_or(name) {
         "async" => return Ok(WorkerClass::Async),
         "sync" | "gunicorn.workers.sync.SyncWorker" => return Ok(WorkerClass::Sync),
         "gthread" | "gunicorn.workers.gthread.ThreadWorker" => {
@@ -117,13 +136,21 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "gunicorn.workers.ggevent.GeventWorker" => {
             "use async with more workers; greenlets come in a later version"
         }
-        "asgi" => "keep uvicorn for this app; ASGI comes in a later version",
-        _ if text.starts_with("uvicorn") => "keep uvicorn for this app; ASGI comes in a later version",
+        "asgi" | "gunicorn.workers.gasgi.ASGIWorker" => return Ok(WorkerClass::Asgi),
+        "uvicorn.workers.UvicornWorker"
+        | "uvicorn.workers.UvicornH11Worker"
+        | "uvicorn_worker.UvicornWorker"
+        | "uvicorn_worker.UvicornH11Worker"
+        | "uvicorn_worker._workers.UvicornWorker"
+        | "uvicorn_worker._workers.UvicornH11Worker" => return Ok(WorkerClass::Asgi),
         "tornado" => "run the app with Tornado's own server",
         "eventlet" => "eventlet is no longer maintained; use async with more workers",
-        _ => "worker classes written in Python cannot drive this server; use async or sync",
+        _ => {
+            "worker classes written in Python cannot drive this server; use async or sync, or asgi in place of a \
+              subclass of UvicornWorker, and settings such as asgi_loop and root_path in place of its CONFIG_KWARGS"
+        }
     };
-    let expected = "a worker class that this version of ferricorn has (async, sync)".to_owned();
+    let expected = "a worker class that this version of ferricorn has (async, sync, asgi)".to_owned();
     Err(Fault { expected, hint: Some(instead.to_owned()) })
 }
 
@@ -177,9 +204,32 @@ mod tests {
     }
 
     #[test]
+    fn a_root_path_begins_with_a_slash_and_ends_with_none() {
+        for (given, path) in
+            [("", ""), ("/", ""), ("/api", "/api"), ("/api/v1//", "/api/v1"), ("/ä b", "/ä b")]
+        {
+            assert_eq!(root_path(given).as_deref(), Ok(path), "{given:?}");
+        }
+        assert_eq!(root_path("api/").unwrap_err().hint.unwrap(), "write /api");
+        for wrong in ["https://example.org/api", "//example.org", "/api?x", "/api#x", "/a\nb", "api/v1"] {
+            assert!(root_path(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn a_foreign_worker_class_is_told_what_to_use() {
         assert_eq!(worker_class("sync"), Ok(WorkerClass::Sync));
-        assert!(worker_class("uvicorn.workers.UvicornWorker").unwrap_err().hint.unwrap().contains("ASGI"));
+        for asgi in [
+            "asgi",
+            "egg:gunicorn#asgi",
+            "uvicorn_worker.UvicornH11Worker",
+            "<class 'uvicorn.workers.UvicornWorker'>",
+        ] {
+            assert_eq!(worker_class(asgi), Ok(WorkerClass::Asgi), "{asgi}");
+        }
+        assert!(
+            worker_class("app.workers.MyUvicornWorker").unwrap_err().hint.unwrap().contains("CONFIG_KWARGS")
+        );
         assert!(
             worker_class("aiohttp.GunicornWebWorker").unwrap_err().hint.unwrap().contains("async or sync")
         );

@@ -86,7 +86,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn seconds(&self, key: &str) -> Duration {
-        Duration::from_secs(self.int(key))
+        match self.typed(key) {
+            Typed::Seconds(time) => time,
+            _ => Duration::from_secs(self.int(key)),
+        }
+    }
+
+    /// A time of which zero means never.
+    pub(crate) fn limit(&self, key: &str) -> Option<Duration> {
+        Some(self.seconds(key)).filter(|time| !time.is_zero())
     }
 
     pub(crate) fn switch(&self, key: &str) -> bool {
@@ -140,6 +148,11 @@ impl<'a> Reader<'a> {
         let source = self.layers.source(key);
         let hint = hint.map(str::to_owned);
         self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
+    }
+
+    /// Whether nothing set it.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        self.layers.source(key) == "default"
     }
 
     fn wrong(&mut self, setting: &'static Setting, shown: String, wrong: Wrong) {

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::asgi;
 use crate::parse;
 use crate::reader::Reader;
 use crate::table;
 use crate::value::Typed;
 use crate::{
-    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Layers, Limits, LogLevel, LogTarget, ProxyProtocol,
-    RealIp, SettingError, Settings, Trust, WorkerClass,
+    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Interface, Layers, Limits, LogLevel, LogTarget,
+    ProxyProtocol, RealIp, SettingError, Settings, Trust,
 };
 
 /// How a message says that a setting must wait for a later version.
@@ -41,7 +42,7 @@ pub struct Resolved {
 /// Something that the operator should know and that is no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it matters: `Warning` or `Debug`.
+    /// How much it matters: `Warning`, `Info` or `Debug`.
     pub level: LogLevel,
     /// One line.
     pub message: String,
@@ -78,26 +79,21 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
                     with systemd's `StandardOutput=append:FILE`";
         read.refuse("capture_output", &format!("with a log file it is {NOT_YET}"), Some(hint));
     }
+    let (worker_class, interface) = asgi::class_and_interface(read);
     if read.int("threads") > 1 {
-        read.refuse(
-            "threads",
-            &format!("more than one app thread is {NOT_YET}"),
-            Some("remove it and use more workers"),
-        );
+        threads(read, interface);
     }
     Settings {
         bind: binds(read),
         backlog: u32::try_from(read.int("backlog")).unwrap_or(u32::MAX),
         workers,
-        worker_class: {
-            let class = read.text("worker_class");
-            read.parsed("worker_class", &class, parse::worker_class(&class), WorkerClass::Async)
-        },
+        worker_class,
+        interface,
         threads: 1,
         worker_connections: size(read.typed("worker_connections")),
         max_requests: read.int("max_requests"),
         max_requests_jitter: read.int("max_requests_jitter"),
-        timeout: Some(read.seconds("timeout")).filter(|timeout| !timeout.is_zero()),
+        timeout: read.limit("timeout"),
         graceful_timeout: read.seconds("graceful_timeout"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
@@ -124,6 +120,8 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         umask: u32::try_from(read.int("umask")).unwrap_or(0),
         trust: trust(read),
         script_name: read.layers.script_name().to_owned(),
+        asgi: asgi::asgi(read, worker_class),
+        websocket: asgi::websocket(read),
         accesslog: read.optional("accesslog").map(|target| parse::log_target(&target, LogTarget::Stdout)),
         access_log_format: read.text("access_log_format"),
         errorlog,
@@ -133,6 +131,20 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
             .or_else(|| app.clone())
             .unwrap_or_else(|| facts.program.clone()),
         app,
+    }
+}
+
+/// More than one app thread: of no use to an ASGI app, and for the others it must wait.
+fn threads(read: &mut Reader<'_>, interface: Interface) {
+    if interface == Interface::Asgi {
+        let source = read.layers.source("threads");
+        let message = format!(
+            "threads has no effect: an ASGI app runs on one event loop in each worker; use more workers (from {source})"
+        );
+        read.notes.push(Note { level: LogLevel::Warning, message });
+    } else {
+        let message = format!("more than one app thread is {NOT_YET}");
+        read.refuse("threads", &message, Some("remove it and use more workers; an ASGI app needs none"));
     }
 }
 

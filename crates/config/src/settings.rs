@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use crate::{AsgiSettings, Interface, WebSocketSettings};
+
 /// Everything that was configured, resolved. Fields bear gunicorn's names where gunicorn has one.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -20,6 +22,8 @@ pub struct Settings {
     pub workers: usize,
     /// How the app is driven.
     pub worker_class: WorkerClass,
+    /// How the app is called.
+    pub interface: Interface,
     /// App threads per worker.
     pub threads: usize,
     /// Connections that one worker holds at most.
@@ -54,6 +58,10 @@ pub struct Settings {
     pub trust: Trust,
     /// The prefix that is taken off the path (the `SCRIPT_NAME` environment variable).
     pub script_name: String,
+    /// What concerns ASGI apps alone.
+    pub asgi: AsgiSettings,
+    /// What concerns WebSockets.
+    pub websocket: WebSocketSettings,
     /// Where the access log goes; `None` if there is none.
     pub accesslog: Option<LogTarget>,
     /// The format of an access-log line.
@@ -89,6 +97,8 @@ pub enum WorkerClass {
     Async,
     /// One app thread.
     Sync,
+    /// As `Async`, and the app is an ASGI app.
+    Asgi,
 }
 
 /// What one request may be at most. Zero never means zero: it is resolved to `None` or to the maximum.

@@ -1,6 +1,7 @@
 //! From a value as some layer gave it to the value that its setting's kind demands, as lenient as gunicorn.
 
 use std::fmt;
+use std::time::Duration;
 
 use figment::value::{Num, Value};
 
@@ -16,6 +17,8 @@ pub(crate) enum Typed {
     Text(String),
     /// A whole number.
     Int(i64),
+    /// A time.
+    Seconds(Duration),
     /// A boolean.
     Bool(bool),
     /// Several strings.
@@ -31,6 +34,7 @@ impl fmt::Display for Typed {
             Self::Unset => f.write_str("None"),
             Self::Text(text) => write!(f, "{text:?}"),
             Self::Int(number) => number.fmt(f),
+            Self::Seconds(time) => time.as_secs_f64().fmt(f),
             Self::Bool(truth) => f.write_str(if *truth { "True" } else { "False" }),
             Self::List(items) => write!(f, "{items:?}"),
             Self::Pairs(pairs) => {
@@ -76,6 +80,11 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         },
         Kind::Mode => mode(value).map(Typed::Int),
         Kind::Switch(_) => switch(value),
+        Kind::Bool => match value {
+            Value::Empty(..) => Err(Wrong::new("true or false")),
+            _ => switch(value),
+        },
+        Kind::Seconds(most) => seconds(value, most).map(Typed::Seconds),
         Kind::Choice(words) => choice(value, words),
         Kind::OptionalChoice(words, alone) => optional_choice(value, words, alone),
         Kind::List => list(value).map(Typed::List),
@@ -102,6 +111,28 @@ fn int(value: &Value, least: i64, most: i64, or: &str) -> Result<i64, Wrong> {
     match i64::try_from(number) {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(wrong(false)),
+    }
+}
+
+/// Whole or with a fraction, in milliseconds at the finest: what is shorter would not be what zero means.
+fn seconds(value: &Value, most: u32) -> Result<Duration, Wrong> {
+    let wrong = |malformed| Wrong {
+        expected: format!("a number of seconds from 0 to {most}, such as 20 or 0.5"),
+        malformed,
+    };
+    let number = match value {
+        Value::String(_, text) => text.trim().parse::<f64>().ok(),
+        // A whole number that `i32` cannot hold is no time that could be allowed.
+        Value::Num(_, number) => number
+            .to_f64()
+            .or_else(|| number.to_i128().map(|number| f64::from(i32::try_from(number).unwrap_or(i32::MAX)))),
+        _ => None,
+    };
+    let number = number.filter(|number| number.is_finite()).ok_or_else(|| wrong(true))?;
+    if number == 0.0 || (0.001..=f64::from(most)).contains(&number) {
+        Ok(Duration::from_secs_f64(number))
+    } else {
+        Err(wrong(false))
     }
 }
 
@@ -267,6 +298,7 @@ pub(crate) fn show(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::Preset;
 
     fn int_of(value: impl Into<Value>) -> Result<Typed, Wrong> {
         typed(Kind::Int(0, i64::MAX), &value.into())
@@ -308,6 +340,39 @@ mod tests {
         assert_eq!(switch(true.into()), Ok(Typed::Bool(true)));
         assert!(switch(1.into()).is_err());
         assert!(switch("yes".into()).is_err());
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        let seconds = |value: Value| typed(Kind::Seconds(3600), &value);
+        let of = |millis| Ok(Typed::Seconds(Duration::from_millis(millis)));
+        for (value, millis) in [
+            (Value::from("20"), 20_000),
+            (" 0.5 ".into(), 500),
+            (2.5.into(), 2_500),
+            (3600.into(), 3_600_000),
+            ("0".into(), 0),
+            ("1e-3".into(), 1),
+        ] {
+            assert_eq!(seconds(value.clone()), of(millis), "{value:?}");
+        }
+        for malformed in [Value::from("soon"), "".into(), "nan".into(), "inf".into(), true.into()] {
+            assert!(seconds(malformed.clone()).unwrap_err().malformed, "{malformed:?}");
+        }
+        for outside in [Value::from("-1"), 3601.into(), (-0.5).into(), "0.0001".into()] {
+            assert!(!seconds(outside.clone()).unwrap_err().malformed, "{outside:?}");
+        }
+        assert_eq!(of(20_000).unwrap().to_string(), "20");
+        assert_eq!(of(500).unwrap().to_string(), "0.5");
+    }
+
+    #[test]
+    fn a_boolean_whose_flag_takes_a_word_is_not_left_open() {
+        let truth = |value: Value| typed(Kind::Bool, &value);
+        assert_eq!(truth("False".into()), Ok(Typed::Bool(false)));
+        assert_eq!(truth(true.into()), Ok(Typed::Bool(true)));
+        assert!(truth(Preset::Unset.value()).is_err());
+        assert!(truth("maybe".into()).is_err());
     }
 
     #[test]

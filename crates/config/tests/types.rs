@@ -37,6 +37,8 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
         Kind::Int(..) | Kind::IntOrAuto(..) => (vec!["digits", "number", "truth"], "a whole number"),
         Kind::Mode => (vec!["digits", "number", "truth"], "a mode"),
         Kind::Switch(_) => (vec!["none", "truth"], "true or false"),
+        Kind::Bool => (vec!["truth"], "true or false"),
+        Kind::Seconds(_) => (vec!["digits", "number", "float"], "a number of seconds"),
         Kind::Choice(_) => (vec![], "one of"),
         Kind::OptionalChoice(..) => (vec!["none", "truth", "digits"], "one of"),
         Kind::List => (vec!["none", "text", "digits", "list"], "a string or a list of strings"),

@@ -16,13 +16,13 @@ const APP: &str = "APP_MODULE";
 
 /// What stands at the top of the help text.
 const ABOUT: &str =
-    "Serves web apps from several processes: Python's, by WSGI, with gunicorn's flags and config file.";
+    "Serves web apps from several processes: Python's, by WSGI or ASGI, with gunicorn's flags and config file.";
 
 /// What stands at its end.
 const EXAMPLES: &str = "\
 Examples:
   ferricorn mysite.wsgi                      a Django site, on http://127.0.0.1:8000
-  ferricorn -w 4 -b :8080 app:app            a Flask app, four workers, on every address
+  ferricorn -w 4 -b :8080 app:app            a Flask or FastAPI app, four workers, on every address
   ferricorn -b unix:/run/app.sock app:app    behind nginx
   ferricorn --check-config app:app           whether settings and app are good: 0 if they are
 

@@ -119,6 +119,7 @@ pub(crate) fn log(notes: &[Note]) {
     for Note { level, message } in notes {
         match level {
             LogLevel::Debug => tracing::debug!("{message}"),
+            LogLevel::Info => tracing::info!("{message}"),
             _ => tracing::warn!("{message}"),
         }
     }

@@ -39,6 +39,7 @@ fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> 
     let class = match settings.worker_class {
         WorkerClass::Async => "async",
         WorkerClass::Sync => "sync",
+        WorkerClass::Asgi => "asgi",
     };
     tracing::info!("Using worker: {class}");
     warn_if_nobody_serves(&settings);

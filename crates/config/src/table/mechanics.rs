@@ -192,8 +192,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--header-map"])
     .choice(&["drop", "refuse", "dangerous"], "drop")
     .metavar("drop|refuse|dangerous"),
-    Setting::new("root_path", ServerMechanics, "The prefix of ASGI apps.")
-        .flags(&["--root-path"])
-        .text("")
-        .warned("it counts for ASGI only, which is not supported yet; a WSGI app's prefix is the environment's SCRIPT_NAME"),
+    Setting::new(
+        "root_path",
+        ServerMechanics,
+        "The prefix under which clients see an ASGI app, where a proxy has taken it off the path: `/` and what follows, \
+         such as `/api`. A slash at its end does not count. A WSGI app's prefix is the environment's SCRIPT_NAME.",
+    )
+    .flags(&["--root-path"])
+    .text("")
+    .metavar("PATH"),
 ];

@@ -122,6 +122,10 @@ pub enum Kind {
     Mode,
     /// True or false. Its flag takes no value and means the one given here.
     Switch(bool),
+    /// Seconds, also a fraction of one, from 0 to this many.
+    Seconds(u32),
+    /// True or false, of which the flag takes the word.
+    Bool,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// One of these words, the first of which says no. Its flag needs no value: alone, as the boolean true does,
@@ -236,6 +240,11 @@ impl Setting {
     /// A boolean that is false until its flag says true.
     const fn switch(self) -> Self {
         Self { kind: Kind::Switch(true), default: Preset::Bool(false), ..self }
+    }
+
+    /// Seconds, up to a year.
+    const fn seconds(self, default: i64) -> Self {
+        Self { kind: Kind::Seconds(31_536_000), default: Preset::Int(default), metavar: "SECONDS", ..self }
     }
 
     const fn text(self, default: &'static str) -> Self {

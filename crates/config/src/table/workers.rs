@@ -3,8 +3,6 @@
 use super::Section::WorkerProcesses;
 use super::{Kind, Preset, Reload, Setting};
 
-const NO_ASGI: &str = "ASGI is not supported yet by this version";
-
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "workers",
@@ -20,8 +18,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "worker_class",
         WorkerProcesses,
-        "How the app is driven: `async` finds out from the app, `sync` is `async` with one app thread. Slow \
-         clients block neither.",
+        "How the app is driven: `async` finds out from the app, `sync` is `async` with one app thread, and `asgi` \
+         is `async` for ASGI apps only (`interface`). uvicorn's worker classes for gunicorn mean `asgi`. Slow clients \
+         block none.",
     )
     .flags(&["--worker-class", "-k"])
     .kind(Kind::Object, Preset::Text("async"))
@@ -30,7 +29,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "threads",
         WorkerProcesses,
         "App threads per worker: how many calls of the app may run at the same time in one worker. This version \
-         has one.",
+         has one. An ASGI app has one event loop and needs none.",
     )
     .flags(&["--threads"])
     .count(1),
@@ -83,30 +82,71 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--keep-alive"])
     .int(0, 31_536_000, 75),
-    Setting::new("asgi_loop", WorkerProcesses, "The event loop of ASGI apps.")
-        .flags(&["--asgi-loop"])
-        .choice(&["auto", "asyncio", "uvloop"], "auto")
-        .ignored(NO_ASGI),
-    Setting::new("asgi_lifespan", WorkerProcesses, "Whether ASGI apps get lifespan events.")
-        .flags(&["--asgi-lifespan"])
-        .choice(&["auto", "on", "off"], "auto")
-        .ignored(NO_ASGI),
+    Setting::new(
+        "interface",
+        WorkerProcesses,
+        "How the app is called: `wsgi`, `asgi`, or `auto`, which finds out from the app. What has both interfaces, \
+         or hides which one it has, needs to be told.",
+    )
+    .flags(&["--interface"])
+    .choice(&["auto", "wsgi", "asgi"], "auto")
+    .metavar("auto|wsgi|asgi"),
+    Setting::new(
+        "asgi_loop",
+        WorkerProcesses,
+        "The event loop of ASGI apps: `asyncio`, `uvloop`, or `auto`, which is uvloop where it can be imported.",
+    )
+    .flags(&["--asgi-loop"])
+    .choice(&["auto", "asyncio", "uvloop"], "auto")
+    .metavar("auto|asyncio|uvloop"),
+    Setting::new(
+        "asgi_lifespan",
+        WorkerProcesses,
+        "Whether ASGI apps are told that the server starts and stops: `on` and `off` say so, and `auto` tells them, \
+         but goes on without where an app does not know lifespan. A start-up that the app reports as failed ends \
+         the boot.",
+    )
+    .flags(&["--asgi-lifespan"])
+    .choice(&["auto", "on", "off"], "auto")
+    .metavar("auto|on|off"),
     Setting::new(
         "asgi_disconnect_grace_period",
         WorkerProcesses,
-        "Seconds that an ASGI app goes on after its client has left.",
+        "Seconds that an ASGI app has to end a request whose client has left, before its task is cancelled.",
     )
     .flags(&["--asgi-disconnect-grace-period"])
-    .count(3)
-    .ignored(NO_ASGI),
+    .int(0, 31_536_000, 3),
     Setting::new(
         "websocket_max_message_size",
         WorkerProcesses,
-        "Bytes that a WebSocket message may have; 0 means no limit.",
+        "Bytes that a WebSocket message may have, after it was inflated; 0 means no limit. A longer one ends the \
+         connection with code 1009.",
     )
     .flags(&["--websocket-max-message-size"])
-    .count(16_777_216)
-    .ignored(NO_ASGI),
+    .count(16_777_216),
+    Setting::new(
+        "ws_ping_interval",
+        WorkerProcesses,
+        "Seconds between two pings to the client of a WebSocket; 0 means none. The name is uvicorn's.",
+    )
+    .flags(&["--ws-ping-interval"])
+    .seconds(20),
+    Setting::new(
+        "ws_ping_timeout",
+        WorkerProcesses,
+        "Seconds that the client of a WebSocket has to answer a ping before the connection is closed; 0 means any \
+         time. The name is uvicorn's.",
+    )
+    .flags(&["--ws-ping-timeout"])
+    .seconds(20),
+    Setting::new(
+        "ws_per_message_deflate",
+        WorkerProcesses,
+        "Whether WebSocket messages are compressed for clients that offer it (RFC 7692). The name is uvicorn's.",
+    )
+    .flags(&["--ws-per-message-deflate"])
+    .kind(Kind::Bool, Preset::Bool(true))
+    .metavar("true|false"),
     Setting::new("http_parser", WorkerProcesses, "Which of gunicorn's two parsers is used.")
         .flags(&["--http-parser"])
         .choice(&["auto", "fast", "python"], "auto")
