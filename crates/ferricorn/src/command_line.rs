@@ -15,8 +15,7 @@ use crate::stop::Stop;
 const APP: &str = "APP_MODULE";
 
 /// What stands at the top of the help text.
-const ABOUT: &str =
-    "Serves web apps from several processes: Python's, by WSGI or ASGI, with gunicorn's flags and config file.";
+const ABOUT: &str = "Serves web apps from several processes: Python's, by WSGI or ASGI, with gunicorn's flags and config file.";
 
 /// What stands at its end.
 const EXAMPLES: &str = "\
