@@ -2,20 +2,23 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from harness import IS_GUNICORN, SERVER, Server, run_cli
+from harness import IS_FERRICORN, IS_UVICORN, SERVER, Server, run_cli
 from harness import server as running
 
 ARTIFACTS = Path(__file__).parent / ".artifacts"
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what gunicorn is known to do otherwise, when gunicorn is under test."""
-    if IS_GUNICORN:
-        out = [item for item in items if item.get_closest_marker("only_ferricorn")]
+    """Leaves out what a server of reference is known to do otherwise, or cannot do: gunicorn stands for WSGI here, and
+    uvicorn for ASGI."""
+    if not IS_FERRICORN:
+        out = [item for item in items if item.get_closest_marker("only_ferricorn")
+               or item.path.name.startswith(("test_asgi", "test_websocket")) != IS_UVICORN]
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
     for item in items:
@@ -98,6 +101,15 @@ def serve(tmp_path_factory):
 def serve_module(tmp_path_factory):
     """Starts servers that the tests of one file share."""
     yield from _serving(tmp_path_factory)
+
+
+LOOPS = ["asyncio", pytest.param("uvloop", marks=pytest.mark.skipif(not find_spec("uvloop"), reason="there is no uvloop"))]
+
+
+@pytest.fixture(scope="session", params=LOOPS)
+def loop(request):
+    """The name of an event loop for ASGI apps: each that is installed, one after the other."""
+    return request.param
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from .client import Client, Response, Unanswered, request
 from .crowd import Crowd
 from .load import Load
-from .procs import alive, anonymous_kib, children, cpu_seconds, descriptors, gone, in_session, threads
-from .server import DEADLINE, IS_GUNICORN, SERVER, Server, run_cli, until
+from .procs import alive, anonymous_kib, children, cpu_seconds, descriptors, gone, in_session, sleeps, threads
+from .server import DEADLINE, IS_FERRICORN, IS_GUNICORN, IS_UVICORN, SERVER, Server, run_cli, until
 
 __all__ = [
-    "Client", "Crowd", "DEADLINE", "IS_GUNICORN", "Load", "Response", "SERVER", "Server", "Unanswered", "alive",
-    "anonymous_kib", "children", "cpu_seconds", "descriptors", "gone", "in_session", "request", "run_cli", "threads", "until",
+    "Client", "Crowd", "DEADLINE", "IS_FERRICORN", "IS_GUNICORN", "IS_UVICORN", "Load", "Response", "SERVER", "Server",
+    "Unanswered", "alive", "anonymous_kib", "children", "cpu_seconds", "descriptors", "gone", "in_session", "request",
+    "run_cli", "sleeps", "threads", "until",
 ]

@@ -14,6 +14,8 @@ from .procs import alive, children, in_session
 
 SERVER = os.environ.get("SERVER_UNDER_TEST", "ferricorn")
 IS_GUNICORN = SERVER == "gunicorn"
+IS_UVICORN = SERVER == "uvicorn"
+IS_FERRICORN = not (IS_GUNICORN or IS_UVICORN)
 DEADLINE = 15.0
 """Seconds that a test waits for an event which is certain to come from a sound server."""
 
@@ -24,6 +26,8 @@ _CONFIGURING = ("GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS", "WEB_CONCURRENCY", "P
                 "SCRIPT_NAME", "SENDFILE", "PYTHONPATH", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID")
 _APPS = Path(__file__).parent.parent / "apps"
 _SCRIPT = Path(sys.executable).parent / SERVER
+_LISTENING = (r"Uvicorn running on (?:unix socket )?(\S+)" if IS_UVICORN
+              else r"Listening at: (?:unix:(?=\S))?([^\s,]+)")
 
 
 def until(true, what, timeout=DEADLINE):
@@ -48,7 +52,26 @@ def arguments(flags):
         flags = ["--no-control-socket", *flags]
         if not {"-k", "--worker-class"} & set(flags):
             flags = ["-k", "gthread", *flags]
-    return [str(_SCRIPT), *flags]
+    return [str(_SCRIPT), *(uvicorn_flags(flags) if IS_UVICORN else flags)]
+
+
+def uvicorn_flags(flags):
+    """The same wishes in uvicorn's words. What it has no word for is not for tests that it must pass too."""
+    names = {"--asgi-loop": "--loop", "--asgi-lifespan": "--lifespan", "--root-path": "--root-path", "--chdir": "--app-dir",
+             "--graceful-timeout": "--timeout-graceful-shutdown", "--forwarded-allow-ips": "--forwarded-allow-ips"}
+    told, rest = [], iter(flags)
+    for flag in rest:
+        if flag == "-b":
+            where = next(rest)
+            host, _, port = where.rpartition(":")
+            told += ["--uds", where.removeprefix("unix:")] if where.startswith("unix:") else ["--host", host, "--port", port]
+        elif flag in names:
+            told += [names[flag], next(rest)]
+        elif flag in ("-w", "-t", "--access-logfile"):
+            next(rest)
+        else:
+            told.append(flag)
+    return ["--no-use-colors", *told]
 
 
 def run_cli(*flags, cwd, env=(), timeout=30):
@@ -110,9 +133,9 @@ class Server:
 
     def wait_listening(self):
         """Waits until it listens, and learns where."""
-        where = self.wait_for(r"Listening at: ([^\s,]+)").group(1)
-        if where.startswith("unix:"):
-            self.address = where.removeprefix("unix:")
+        where = self.wait_for(_LISTENING).group(1)
+        if "://" not in where:
+            self.address = where
         else:
             host, _, port = where.partition("://")[2].rpartition(":")
             self.address = ({"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]")), int(port))
@@ -143,8 +166,8 @@ class Server:
     # Its processes.
 
     def workers(self):
-        """The pids of its living workers, oldest first."""
-        return children(self.pid)
+        """The pids of its living workers, oldest first. uvicorn with one worker is that worker."""
+        return [self.pid] if IS_UVICORN else children(self.pid)
 
     def wait_workers(self, count, without=()):
         """Waits until it has exactly so many workers, none of them in `without`, each started up."""
@@ -154,7 +177,7 @@ class Server:
 
         pids = until(settled, f"{count} workers without {list(without)}; there are {self.workers()}")
         for pid in pids:
-            self.wait_for(rf"Booting worker with pid: {pid}\b")
+            self.wait_for(rf"(Booting worker with pid: |Started server process \[){pid}\b")
         return pids
 
     def send(self, number, pid=None):
@@ -186,8 +209,8 @@ class Server:
     def close(self):
         """Stops it if it runs, and insists that it left well and that neither process nor port is left."""
         try:
-            if IS_GUNICORN and self.process.poll() is None:
-                return  # A TERM that meets a worker in its boot is lost there; only force is certain.
+            if not IS_FERRICORN and self.process.poll() is None:
+                return  # A TERM that meets a worker of gunicorn in its boot is lost there; only force is certain.
             status = self.stop(timeout=10)
             assert status in self.expected_exit, f"exit status {status}:\n{self.log}"
             until(lambda: not in_session(self.pid), "processes are left behind", 5)
