@@ -14,6 +14,9 @@ pub trait Guest {
     /// called once until that pump, and must not pump by itself, but have the host do so soon.
     fn set_bell(&self, bell: Box<dyn Fn()>);
 
+    /// Has the worker leave, because the application asked for the end of its process with this status.
+    fn leave(&self, status: u8);
+
     /// Does what there is to do, without blocking. A pump inside a pump does nothing.
     fn pump(&self, look: Look) -> Pumped;
 }
