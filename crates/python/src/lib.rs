@@ -3,9 +3,13 @@
 //! Everything that user code sees of the server is made here, and nothing here does I/O with a client. The
 //! threads that call in are detached from Python; each function attaches for as long as it needs.
 
+pub mod asgi;
 mod config_file;
+mod data;
 mod fault;
+mod fields;
 mod forked;
+mod header_names;
 mod load;
 mod process;
 mod raw;

@@ -2,15 +2,13 @@
 
 use bytes::Bytes;
 use ferricorn_protocol::Head;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString};
 
+use crate::fields::{append, lossy, pair, repr};
 use crate::raw::latin1_bytes;
-
-/// How many characters of a value a message shows.
-const SHOWN: usize = 200;
 
 /// Makes a head of what `start_response` was given.
 ///
@@ -69,83 +67,11 @@ fn parse_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Bytes
 
 /// Adds one `(name, value)`.
 fn add(map: &mut HeaderMap, field: &Bound<'_, PyAny>) -> PyResult<()> {
-    let unpacked;
-    let pair = match field.cast::<PyTuple>() {
-        Ok(tuple) => tuple,
-        Err(_) => {
-            unpacked = PyTuple::new(field.py(), field.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
-            &unpacked
-        }
-    };
-    if pair.len() != 2 {
-        return Err(PyValueError::new_err(format!("a header must be (name, value), not {}", repr(field))));
-    }
+    let pair = pair(field)?;
     let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
     let name_bytes = native(&name, || "a header name".to_owned())?;
-    let Ok(parsed) = HeaderName::from_bytes(name_bytes) else {
-        return Err(PyValueError::new_err(format!("the header name {} is not a token", repr(&name))));
-    };
     let value_bytes = native(&value, || format!("the value of the header {}", repr(&name)))?;
-    let Ok(value) = HeaderValue::from_bytes(trim(value_bytes)) else {
-        return Err(PyValueError::new_err(format!(
-            "the value {} of the header {} has a control character",
-            repr(&value),
-            repr(&name),
-        )));
-    };
-    if belongs_to_the_server(&parsed) {
-        return Ok(());
-    }
-    if parsed == header::CONTENT_LENGTH && !check_length(map, &value)? {
-        return Ok(());
-    }
-    if map.len() >= Head::MOST_HEADERS {
-        return Err(PyValueError::new_err(format!(
-            "the response has more than {} headers",
-            Head::MOST_HEADERS
-        )));
-    }
-    map.append(parsed, value);
-    Ok(())
-}
-
-/// Whether the length is to be kept: it is a number, and the first.
-fn check_length(map: &HeaderMap, length: &HeaderValue) -> PyResult<bool> {
-    let bytes = length.as_bytes();
-    // Nineteen digits are less than 2^64.
-    if !(1..=19).contains(&bytes.len()) || !bytes.iter().all(u8::is_ascii_digit) {
-        return Err(PyValueError::new_err(format!(
-            "the Content-Length {:?} is not a number of bytes",
-            lossy(bytes)
-        )));
-    }
-    match map.get(header::CONTENT_LENGTH) {
-        None => Ok(true),
-        Some(first) if first == length => Ok(false),
-        Some(first) => Err(PyValueError::new_err(format!(
-            "the response has two Content-Length headers, {:?} and {:?}",
-            lossy(first.as_bytes()),
-            lossy(bytes),
-        ))),
-    }
-}
-
-/// Hop-by-hop headers (RFC 9110 section 7.6.1) and the two that the server writes; gunicorn drops them as well.
-fn belongs_to_the_server(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "date"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "server"
-            | "te"
-            | "trailer"
-            | "trailers"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+    append(map, (&name, name_bytes), (&value, value_bytes))
 }
 
 /// The bytes of a native string (PEP 3333): a `str` of characters below U+0100.
@@ -158,31 +84,7 @@ fn native<'a>(value: &'a Bound<'_, PyAny>, what: impl Fn() -> String) -> PyResul
         .ok_or_else(|| PyValueError::new_err(format!("{} is not latin-1: {}", what(), repr(value))))
 }
 
-/// Without the spaces and tabs at both ends (RFC 9110 section 5.5); a line break there is as wrong as elsewhere.
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
-}
-
 /// What may stand in a reason phrase (RFC 9112 section 4).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-fn repr(value: &Bound<'_, PyAny>) -> String {
-    value.repr().map_or_else(|_| "<unprintable>".to_owned(), |repr| short(&repr.to_string_lossy()))
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    short(&String::from_utf8_lossy(bytes))
-}
-
-/// As much of the text as a message can do with.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -4,16 +4,12 @@ use bytes::Bytes;
 use ferricorn_protocol::{AppFault, Pieces};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator};
 
 use super::close::Closing;
+use crate::data::to_bytes;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
-
-/// From this length on, in bytes, a piece is sent from the memory of its Python object; a shorter one costs
-/// less to copy.
-const ZERO_COPY: usize = 16 * 1024;
 
 /// The object as the bytes that it must be.
 ///
@@ -24,19 +20,6 @@ pub(super) fn piece<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Boun
         Ok(kind) => PyTypeError::new_err(format!("the body of a WSGI response must be bytes, not {kind}")),
         Err(error) => error,
     })
-}
-
-/// The bytes for the server.
-///
-/// They may be dropped on any thread: a reference that is given up by a thread that is not attached to Python
-/// is kept by PyO3, and released by the next one that attaches.
-pub(super) fn to_bytes(piece: &Bound<'_, PyBytes>) -> Bytes {
-    let bytes = piece.as_bytes();
-    if bytes.len() < ZERO_COPY {
-        Bytes::copy_from_slice(bytes)
-    } else {
-        Bytes::from_owner(PyBackedBytes::from(piece.clone()))
-    }
 }
 
 /// The next piece that is not empty.

@@ -10,8 +10,9 @@ use pyo3::types::{PyList, PyTuple};
 
 use super::close::Closing;
 use super::file_wrapper::FileWrapper;
-use super::pieces::{Iteration, OnlyClose, next_piece, piece, to_bytes};
+use super::pieces::{Iteration, OnlyClose, next_piece, piece};
 use super::start_response::StartResponse;
+use crate::data::to_bytes;
 
 /// Up to this many bytes the items of a list are joined and sent as one.
 const JOINED: usize = 64 * 1024;

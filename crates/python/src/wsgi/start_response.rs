@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::head;
-use super::pieces::{piece, to_bytes};
+use super::pieces::piece;
+use crate::data::to_bytes;
 
 /// `start_response`, made for each request.
 #[pyclass(module = "ferricorn")]

@@ -1,0 +1,122 @@
+//! An ASGI application as the server calls it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ferricorn_config::AsgiSettings;
+use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Request};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::agenda::Agenda;
+use super::call::Call;
+use super::host;
+use super::http::{Answering, Exchange};
+use super::lifespan::Lifespan;
+use super::scope::{Kind, Scopes};
+use super::tasks::Ending;
+
+/// How an application is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calling {
+    /// `await app(scope, receive, send)`: ASGI 3.
+    Single,
+    /// `await app(scope)(receive, send)`: ASGI 2.
+    Double,
+}
+
+/// An ASGI application, loaded.
+pub struct AsgiApp(Arc<Bridge>);
+
+/// What the connections, the host and the lifespan share.
+pub(super) struct Bridge {
+    callable: Py<PyAny>,
+    calling: Calling,
+    scopes: Scopes,
+    pub(super) settings: AsgiSettings,
+    pub(super) agenda: Arc<Agenda>,
+    pub(super) lifespan: Arc<Lifespan>,
+}
+
+impl AsgiApp {
+    /// Wraps the callable.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub fn new(callable: &Bound<'_, PyAny>, calling: Calling, settings: AsgiSettings) -> PyResult<Self> {
+        let py = callable.py();
+        let agenda = Arc::new(Agenda::default());
+        Ok(Self(Arc::new(Bridge {
+            callable: callable.clone().unbind(),
+            calling,
+            scopes: Scopes::new(py, &settings.root_path)?,
+            lifespan: Lifespan::new(&agenda, settings.lifespan),
+            settings,
+            agenda,
+        })))
+    }
+}
+
+impl Bridge {
+    /// The scope of a request.
+    pub(super) fn scope<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Kind,
+        request: &Request,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.scopes.request(py, kind, request, self.lifespan.state())
+    }
+
+    pub(super) fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Calls the application, which gives something to await.
+    #[inline]
+    pub(super) fn call<'py>(
+        &self,
+        scope: &Bound<'py, PyDict>,
+        receive: &Bound<'py, PyAny>,
+        send: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let callable = self.callable.bind(scope.py());
+        match self.calling {
+            Calling::Single => callable.call1((scope, receive, send)),
+            Calling::Double => callable.call1((scope,))?.call1((receive, send)),
+        }
+    }
+}
+
+impl App for AsgiApp {
+    fn drive(&self) -> Drive {
+        Drive::Hosted
+    }
+
+    /// Called by the connection, inside the server's loop: no Python runs here.
+    fn call(&self, mut request: Request) -> Answer {
+        let agenda = &self.0.agenda;
+        let exchange = Exchange::new(agenda, Ending::new(self.0.settings.disconnect_grace), &mut request);
+        agenda.begin(Call { request, exchange: exchange.clone() });
+        Answer::Later(Box::pin(Answering::new(exchange)))
+    }
+
+    fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
+        host::run(&self.0, guest)
+    }
+
+    fn startup(&self) -> BoxFuture<'_, Result<(), AppFault>> {
+        Box::pin(self.0.lifespan.started())
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        let agenda = &self.0.agenda;
+        Box::pin(async move {
+            // Tasks that go on after their responses may need what the lifespan ends.
+            poll_fn(|cx| if agenda.is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+            self.0.lifespan.stopped().await;
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! A call of the application: how it begins, and what becomes of its end.
+
+use std::sync::Arc;
+
+use ferricorn_protocol::{AppFault, Request};
+use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::agenda::Agenda;
+use super::app::Bridge;
+use super::http;
+use super::scope::Kind;
+use super::tasks::{Ending, Tasks};
+use super::waiting::ClientDisconnected;
+use crate::fault::app_fault;
+use crate::forked::end_if_forked;
+
+/// A request that waits for its call.
+pub(super) struct Call {
+    pub(super) request: Request,
+    pub(super) exchange: Arc<http::Exchange>,
+}
+
+/// What a call is told to when it ends.
+pub(super) trait Exchange: Send + Sync {
+    fn agenda(&self) -> &Agenda;
+
+    fn ending(&self) -> &Ending;
+
+    /// Takes the end of the task, with a fault or without. Gives back a fault that nobody else will tell of.
+    fn ended(&self, fault: Option<AppFault>) -> Option<AppFault>;
+
+    /// What the call is about, for the log.
+    fn line(&self) -> String;
+
+    /// Whether the client has left.
+    fn is_gone(&self) -> bool;
+}
+
+impl Call {
+    /// Calls the application, and begins its task.
+    ///
+    /// # Errors
+    /// The status with which the application asked its process to end.
+    pub(super) fn begin(self, py: Python<'_>, bridge: &Bridge, tasks: &Tasks) -> Result<(), u8> {
+        let Self { request, exchange } = self;
+        if exchange.is_gone() {
+            return Ok(());
+        }
+        exchange.agenda().call_begins();
+        let begun = bridge
+            .scope(py, Kind::Http, &request)
+            .and_then(|scope| {
+                let receive = Bound::new(py, http::Receive(exchange.clone()))?;
+                let send = Bound::new(py, http::Send(exchange.clone()))?;
+                bridge.call(&scope, receive.as_any(), send.as_any())
+            })
+            .and_then(|coroutine| tasks.begin(&coroutine));
+        follow(py, begun, exchange)
+    }
+}
+
+/// Sees to the end of a task, which may have come already.
+fn follow<E: Exchange + 'static>(
+    py: Python<'_>,
+    begun: PyResult<Bound<'_, PyAny>>,
+    exchange: Arc<E>,
+) -> Result<(), u8> {
+    let task = match begun {
+        Err(error) => return end(py, &*exchange, Some(error)),
+        Ok(task) => task,
+    };
+    match is_done(&task) {
+        Ok(true) => end(py, &*exchange, failure(&task)),
+        Ok(false) => {
+            exchange.ending().set_task(&task);
+            let finished = Bound::new(py, Finished(exchange.clone()));
+            let added = finished
+                .and_then(|finished| task.call_method1(intern!(py, "add_done_callback"), (finished,)));
+            added.map_or_else(|error| end(py, &*exchange, Some(error)), |_| Ok(()))
+        }
+        Err(error) => end(py, &*exchange, Some(error)),
+    }
+}
+
+#[inline]
+fn is_done(task: &Bound<'_, PyAny>) -> PyResult<bool> {
+    task.call_method0(intern!(task.py(), "done"))?.is_truthy()
+}
+
+/// The exception with which a task ended.
+#[inline]
+fn failure(task: &Bound<'_, PyAny>) -> Option<PyErr> {
+    task.call_method0(intern!(task.py(), "result")).err()
+}
+
+/// Called by asyncio when a task ends that did not end at its first step.
+#[pyclass(module = "ferricorn", frozen)]
+struct Finished(Arc<dyn Exchange>);
+
+#[pymethods]
+impl Finished {
+    fn __call__(&self, task: &Bound<'_, PyAny>) {
+        let py = task.py();
+        self.0.ending().ended(py);
+        if let Err(status) = end(py, &*self.0, failure(task)) {
+            self.0.agenda().leave(status);
+        }
+    }
+}
+
+/// The task has ended.
+///
+/// # Errors
+/// The status with which the application asked its process to end, if nobody else will hear of it.
+fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<(), u8> {
+    end_if_forked(py, error.as_ref());
+    exchange.agenda().call_ends();
+    let Some(error) = error else {
+        exchange.ended(None);
+        return Ok(());
+    };
+    let fault = app_fault(py, &error);
+    let exit = fault.exit;
+    let Some(fault) = exchange.ended(Some(fault)) else { return Ok(()) };
+    if exchange.is_gone() && comes_of_the_client(py, &error) {
+        tracing::debug!("{} ended early, for its client had left: {fault}", exchange.line());
+    } else if !fault.told {
+        let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
+        tracing::error!("Error after the response to {}\n{told}", exchange.line());
+    }
+    exit.map_or(Ok(()), Err)
+}
+
+/// Whether an exception is what a client who leaves brings about: a cancellation, or what `send()` raised, also
+/// behind an exception of the framework's own.
+fn comes_of_the_client(py: Python<'_>, error: &PyErr) -> bool {
+    let mut value = Some(error.value(py).clone().into_any());
+    for _ in 0..8 {
+        let Some(exception) = value else { return false };
+        if exception.is_instance_of::<ClientDisconnected>() || exception.is_instance_of::<CancelledError>() {
+            return true;
+        }
+        let next = |name: &str| exception.getattr(name).ok().filter(|next| !next.is_none());
+        value = next("__cause__").or_else(|| next("__context__"));
+    }
+    false
+}

@@ -1,0 +1,44 @@
+//! `receive()` of an HTTP request.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use super::exchange::{Exchange, Received};
+use crate::asgi::waiting::{Operation, awaitable};
+
+/// The callable.
+#[pyclass(module = "ferricorn", frozen, name = "receive")]
+pub(in crate::asgi) struct Receive(pub(in crate::asgi) Arc<Exchange>);
+
+#[pymethods]
+impl Receive {
+    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, &self.0.agenda, Next(self.0.clone()))
+    }
+}
+
+/// The next message.
+struct Next(Arc<Exchange>);
+
+impl Operation for Next {
+    fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
+        self.0.poll_receive(cx).map(|received| message(py, received).map(Some))
+    }
+}
+
+fn message(py: Python<'_>, received: Received) -> PyResult<Py<PyAny>> {
+    let message = PyDict::new(py);
+    match received {
+        Received::Body(data, more) => {
+            message.set_item(intern!(py, "type"), intern!(py, "http.request"))?;
+            message.set_item(intern!(py, "body"), PyBytes::new(py, &data))?;
+            message.set_item(intern!(py, "more_body"), more)?;
+        }
+        Received::Disconnect => message.set_item(intern!(py, "type"), intern!(py, "http.disconnect"))?,
+    }
+    Ok(message.into_any().unbind())
+}

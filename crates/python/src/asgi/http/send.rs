@@ -1,0 +1,150 @@
+//! `send()` of an HTTP response.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use ferricorn_protocol::Head;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::exchange::{Exchange, Unsendable};
+use super::fields::{add_trailer_field, response_fields};
+use crate::asgi::call::Exchange as _;
+use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
+use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
+
+/// How long the names and values of one early hint may be, in bytes: about what clients and proxies take.
+const LONGEST_HINT: usize = 16 * 1024;
+
+/// The callable.
+#[pyclass(module = "ferricorn", frozen, name = "send")]
+pub(in crate::asgi) struct Send(pub(in crate::asgi) Arc<Exchange>);
+
+#[pymethods]
+impl Send {
+    fn __call__<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let py = message.py();
+        let kind = kind(message)?;
+        let name = kind.to_str()?;
+        let sent = match name {
+            "http.response.body" => {
+                let body = data(message, name, intern!(py, "body"))?;
+                match self.0.body(body, flag(message, intern!(py, "more_body"))?) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => return awaitable(py, &self.0.agenda, Room(self.0.clone())),
+                    Err(why) => Err(why),
+                }
+            }
+            "http.response.start" => {
+                let trailers = flag(message, intern!(py, "trailers"))?;
+                let head = head(message, trailers).map_err(|error| wrong(py, name, error))?;
+                self.0.begin(head, trailers)
+            }
+            "http.response.trailers" => {
+                let fields = match field(message, intern!(py, "headers"))? {
+                    Some(fields) => response_fields(&fields).map_err(|error| wrong(py, name, error))?,
+                    None => HeaderMap::new(),
+                };
+                self.0.trailers(fields, flag(message, intern!(py, "more_trailers"))?)
+            }
+            "http.response.early_hint" | "http.response.informational" => {
+                let fields = hint(message, name).map_err(|error| wrong(py, name, error))?;
+                self.hint(&fields)
+            }
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "{other:?} is not the type of a message of an HTTP response"
+                )));
+            }
+        };
+        match sent {
+            Ok(()) => done(py),
+            Err(why) => Err(refusal(name, &why)),
+        }
+    }
+}
+
+impl Send {
+    fn hint(&self, fields: &HeaderMap) -> Result<(), Unsendable> {
+        if !self.0.is_fresh() {
+            return Err(Unsendable::Order("the response has been started already"));
+        }
+        if let Some(hints) = self.0.hints.as_ref().filter(|_| !self.0.is_gone()) {
+            hints.hint(fields);
+        }
+        Ok(())
+    }
+}
+
+/// Room for another piece.
+struct Room(Arc<Exchange>);
+
+impl Operation for Room {
+    fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
+        let room = self.0.poll_room(cx);
+        room.map(|room| room.map(|()| None).map_err(|why| refusal("http.response.body", &why)))
+    }
+}
+
+fn refusal(name: &str, why: &Unsendable) -> PyErr {
+    match why {
+        Unsendable::Gone => {
+            ClientDisconnected::new_err(format!("{name} was sent after the client had disconnected"))
+        }
+        Unsendable::Order(why) => PyRuntimeError::new_err(format!("{name} was sent out of order: {why}")),
+    }
+}
+
+/// Status and headers.
+fn head(message: &Bound<'_, PyDict>, trailers: bool) -> PyResult<Head> {
+    let py = message.py();
+    let Some(status) = field(message, intern!(py, "status"))? else {
+        return Err(PyValueError::new_err("it has no \"status\""));
+    };
+    let number: u16 = status.extract()?;
+    let status = StatusCode::from_u16(number).ok().filter(|status| !status.is_informational());
+    let Some(status) = status else {
+        return Err(PyValueError::new_err(format!("the status {number} is not that of a final response")));
+    };
+    let mut headers = HeaderMap::new();
+    if let Some(fields) = field(message, intern!(py, "headers"))? {
+        headers = response_fields(&fields)?;
+        if trailers {
+            add_trailer_field(&mut headers, &fields)?;
+        }
+    }
+    Ok(Head { status, reason: None, headers })
+}
+
+/// The headers of a 103: `links` (the extension `http.response.early_hint`), or `headers` under the status 103
+/// (gunicorn's `http.response.informational`).
+fn hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
+    let py = message.py();
+    let mut map = HeaderMap::new();
+    if name == "http.response.informational" {
+        let status =
+            field(message, intern!(py, "status"))?.map(|status| status.extract::<u16>()).transpose()?;
+        if status != Some(103) {
+            return Err(PyValueError::new_err("the only informational status that can be sent is 103"));
+        }
+        if let Some(fields) = field(message, intern!(py, "headers"))? {
+            map = response_fields(&fields)?;
+            map.remove(header::CONTENT_LENGTH);
+        }
+    } else if let Some(links) = field(message, intern!(py, "links"))? {
+        for link in links.try_iter()? {
+            let link: Bytes = bytes_or_empty(&link?)?;
+            let value = HeaderValue::from_maybe_shared(link)
+                .map_err(|_| PyValueError::new_err("a link has a control character"))?;
+            map.append(header::LINK, value);
+        }
+    }
+    if map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > LONGEST_HINT {
+        return Err(PyValueError::new_err(format!("it is longer than {LONGEST_HINT} bytes")));
+    }
+    Ok(map)
+}

@@ -1,0 +1,16 @@
+//! ASGI: what the server gives an ASGI application, and what it makes of its messages. asyncio hosts the server's loop.
+
+mod agenda;
+mod app;
+mod bell;
+mod call;
+mod event_loop;
+mod host;
+mod http;
+mod lifespan;
+mod message;
+mod scope;
+mod tasks;
+mod waiting;
+
+pub use app::{AsgiApp, Calling};

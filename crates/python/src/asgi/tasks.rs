@@ -1,0 +1,109 @@
+//! A task of asyncio for each request, and when it is ended.
+
+use std::mem;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+use super::agenda::lock;
+
+/// Makes tasks.
+pub(super) struct Tasks {
+    event_loop: Py<PyAny>,
+    /// The type of what calling an `async def` gives.
+    coroutine: Py<PyType>,
+    /// `asyncio.Task`, if its first step can be taken at once (Python 3.12 and later).
+    eager: Option<(Py<PyAny>, Py<PyDict>)>,
+}
+
+impl Tasks {
+    pub(super) fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = event_loop.py();
+        let eager = if py.version_info() >= (3, 12) {
+            let options = PyDict::new(py);
+            options.set_item("loop", event_loop)?;
+            options.set_item("eager_start", true)?;
+            Some((py.import("asyncio")?.getattr("Task")?.unbind(), options.unbind()))
+        } else {
+            None
+        };
+        let coroutine = py.import("types")?.getattr("CoroutineType")?.cast_into::<PyType>()?.unbind();
+        Ok(Self { event_loop: event_loop.clone().unbind(), coroutine, eager })
+    }
+
+    /// Begins a task with the coroutine, or whatever else can be awaited. It has a fresh copy of the context in which
+    /// this is called.
+    ///
+    /// # Errors
+    /// It cannot be awaited; or an exception that ends a process was raised at its first step.
+    pub(super) fn begin<'py>(&self, coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = coroutine.py();
+        let event_loop = self.event_loop.bind(py);
+        if !coroutine.get_type().is(&self.coroutine) {
+            let options = PyDict::new(py);
+            options.set_item(intern!(py, "loop"), event_loop)?;
+            return py.import("asyncio")?.call_method("ensure_future", (coroutine,), Some(&options));
+        }
+        // A factory that the application has set decides for itself.
+        if let Some((task, options)) = &self.eager
+            && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none()
+        {
+            return task.bind(py).call((coroutine,), Some(options.bind(py)));
+        }
+        event_loop.call_method1(intern!(py, "create_task"), (coroutine,))
+    }
+}
+
+/// How a task may be ended, and how long it goes on when its client has left.
+pub(super) struct Ending {
+    grace: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The task, if it did not end at its first step.
+    task: Option<Py<PyAny>>,
+    /// What cancels it when the grace period is over.
+    timer: Option<Py<PyAny>>,
+}
+
+impl Ending {
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { grace, state: Mutex::default() }
+    }
+
+    pub(super) fn set_task(&self, task: &Bound<'_, PyAny>) {
+        lock(&self.state).task = Some(task.clone().unbind());
+    }
+
+    /// The task has ended by itself.
+    pub(super) fn ended(&self, py: Python<'_>) {
+        let State { task, timer } = mem::take(&mut *lock(&self.state));
+        drop(task);
+        if let Some(timer) = timer
+            && let Err(error) = timer.bind(py).call_method0(intern!(py, "cancel"))
+        {
+            tracing::debug!("A timer cannot be cancelled: {error}");
+        }
+    }
+
+    /// Cancels the task after the grace period, or now if there is none.
+    pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = event_loop.py();
+        let task = lock(&self.state).task.as_ref().map(|task| task.clone_ref(py));
+        let Some(task) = task else { return Ok(()) };
+        let cancel = task.bind(py).getattr(intern!(py, "cancel"))?;
+        if self.grace.is_zero() {
+            cancel.call0()?;
+            return Ok(());
+        }
+        let arguments = (self.grace.as_secs_f64(), cancel);
+        let timer = event_loop.call_method1(intern!(py, "call_later"), arguments)?;
+        lock(&self.state).timer = Some(timer.unbind());
+        Ok(())
+    }
+}
