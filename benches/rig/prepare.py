@@ -1,4 +1,4 @@
-"""Sets up what a comparison needs: wrk, the peers in a virtual environment, the baseline, and our wheel."""
+"""Sets up what a comparison needs: wrk, the peers in a virtual environment, tools of our own, and our wheel."""
 
 import hashlib
 import os
@@ -11,10 +11,17 @@ from .servers import BIN, ROOT, TARGET, VENV
 NEEDS = """\
 Django>=5.2,<5.3
 Flask==3.1.3
+fastapi==0.165.0
 fastpysgi==0.6
 granian==2.8.7
 gunicorn==27.0.1
+httptools==0.9.0
+hypercorn==0.18.0
 maturin==1.16.0
+pydantic==2.14.3
+uvicorn==0.54.0
+uvloop==0.23.0
+websockets==17.4
 """
 
 
@@ -41,10 +48,10 @@ def peers(python):
     stamp.write_text(wanted)
 
 
-def baseline():
-    """The bare hyper server."""
-    _say("building the baseline in release mode")
-    _cargo("build", "--release", "--locked", "-q", "-p", "baseline")
+def tools():
+    """The bare hyper server, the apps' backend and the clients of WebSockets."""
+    _say("building the baseline and the load in release mode")
+    _cargo("build", "--release", "--locked", "-q", "-p", "baseline", "-p", "load")
 
 
 def ferricorn(wheel=None):

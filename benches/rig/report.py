@@ -2,14 +2,21 @@
 
 from statistics import median
 
-HEAD = ["server", "CPU µs/request", "(least–most)", "of hyper", "of Granian", "requests/s", "p50 ms", "p99 ms"]
-HEAD += ["worker PSS MiB", "all PSS MiB"]
+#: What a server is set against, by name, and how the column is called.
+COMPARED = {
+    "WSGI": {"hyper": "of hyper", "granian": "of Granian"},
+    "ASGI": {"hyper": "of hyper", "uvicorn": "of uvicorn", "granian": "of Granian"},
+}
 
 
-def table(samples):
+def table(samples, compared, unit="request"):
     """A table of one round; `samples` maps servers to what they reached, in the order of the rows."""
+    if not samples:
+        return "No server came through."
     cpu = {server.name: median(sample.cpu for sample in taken) for server, taken in samples.items()}
-    rows = [HEAD, ["---"] + ["---:"] * (len(HEAD) - 1)]
+    head = ["server", f"CPU µs/{unit}", "(least–most)", *compared.values(), f"{unit}s per CPU s", f"{unit}s/s"]
+    head += ["p50 ms", "p99 ms", "worker PSS MiB", "all PSS MiB"]
+    rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
     for server, taken in samples.items():
         own = [sample.cpu for sample in taken]
         rows.append(
@@ -17,8 +24,8 @@ def table(samples):
                 server.title,
                 f"**{cpu[server.name]:.1f}**",
                 f"{min(own):.1f}–{max(own):.1f}",
-                _ratio(cpu, server, "hyper"),
-                _ratio(cpu, server, "granian"),
+                *(_ratio(cpu, server, other) for other in compared),
+                f"{1e6 / cpu[server.name]:,.0f}",
                 f"{median(sample.rate for sample in taken):,.0f}",
                 f"{median(sample.p50 for sample in taken) / 1000:.2f}",
                 f"{median(sample.p99 for sample in taken) / 1000:.2f}",
@@ -29,12 +36,13 @@ def table(samples):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def notes(samples, name):
+def notes(samples, faults, name):
     """What a reader of the table of that round must know."""
     lines = [f"{server.title}: {note}" for server in samples for about, note in server.notes if about in ("", name)]
     for server, taken in samples.items():
         if failed := sum(sample.failed for sample in taken):
             lines.append(f"{server.title}: {failed} requests failed or were not answered with success.")
+    lines += [f"Left out: {' '.join(fault.split())[:300]}" for fault in faults.values()]
     return "\n".join(f"- {line}" for line in lines)
 
 

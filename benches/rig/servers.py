@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started, on which core, and when it is ready."""
+"""A server that is measured: how it is started, on which core, and when it is ready."""
 
 import contextlib
 import os
@@ -33,44 +33,8 @@ class Server:
     notes: tuple = ()
 
 
-_ONE = ("-w", "1", "-b", "127.0.0.1:{port}")
-
-SERVERS = [
-    Server(
-        "ferricorn",
-        "Ferricorn",
-        (str(BIN / "ferricorn"), *_ONE, "{app}"),
-        ("--worker-connections", "2000", "--keep-alive", "120"),
-    ),
-    Server("hyper", "bare hyper (no Python)", (str(TARGET / "release/baseline"), "{port}"), python=False),
-    Server(
-        "sync",
-        "gunicorn sync",
-        (str(BIN / "gunicorn"), *_ONE, "-k", "sync", "{app}"),
-        notes=(("", "no keep-alive; each request is a connection of its own."),),
-    ),
-    Server(
-        "gthread",
-        "gunicorn gthread",
-        (str(BIN / "gunicorn"), *_ONE, "-k", "gthread", "--threads", "4", "{app}"),
-        ("--worker-connections", "2000", "--keep-alive", "120"),
-        notes=(("", "with 4 threads, which serve it better than one."),),
-    ),
-    Server(
-        "granian",
-        "Granian",
-        (
-            *(str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}"),
-            *("--workers", "1", "--blocking-threads", "1", "--runtime-threads", "1", "{app}"),
-        ),
-    ),
-    Server(
-        "fastpysgi",
-        "FastPySGI",
-        (str(BIN / "python"), "run_fastpysgi.py", "{app}", "{port}"),
-        notes=(("stream", "runs the generator to its end before it sends a byte, so it does not stream."),),
-    ),
-]
+class Fault(SystemExit):
+    """A server does not do what it must. Ends the program, unless that is a result."""
 
 
 def cores():
@@ -90,13 +54,14 @@ def pinned(core, command):
 class Running:
     """A server that answers."""
 
+    title: str
     pid: int
     port: int
 
 
 @contextlib.contextmanager
-def running(server, app, path, core, patient=False):
-    """Starts a server, waits until it answers `path`, and ends it with all its processes afterwards."""
+def running(server, app, core, patient=False, extra=None):
+    """Starts a server, waits until it answers, and ends it with all its processes afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -105,7 +70,7 @@ def running(server, app, path, core, patient=False):
         command[1:1] = server.patient
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{server.name}.log"
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "."}
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ".", **(extra or {})}
     for name in ("GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS", "WEB_CONCURRENCY", "PORT"):
         environment.pop(name, None)
     with open(log, "wb") as out:
@@ -114,19 +79,23 @@ def running(server, app, path, core, patient=False):
             stdout=out, stderr=out, start_new_session=True,
         )
     try:
-        _await_answer(process, port, path, server, log)
-        yield Running(process.pid, port)
+        _await_answer(process, port, server, log)
+        yield Running(server.title, process.pid, port)
+    except Fault as fault:
+        if process.poll() is None:
+            raise
+        raise Fault(f"{fault}; its process left with {process.returncode}") from fault
     finally:
         processes.stop(process)
 
 
-def _await_answer(process, port, path, server, log, patience=20):
+def _await_answer(process, port, server, log, patience=20):
     end = time.monotonic() + patience
     while True:
         try:
-            if get(port, path).startswith(b"HTTP/1.1 200"):
+            if get(port, "/").startswith(b"HTTP/1.1 "):
                 return
-            fault = f"does not answer {path} with 200"
+            fault = "closes its connections"
         except ConnectionRefusedError:
             fault = "does not listen"
         except OSError as error:
@@ -134,16 +103,12 @@ def _await_answer(process, port, path, server, log, patience=20):
         if process.poll() is not None:
             fault = f"left with {process.returncode}"
         if process.poll() is not None or time.monotonic() > end:
-            raise SystemExit(f"{server.title} {fault}:\n{log.read_text(errors='replace')[-3000:]}")
+            raise Fault(f"{server.title} {fault}:\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.02)
 
 
 def get(port, path, patience=5):
-    """The first bytes of the answer to one request; the path `UPLOAD` stands for a small POST."""
+    """The first bytes of the answer to one request."""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as client:
-        head = f"Host: 127.0.0.1:{port}\r\nConnection: close\r\n"
-        if path == "UPLOAD":
-            client.sendall(f"POST / HTTP/1.1\r\n{head}Content-Length: 1\r\n\r\nx".encode())
-        else:
-            client.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
         return client.recv(65536)

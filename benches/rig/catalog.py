@@ -1,0 +1,67 @@
+"""The servers that are compared, as their authors would have them run with one worker."""
+
+from .servers import BIN, TARGET, Server
+
+_FERRICORN = (str(BIN / "ferricorn"), "-w", "1", "-b", "127.0.0.1:{port}", "{app}")
+_GUNICORN = (str(BIN / "gunicorn"), "-w", "1", "-b", "127.0.0.1:{port}")
+_GRANIAN = (str(BIN / "granian"), "--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--runtime-threads", "1")
+_FASTPYSGI = (str(BIN / "python"), "run_fastpysgi.py", "{app}", "{port}")
+_MANY = ("--worker-connections", "2000", "--keep-alive", "120")
+
+HYPER = Server("hyper", "bare hyper (no Python)", (str(TARGET / "release/baseline"), "{port}"), python=False)
+
+WSGI = [
+    Server("ferricorn", "Ferricorn", _FERRICORN, _MANY),
+    HYPER,
+    Server(
+        "sync",
+        "gunicorn sync",
+        (*_GUNICORN, "-k", "sync", "{app}"),
+        notes=(("", "no keep-alive; each request is a connection of its own."),),
+    ),
+    Server(
+        "gthread",
+        "gunicorn gthread",
+        (*_GUNICORN, "-k", "gthread", "--threads", "4", "{app}"),
+        _MANY,
+        notes=(("", "with 4 threads, which serve it better than one."),),
+    ),
+    Server("granian", "Granian", (*_GRANIAN, "--interface", "wsgi", "--blocking-threads", "1", "{app}")),
+    Server(
+        "fastpysgi",
+        "FastPySGI",
+        _FASTPYSGI,
+        notes=(("stream", "runs the generator to its end before it sends a byte, so it does not stream."),),
+    ),
+]
+
+#: All of them on uvloop.
+ASGI = [
+    Server("ferricorn", "Ferricorn", _FERRICORN, _MANY),
+    HYPER,
+    Server(
+        "uvicorn",
+        "uvicorn",
+        (
+            *(str(BIN / "uvicorn"), "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop"),
+            *("--http", "httptools", "--no-access-log", "{app}"),
+        ),
+        ("--timeout-keep-alive", "120"),
+    ),
+    Server("granian", "Granian", (*_GRANIAN, "--interface", "asgi", "--loop", "uvloop", "{app}")),
+    Server(
+        "hypercorn",
+        "hypercorn",
+        (str(BIN / "hypercorn"), "-k", "uvloop", "-w", "1", "-b", "127.0.0.1:{port}", "{app}"),
+        ("--keep-alive", "120"),
+    ),
+    Server("asgi", "gunicorn asgi", (*_GUNICORN, "-k", "asgi", "--asgi-loop", "uvloop", "{app}"), _MANY),
+    Server("fastpysgi", "FastPySGI", _FASTPYSGI),
+]
+
+SERVERS = {"WSGI": WSGI, "ASGI": ASGI}
+
+
+def names(*interfaces):
+    """What the servers of these interfaces are called, each once."""
+    return list(dict.fromkeys(server.name for interface in interfaces for server in SERVERS[interface]))
