@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What a thousand idle keep-alive connections cost each server: memory for each, and processor time.
+"""What a thousand idle connections cost each server: memory for each, and processor time.
 
     benches/idle.py [--connections 1000] [--seconds 5] [--servers ferricorn,granian] [--wheel X.whl]
+    benches/idle.py --websockets
 
-Each connection asks for one page and then stays. Memory is the growth of the proportional set size (PSS) of the
-whole tree of processes, so buffers in the kernel do not count. gunicorn's sync worker, which keeps none, is left out.
+Each connection asks for one page, or opens a WebSocket without extensions and has one message echoed, and then stays.
+Memory is the growth of the proportional set size (PSS) of the whole tree of processes, so buffers in the kernel do not
+count. gunicorn's sync worker, which keeps no connection, is left out.
 """
 
 import argparse
@@ -15,15 +17,14 @@ import socket
 import sys
 import time
 
-from rig import prepare, processes
-from rig.servers import SERVERS, cores, get, running
+from rig import catalog, prepare, processes, websocket
+from rig.servers import Fault, cores, get, running
 
 HEAD = "| server | KiB per connection | CPU ms per second | still open |\n| --- | ---: | ---: | ---: |"
 
 
 def main():
-    able = [server for server in SERVERS if server.name != "sync"]
-    options = arguments([server.name for server in able])
+    options = arguments()
     enough = options.connections + 100
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < enough:
@@ -32,39 +33,48 @@ def main():
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
     server_core, own_core = cores()
     prepare.peers(options.python)
-    if "hyper" in options.servers:
-        prepare.baseline()
-    if "ferricorn" in options.servers:
+    prepare.tools()
+    if any(server.name == "ferricorn" for server in options.servers):
         prepare.ferricorn(options.wheel)
     os.sched_setaffinity(0, {own_core})
-    print(f"{options.connections} connections, idle for {options.seconds} s\n\n{HEAD}")
-    for server in able:
-        if server.name in options.servers:
-            with running(server, "raw:hello", "/", server_core, patient=True) as live:
-                each, busy, left = idle(live, options.connections, options.seconds)
+    app, open_one = ("raw_asgi:echo", converse) if options.websockets else ("raw:hello", connect)
+    kind = "WebSockets" if options.websockets else "connections"
+    print(f"{options.connections} {kind}, idle for {options.seconds} s\n\n{HEAD}")
+    for server in options.servers:
+        try:
+            with running(server, app, server_core, patient=True) as live:
+                each, busy, left = idle(live, open_one, options.connections, options.seconds)
             print(f"| {server.title} | {each:.1f} | {busy:.1f} | {left} |", flush=True)
+        except (Fault, OSError) as fault:
+            print(f"| {server.title} | – | – | {' '.join(str(fault).split())[:200]} |", flush=True)
 
 
-def arguments(names):
+def arguments():
     parser = argparse.ArgumentParser(description="Measures what idle connections cost.")
+    parser.add_argument("--websockets", action="store_true", help="WebSockets of ASGI servers, instead of HTTP")
     parser.add_argument("--connections", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seconds", type=int, default=5, help="how long they idle (default 5)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), default=names, help=", ".join(names))
+    parser.add_argument("--servers", type=lambda text: text.split(","), help="their names, separated by commas")
     parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
     options = parser.parse_args()
-    if unknown := set(options.servers) - set(names):
-        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(names)}")
+    if options.websockets:
+        able = [server for server in catalog.ASGI if server.python]
+    else:
+        able = [server for server in catalog.WSGI if server.name != "sync"]
+    options.servers = catalog.choose(able, options.servers, parser.error)
     return options
 
 
-def idle(live, count, seconds):
+def idle(live, open_one, count, seconds):
     """KiB per connection, CPU in ms per second, and how many connections outlast the wait."""
     for _ in range(50):
         get(live.port, "/")
+    # What is loaded for the first one only is no cost of each.
+    open_one(live.port).close()
     settle(live.pid)
     before, _ = processes.memory_kib(live.pid)
-    clients = [connect(live.port) for _ in range(count)]
+    clients = [open_one(live.port) for _ in range(count)]
     settle(live.pid)
     after, _ = processes.memory_kib(live.pid)
     spent, start = processes.cpu_us(live.pid), time.monotonic()
@@ -84,8 +94,17 @@ def connect(port):
     while not answer.endswith(b"Hello, world!"):
         piece = client.recv(65536)
         if not piece:
-            raise SystemExit(f"a connection was closed after {answer!r}")
+            raise Fault(f"a connection was closed after {answer!r}")
         answer += piece
+    return client
+
+
+def converse(port):
+    """A WebSocket that has had one echo."""
+    client = websocket.connect(port)
+    websocket.say(client, b"still there?")
+    if (answer := websocket.listen(client)) != b"still there?":
+        raise Fault(f"a WebSocket echoed {answer!r}")
     return client
 
 

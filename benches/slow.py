@@ -14,8 +14,8 @@ import statistics
 import sys
 import time
 
-from rig import prepare, processes
-from rig.servers import ROOT, SERVERS, cores, get, running
+from rig import catalog, prepare, processes
+from rig.servers import ROOT, cores, get, running
 
 sys.path.insert(0, str(ROOT / "tests"))
 from harness.crowd import SIZES, Crowd  # noqa: E402  the tests' own crowd
@@ -28,13 +28,12 @@ def main():
     options = arguments()
     server_core, _ = cores()
     prepare.peers(options.python)
-    if "ferricorn" in options.servers:
+    if any(server.name == "ferricorn" for server in options.servers):
         prepare.ferricorn(options.wheel)
     print(f"{options.requests} requests each, given up after {options.patience} s\n\n{HEAD}")
-    for server in SERVERS:
-        if server.name in options.servers:
-            for kind in ["nobody", *SIZES, "all of them"]:
-                print(f"| {server.title} | {row(server, kind, server_core, options)} |", flush=True)
+    for server in options.servers:
+        for kind in ["nobody", *SIZES, "all of them"]:
+            print(f"| {server.title} | {row(server, kind, server_core, options)} |", flush=True)
 
 
 def arguments():
@@ -45,15 +44,15 @@ def arguments():
     parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
     options = parser.parse_args()
-    if unknown := set(options.servers) - set(NAMES):
-        parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(NAMES)}")
+    able = [server for server in catalog.WSGI if server.name in NAMES]
+    options.servers = catalog.choose(able, options.servers, parser.error)
     return options
 
 
 def row(server, kind, core, options):
     """A server of its own for each crowd, so that none suffers from the one before."""
     kinds = {"nobody": (), "all of them": tuple(SIZES)}.get(kind, (kind,))
-    with running(server, "raw:slow", "/", core) as live:
+    with running(server, "raw:slow", core) as live:
         for _ in range(50):
             get(live.port, "/")
         before, _ = processes.memory_kib(live.pid)

@@ -65,3 +65,11 @@ SERVERS = {"WSGI": WSGI, "ASGI": ASGI}
 def names(*interfaces):
     """What the servers of these interfaces are called, each once."""
     return list(dict.fromkeys(server.name for interface in interfaces for server in SERVERS[interface]))
+
+
+def choose(able, wanted, refuse):
+    """Those of these servers that are named, or all; `refuse` takes what is wrong with the names."""
+    known = [server.name for server in able]
+    if unknown := [name for name in wanted or () if name not in known]:
+        refuse(f"{', '.join(unknown)}: choose from {', '.join(known)}")
+    return [server for server in able if not wanted or server.name in wanted]
