@@ -1,4 +1,4 @@
-"""A client of WebSockets (RFC 6455), as small as the benchmarks of memory need: it costs little, and reads when told to."""
+"""A client of WebSockets (RFC 6455), as small as measurements of memory need: it costs little, and reads when told."""
 
 import base64
 import hashlib

@@ -57,10 +57,15 @@ async fn connect(port: u16) -> Result<WebSocketStream<TcpStream>, Fault> {
 }
 
 /// The time of each echo.
-async fn ask(mut socket: WebSocketStream<TcpStream>, client: usize, end: Instant) -> Result<Vec<Duration>, Fault> {
+async fn ask(
+    mut socket: WebSocketStream<TcpStream>,
+    client: usize,
+    end: Instant,
+) -> Result<Vec<Duration>, Fault> {
     let mut times = Vec::with_capacity(1 << 16);
     while Instant::now() < end {
-        let text = format!("client {client:03}, message {:08} {:->TEXT$}", times.len(), "")[..TEXT].to_owned();
+        let text =
+            format!("client {client:03}, message {:08} {:->TEXT$}", times.len(), "")[..TEXT].to_owned();
         let begin = Instant::now();
         socket.send(Message::text(text.as_str())).await?;
         match tokio::time::timeout(Duration::from_secs(5), echo(&mut socket)).await?? {
