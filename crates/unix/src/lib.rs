@@ -5,9 +5,11 @@
 
 #![allow(unsafe_code)]
 
+mod alarm;
 pub mod clock;
 pub mod control;
 pub mod cpus;
+pub mod epoll;
 mod exit;
 mod fork;
 mod inheritance;
@@ -25,6 +27,7 @@ pub mod systemd;
 pub mod title;
 pub mod wait;
 
+pub use alarm::Alarm;
 pub use exit::exit_now;
 pub use fork::{Fork, fork, fork_beside_threads};
 pub use inheritance::Inheritance;

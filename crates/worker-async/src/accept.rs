@@ -10,9 +10,9 @@ use ferricorn_protocol::{Connection, ExitCode, Local};
 use ferricorn_unix::{Listener, limits};
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::timeout;
 
 use crate::connection;
+use crate::timer::{sleep, timeout, turn};
 use crate::worker::Worker;
 
 /// How long accepting pauses when there is no room for another connection and none ends.
@@ -152,7 +152,7 @@ impl Acceptor {
         }
         let Ok(queue) = Queue::of(self) else { return };
         queue.take_in(worker).await;
-        tokio::time::sleep(HANDSHAKE).await;
+        sleep(HANDSHAKE).await;
         queue.take_in(worker).await;
     }
 
@@ -233,7 +233,7 @@ fn spawn(worker: &Arc<Worker>, local: &Local, client: Client) {
 async fn make_room(worker: &Worker) {
     // In the meantime the runtime hears of the bytes that have come, so that who has just sent a request is
     // not taken for idle.
-    tokio::task::yield_now().await;
+    turn().await;
     let open = worker.connections.count();
     worker.connections.make_room();
     let _ = timeout(PAUSE, worker.connections.until(|left| left < open)).await;

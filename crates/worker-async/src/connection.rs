@@ -29,7 +29,7 @@ where
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let mut context = Context { worker: worker.clone(), connection: Arc::new(connection), gate: shared };
-    let task = tokio::spawn(async move {
+    let abort = worker.spawner.spawn(async move {
         let _member = member;
         let mut gate = gate;
         if context.worker.settings.trust.proxy_protocol != ProxyProtocol::Off {
@@ -37,7 +37,7 @@ where
         }
         serve(gate, Arc::new(context)).await;
     });
-    Member::abort_with(worker, key, task.abort_handle());
+    Member::abort_with(worker, key, abort);
 }
 
 /// Lets a load balancer say for whom it speaks (the PROXY protocol), before the first request. It holds for

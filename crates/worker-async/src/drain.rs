@@ -1,36 +1,37 @@
 //! The end of a worker: what is in flight finishes, who is idle is let go, and nobody waits for ever.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_unix::scoreboard::State;
 
 use crate::record::in_flight;
+use crate::timer::timeout;
 use crate::worker::Worker;
 
 /// How long an idle connection may still bring a request after the drain began: its client may have sent one
 /// before it could know.
 const IDLE_GRACE: Duration = Duration::from_secs(2);
 
-/// Waits for the drain to begin, sees it through, and closes the seat.
+/// Waits for the drain to begin, sees it through, and gives what is left then of the graceful timeout.
 ///
 /// `tell` is called if the worker leaves of its own accord, which its master cannot know.
-pub(crate) async fn run(worker: Arc<Worker>, tell: impl FnOnce()) {
+pub(crate) async fn run(worker: &Worker, tell: impl FnOnce()) -> Duration {
     worker.lifecycle.drains().await;
     worker.slot.set_state(State::Draining);
     if worker.lifecycle.own_accord() {
         tell();
     }
+    let began = Instant::now();
     let limit = worker.settings.graceful_timeout;
-    if tokio::time::timeout(limit, let_go(&worker)).await.is_err() {
+    if timeout(limit, let_go(worker)).await.is_err() {
         let open = worker.connections.count();
         tracing::warn!(
             "{open} connections did not end within {} s; closing them; {}",
             limit.as_secs(),
-            in_flight(&worker)
+            in_flight(worker)
         );
     }
-    worker.seat.stop();
+    limit.saturating_sub(began.elapsed())
 }
 
 async fn let_go(worker: &Worker) {
@@ -40,7 +41,7 @@ async fn let_go(worker: &Worker) {
         worker.connections.until(|open| open == 0).await;
     };
     let grace = IDLE_GRACE.min(worker.settings.keepalive);
-    if tokio::time::timeout(grace, all_gone()).await.is_err() {
+    if timeout(grace, all_gone()).await.is_err() {
         // A head of which only a part has come is no request in flight, and must not hold up the stop.
         worker.connections.for_each(|entry| {
             entry.gate.fin();

@@ -2,7 +2,8 @@
 //!
 //! One worker process is one single-threaded Tokio runtime. A connection is a task: hyper behind the `gate`,
 //! which lets through only what obeys the rules, and a `service` that turns a request into a call of the app.
-//! Who drives the runtime and who runs the app is the `seat`'s matter alone.
+//! Who drives the runtime is the matter of the `driver`, which has two sides: the `seat`, from which threads of
+//! ours also call an app that blocks, and the `guest` of an event loop that is the app's own.
 
 #![forbid(unsafe_code)]
 
@@ -12,10 +13,13 @@ mod complaints;
 mod connection;
 mod connections;
 mod drain;
+mod driver;
 mod exchange;
 mod gate;
+mod guest;
 mod inbound;
 mod job;
+mod life;
 mod lifecycle;
 mod orders;
 mod outbound;
@@ -31,6 +35,7 @@ mod slot;
 mod sweeper;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod worker;
 
 #[doc(hidden)]

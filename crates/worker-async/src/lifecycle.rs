@@ -5,16 +5,20 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use ferricorn_protocol::ExitCode;
 use tokio::sync::Notify;
 
-/// The life of a worker after it is ready.
+/// What is decided of a worker's life.
 pub(crate) struct Lifecycle {
     /// Requests after which the worker leaves of its own accord.
     max_requests: Option<u64>,
     requests: AtomicU64,
+    /// Whether it has been ready to serve.
+    ready: AtomicBool,
     draining: AtomicBool,
     /// Whether nobody accepts after this worker, because the whole server ends.
     last: AtomicBool,
     /// Whether the worker leaves of its own accord, so that the master does not know yet.
     own_accord: AtomicBool,
+    /// Whether it is to end at once.
+    quitting: AtomicBool,
     exit: AtomicU8,
     changed: Notify,
 }
@@ -24,9 +28,11 @@ impl Lifecycle {
         Self {
             max_requests,
             requests: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             last: AtomicBool::new(false),
             own_accord: AtomicBool::new(false),
+            quitting: AtomicBool::new(false),
             exit: AtomicU8::new(ExitCode::OK.0),
             changed: Notify::new(),
         }
@@ -61,6 +67,24 @@ impl Lifecycle {
         self.drain();
     }
 
+    /// Begins to serve.
+    pub(crate) fn serve(&self) {
+        self.ready.store(true, Ordering::SeqCst);
+    }
+
+    /// Leaves because the worker itself, or its app, is not fit to serve.
+    pub(crate) fn fail(&self) {
+        let ready = self.ready.load(Ordering::SeqCst);
+        self.leave(if ready { ExitCode::FAILURE } else { ExitCode::BOOT_ERROR });
+    }
+
+    /// Ends at once: nothing that is in flight is waited for.
+    pub(crate) fn quit(&self) {
+        self.quitting.store(true, Ordering::SeqCst);
+        self.drain();
+        self.changed.notify_waiters();
+    }
+
     /// Whether nobody accepts after this worker.
     pub(crate) fn is_last(&self) -> bool {
         self.last.load(Ordering::SeqCst)
@@ -85,10 +109,22 @@ impl Lifecycle {
 
     /// Returns once the worker drains.
     pub(crate) async fn drains(&self) {
-        let changed = self.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if !self.draining() {
+        self.until(&self.draining).await;
+    }
+
+    /// Returns once the worker is to end at once.
+    pub(crate) async fn quits(&self) {
+        self.until(&self.quitting).await;
+    }
+
+    async fn until(&self, flag: &AtomicBool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if flag.load(Ordering::SeqCst) {
+                return;
+            }
             changed.await;
         }
     }

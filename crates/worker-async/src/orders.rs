@@ -21,6 +21,9 @@ use crate::worker::Worker;
 /// What an orphan gets beyond the graceful timeout to end in an orderly way.
 const MARGIN: Duration = Duration::from_millis(500);
 
+/// What a worker gets that is to end at once: less than its master would wait.
+const QUICK: Duration = Duration::from_millis(1500);
+
 /// The status of a worker whose call was aborted, as in gunicorn.
 const ABORTED: ExitCode = ExitCode(1);
 
@@ -46,7 +49,7 @@ pub(crate) async fn follow_control(
 /// Follows signals that are sent straight to this process.
 pub(crate) async fn follow_signals(
     worker: Arc<Worker>,
-    signals: WorkerSignals,
+    signals: Arc<WorkerSignals>,
     notices: Notices,
 ) -> io::Result<()> {
     let pipe = Receiver::from_owned_fd(signals.as_fd().try_clone_to_owned()?)?;
@@ -66,23 +69,28 @@ pub(crate) async fn follow_master(worker: Arc<Worker>, alive: Alive) -> io::Resu
     let pipe = Receiver::from_owned_fd(alive.as_fd().try_clone_to_owned()?)?;
     pipe.readable().await?;
     tracing::info!("The master is gone, shutting down");
-    bound_the_end(&worker)?;
+    let limit = worker.settings.graceful_timeout;
+    end_after(&worker, limit + MARGIN, move || {
+        format!("within the graceful timeout ({} s) after its master had died", limit.as_secs())
+    })?;
     worker.lifecycle.drain_last();
     Ok(())
 }
 
 /// Does what a master would do to a worker that does not leave in time. It takes a thread that needs neither the
 /// loop nor Python: both may be what does not come to an end.
-fn bound_the_end(worker: &Arc<Worker>) -> io::Result<()> {
+fn end_after(
+    worker: &Arc<Worker>,
+    limit: Duration,
+    when: impl FnOnce() -> String + Send + 'static,
+) -> io::Result<()> {
     let worker = worker.clone();
-    let limit = worker.settings.graceful_timeout;
     let end = move || {
-        thread::sleep(limit + MARGIN);
+        thread::sleep(limit);
         tracing::error!(
-            "This worker (pid:{}) did not leave within the graceful timeout ({} s) after its master had died, and \
-             ends now; {}",
+            "This worker (pid:{}) did not leave {}, and ends now; {}",
             std::process::id(),
-            limit.as_secs(),
+            when(),
             in_flight(&worker)
         );
         end_now(&worker);
@@ -90,7 +98,7 @@ fn bound_the_end(worker: &Arc<Worker>) -> io::Result<()> {
     thread::Builder::new().name("ferricorn-end".to_owned()).stack_size(128 * 1024).spawn(end).map(drop)
 }
 
-fn obey(worker: &Worker, order: Order, notices: Notices) {
+fn obey(worker: &Arc<Worker>, order: Order, notices: Notices) {
     match order {
         Order::Graceful if notices.is_end() => worker.lifecycle.drain_last(),
         Order::Graceful => worker.lifecycle.drain(),
@@ -103,11 +111,13 @@ fn obey(worker: &Worker, order: Order, notices: Notices) {
 
 /// Ends the worker at once. If an app thread is in a call there is nobody to run Python's finalization, and a
 /// call that lasts must not hold up a quick stop.
-fn quit(worker: &Worker) {
-    worker.lifecycle.drain();
-    worker.seat.stop();
+fn quit(worker: &Arc<Worker>) {
+    worker.lifecycle.quit();
     if worker.seat.blocked() {
         end_now(worker);
+    }
+    if let Err(error) = end_after(worker, QUICK, || "at once, as it was told to".to_owned()) {
+        tracing::debug!("Nobody watches over the end of this worker: {error}");
     }
 }
 

@@ -4,27 +4,24 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
-use std::thread;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
-use ferricorn_unix::scoreboard::{Slot, State};
-use ferricorn_unix::{Inheritance, Listener, clock};
-
+use ferricorn_unix::scoreboard::Slot;
+use ferricorn_unix::{Inheritance, clock};
 use tokio_util::task::TaskTracker;
 
-use crate::accept::Acceptor;
 use crate::complaints::Complaints;
 use crate::connections::Connections;
+use crate::driver::Driver;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
-use crate::job::Job;
+use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
-use crate::seat::Seat;
 use crate::worker::Worker;
-use crate::{connections, drain, orders, sweeper};
+use crate::{connections, life, orders, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
@@ -69,49 +66,51 @@ fn drive(
 ) -> io::Result<ExitCode> {
     connections::leave_descriptors(&mut settings.worker_connections);
     let Inheritance { listeners, control, alive, signals, slot, notices, .. } = inheritance;
-    let (seat, worker) = assemble(&listeners, settings, app, slot, access_log)?;
-    drop(listeners);
-    if let Err(fault) = seat.runtime().block_on(worker.app.startup()) {
-        tracing::error!("The app failed to start: {fault}");
-        return Ok(ExitCode::BOOT_ERROR);
-    }
+    let (driver, worker) = assemble(settings, app, slot, access_log)?;
     let control = Arc::new(control);
-    {
-        let _entered = seat.runtime().enter();
+    let signals = Arc::new(signals);
+    driver.enter(|| {
+        let spawner = worker.spawner;
+        spawner.spawn(orders::follow_control(worker.clone(), control.clone(), notices));
+        spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), notices));
+        spawner.spawn(orders::follow_master(worker.clone(), alive));
         let reporter = control.clone();
-        tokio::spawn(drain::run(worker.clone(), move || report(&reporter, Report::Leaving)));
-        tokio::spawn(orders::follow_control(worker.clone(), control.clone(), notices));
-        signals.booted();
-        tokio::spawn(orders::follow_signals(worker.clone(), signals, notices));
-        tokio::spawn(orders::follow_master(worker.clone(), alive));
+        let tell = move |what| report(&reporter, what);
+        spawner.spawn(life::live(worker.clone(), listeners, move || signals.booted(), tell));
+    });
+    if let Err(fault) = driver.run(&worker) {
+        log_fault("The event loop failed", &fault);
+        worker.lifecycle.fail();
+        if let Some(code) = fault.exit {
+            worker.lifecycle.leave(ExitCode(code));
+        }
     }
-    worker.slot.set_state(State::Ready);
-    report(&control, Report::Ready);
-    drive_to_the_end(&seat, &worker)?;
-    seat.runtime().block_on(worker.app.shutdown());
     if let Some(log) = &worker.access_log {
         log.flush();
     }
     Ok(worker.lifecycle.exit())
 }
 
-/// Puts a worker together: its runtime, what its connections share, and the tasks that accept them and watch
-/// their deadlines. Nothing runs before the seat is driven.
+/// Puts a worker together: its loop, what its connections share, and the task that watches their deadlines.
+/// Nothing runs before the loop is driven.
 pub(crate) fn assemble(
-    listeners: &[Listener],
     settings: Settings,
     app: Arc<dyn App>,
     slot: Slot,
     access_log: Option<Arc<AccessLog>>,
-) -> io::Result<(Seat<Job>, Arc<Worker>)> {
+) -> io::Result<(Driver, Arc<Worker>)> {
     let log = access_log.clone();
-    let seat = Seat::new(move || before_park(slot, log.as_deref()))?;
+    let lifecycle = Arc::new(Lifecycle::new(max_requests(&settings)));
+    let leaver = lifecycle.clone();
+    let idle = move || when_idle(slot, log.as_deref());
+    let driver = Driver::new(app.drive(), idle, move |status| leaver.leave(ExitCode(status)))?;
     let worker = Arc::new(Worker {
         rules: HeadRules::new(&settings.limits, settings.grammar),
-        lifecycle: Lifecycle::new(max_requests(&settings)),
+        lifecycle,
         settings,
         app,
-        seat: seat.shared().clone(),
+        seat: driver.shared().clone(),
+        spawner: driver.spawner(),
         slot,
         access_log,
         body_memory: BodyMemory::default(),
@@ -119,14 +118,8 @@ pub(crate) fn assemble(
         acceptors: TaskTracker::new(),
         connections: Connections::default(),
     });
-    let entered = seat.runtime().enter();
-    for listener in listeners {
-        worker.acceptors.spawn(Acceptor::new(listener)?.run(worker.clone()));
-    }
-    worker.acceptors.close();
-    tokio::spawn(sweeper::run(worker.clone()));
-    drop(entered);
-    Ok((seat, worker))
+    driver.enter(|| worker.spawner.spawn(sweeper::run(worker.clone())));
+    Ok((driver, worker))
 }
 
 /// Tells the master. One that cannot be told finds out when the worker leaves.
@@ -136,38 +129,8 @@ fn report(control: &WorkerEnd, report: Report) {
     }
 }
 
-/// Drives until the drain has closed the seat. The standby is needed only if calls can block the loop.
-pub(crate) fn drive_to_the_end(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
-    thread::scope(|scope| {
-        if worker.app.drive().blocks() {
-            thread::Builder::new().name("ferricorn-io".to_owned()).stack_size(512 * 1024).spawn_scoped(
-                scope,
-                || {
-                    let _fatal = Fatal;
-                    seat.stand_by();
-                },
-            )?;
-        }
-        let _fatal = Fatal;
-        seat.serve();
-        Ok(())
-    })
-}
-
-/// Ends the process if its thread panics outside of any task: the loop is not driven any more, and a worker that
-/// is deaf must not live on. The master replaces it.
-struct Fatal;
-
-impl Drop for Fatal {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            ferricorn_unix::exit_now(ExitCode::FAILURE.0);
-        }
-    }
-}
-
 /// Runs whenever the loop has nothing to do: the natural time for what may wait a little.
-fn before_park(slot: Slot, access_log: Option<&AccessLog>) {
+fn when_idle(slot: Slot, access_log: Option<&AccessLog>) {
     slot.beat(clock::coarse_ms());
     if let Some(log) = access_log {
         log.flush();

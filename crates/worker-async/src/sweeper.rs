@@ -9,6 +9,7 @@ use ferricorn_unix::clock;
 
 use crate::connections::Entry;
 use crate::gate::{Phase, Shared};
+use crate::timer::sleep;
 use crate::worker::Worker;
 
 /// The time between two looks: what deadlines are rounded up to.
@@ -102,7 +103,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
     let deadlines = Deadlines::of(&worker.settings, worker.app.drive());
     loop {
         worker.connections.until(|open| open > 0).await;
-        tokio::time::sleep(TICK).await;
+        sleep(TICK).await;
         let now = worker.connections.next_look();
         // A loop that carries only long streams may never park, and so never tell that it turns.
         worker.slot.beat(clock::coarse_ms());

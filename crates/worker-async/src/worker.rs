@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::complaints::Complaints;
 use crate::connections::Connections;
+use crate::driver::Spawner;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
 use crate::job::Job;
@@ -24,9 +25,10 @@ pub(crate) struct Worker {
     pub(crate) rules: HeadRules,
     pub(crate) app: Arc<dyn App>,
     pub(crate) seat: Arc<seat::Shared<Job>>,
+    pub(crate) spawner: Spawner,
     pub(crate) slot: Slot,
     pub(crate) access_log: Option<Arc<AccessLog>>,
-    pub(crate) lifecycle: Lifecycle,
+    pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) body_memory: BodyMemory,
     pub(crate) complaints: Complaints,
     /// The tasks that accept; they end when the drain begins.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
 
 use super::{End, Gate, Refused};
+use crate::timer::{timeout, turn};
 
 /// How long the client has to take the answer to a refused request.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         }
         if matches!(self.end, Some(End::Over)) {
             // Nobody but us wanted the end. A turn of the loop, and the runtime knows of bytes that came meanwhile.
-            tokio::task::yield_now().await;
+            turn().await;
         }
         let mut scrap = [0; 16];
         matches!(timeout(Duration::ZERO, self.socket.read(&mut scrap)).await, Ok(Ok(1..)))

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use super::{APP_THREAD, STANDBY, Shared, Work, lock};
+use super::{APP_THREAD, STANDBY, Shared, Work};
 
 /// As what a thread drives.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,11 +72,7 @@ impl<W: Work> Future for Drive<'_, W> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
         // A runtime has one waker for whatever future is blocked on, so it is kept once and for all.
         self.shared.waker.get_or_init(|| cx.waker().clone());
-        let mut done = lock(&self.shared.done);
-        while let Some(result) = done.pop_front() {
-            W::deliver(result);
-        }
-        drop(done);
+        self.shared.deliver();
         match self.turn() {
             Some(Turn::Run) if !self.turned => {
                 self.turned = true;

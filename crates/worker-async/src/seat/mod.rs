@@ -157,7 +157,7 @@ impl<W: Work> Seat<W> {
 }
 
 impl<W: Work> Shared<W> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             driver: AtomicU32::new(NOBODY),
             jobs: Mutex::default(),
@@ -208,7 +208,8 @@ impl<W: Work> Shared<W> {
         &self.freed
     }
 
-    fn stopping(&self) -> bool {
+    /// Whether [`Shared::stop`] was called.
+    pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
 
@@ -249,6 +250,30 @@ impl<W: Work> Shared<W> {
                 }
             }
         });
+    }
+
+    /// Sets what wakes the loop, if nobody takes the seat of this one: it is a guest.
+    pub(crate) fn wake_with(&self, waker: Waker) {
+        self.waker.get_or_init(|| waker);
+    }
+
+    /// Runs queued calls for a while, on the thread of a loop that is a guest.
+    pub(crate) fn run_here(&self) {
+        if self.has_jobs() {
+            self.run_batch();
+            self.deliver();
+            if self.has_jobs() {
+                self.wake_driver();
+            }
+        }
+    }
+
+    /// Brings results to their connections.
+    fn deliver(&self) {
+        let mut done = lock(&self.done);
+        while let Some(result) = done.pop_front() {
+            W::deliver(result);
+        }
     }
 
     /// Lists a result for whoever drives next, from an app thread.

@@ -1,14 +1,17 @@
 //! An app made of closures.
 
 use std::io::Read;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
 use ferricorn_protocol::{
-    Answer, App, AppFault, Drive, Head, Pieces, Request, RequestBody, Response, ResponseBody,
+    Answer, App, AppFault, Drive, Guest, Head, Pieces, Request, RequestBody, Response, ResponseBody,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::host::host;
 
 type Call = dyn Fn(Request) -> Answer + Send + Sync;
 
@@ -23,6 +26,11 @@ impl TestApp {
     /// An app as Rust apps are: its bodies stream.
     pub(super) fn in_task(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
         Self(Drive::Task, Box::new(call))
+    }
+
+    /// The same, in a loop that is the guest of the app's own.
+    pub(super) fn hosted(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Drive::Hosted, Box::new(call))
     }
 
     /// Says the method, the path and the length of the body.
@@ -42,6 +50,11 @@ impl App for TestApp {
 
     fn call(&self, request: Request) -> Answer {
         (self.1)(request)
+    }
+
+    fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
+        host(&guest, || {});
+        Ok(())
     }
 }
 

@@ -5,6 +5,8 @@ mod bodies;
 mod books;
 mod crowd;
 mod hints;
+mod host;
+mod hosted;
 mod keepalive;
 mod panics;
 mod proxies;
@@ -15,6 +17,7 @@ mod slow;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,9 +28,9 @@ use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::{Address, Listener};
 
-use crate::run::{assemble, drive_to_the_end};
+use crate::run::assemble;
 use crate::worker::Worker;
-use crate::{drain, seat};
+use crate::{life, seat};
 
 /// How long a test waits for bytes before it calls them missing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,11 +63,15 @@ impl Server {
         let scoreboard = Scoreboard::create().unwrap();
         let slot = scoreboard.slot(0).unwrap();
         let log = AccessLog::open(&settings).unwrap().map(Arc::new);
-        let (seat, worker) = assemble(&[listener], settings, Arc::new(app), slot, log).unwrap();
-        seat.runtime().spawn(drain::run(worker.clone(), || {}));
-        let served = worker.clone();
-        let thread = std::thread::spawn(move || drive_to_the_end(&seat, &served).unwrap());
-        Self { address, worker, scoreboard, thread: Some(thread) }
+        let (made, worker) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let (driver, worker) = assemble(settings, Arc::new(app), slot, log).unwrap();
+            let life = life::live(worker.clone(), vec![listener], || {}, |_| {});
+            driver.enter(|| worker.spawner.spawn(life));
+            made.send(worker.clone()).unwrap();
+            driver.run(&worker).unwrap();
+        });
+        Self { address, worker: worker.recv().unwrap(), scoreboard, thread: Some(thread) }
     }
 
     fn client(&self) -> Client {
