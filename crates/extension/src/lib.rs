@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ferricorn::hosting::{Fork, Loader, fork_beside_threads, write_raw};
 use ferricorn::{ConfigFile, Dict, Host, Settings};
-use ferricorn_python::WsgiLoader;
+use ferricorn_python::AppLoader;
 use pyo3::prelude::*;
 
 #[global_allocator]
@@ -58,7 +58,7 @@ impl Host for Interpreter {
     }
 
     fn loader(&self, settings: &Settings) -> Box<dyn Loader> {
-        Box::new(WsgiLoader::new(settings, Arc::new(write_raw)))
+        Box::new(AppLoader::new(settings, Arc::new(write_raw)))
     }
 
     fn needs_app(&self) -> bool {

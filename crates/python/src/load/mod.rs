@@ -1,4 +1,4 @@
-//! Brings a WSGI application into a worker.
+//! Brings a WSGI or ASGI application into a worker.
 
 mod kind;
 mod target;
@@ -6,18 +6,19 @@ mod target;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::Settings;
+use ferricorn_config::{Interface, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+pub use self::kind::{Calling, Kind};
 use self::target::{Object, Target};
 use crate::fault::{one_line, traceback};
 use crate::wsgi::{ErrorSink, WsgiApp};
 
 /// Loads the application that the settings name.
-pub struct WsgiLoader {
+pub struct AppLoader {
     /// `module`, `module:name` or `module:factory("x", y=1)`.
     pub app: String,
     /// The directory to load it in, which comes first in `sys.path`.
@@ -26,13 +27,17 @@ pub struct WsgiLoader {
     pub pythonpath: Vec<PathBuf>,
     /// Variables to set in `os.environ`.
     pub raw_env: Vec<(String, String)>,
-    /// The prefix that is taken off each path; empty for none.
+    /// How the application is called.
+    pub interface: Interface,
+    /// What the operator believes to drive it.
+    pub worker_class: WorkerClass,
+    /// The prefix that is taken off each path for WSGI; empty for none.
     pub script_name: String,
     /// Where that goes which the application writes to `wsgi.errors`.
     pub errors: ErrorSink,
 }
 
-impl WsgiLoader {
+impl AppLoader {
     /// Takes what concerns it from the settings. What the application writes to `wsgi.errors` goes to `errors`.
     #[must_use]
     pub fn new(settings: &Settings, errors: ErrorSink) -> Self {
@@ -41,6 +46,8 @@ impl WsgiLoader {
             chdir: settings.chdir.clone(),
             pythonpath: settings.pythonpath.clone(),
             raw_env: settings.raw_env.clone(),
+            interface: settings.interface,
+            worker_class: settings.worker_class,
             script_name: settings.script_name.clone(),
             errors,
         }
@@ -51,9 +58,29 @@ impl WsgiLoader {
             .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
         let target = Target::parse(py, &self.app)?;
         let app = self.import(py, &target)?;
-        kind::require_wsgi(&app, &self.app)?;
-        WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
-            .map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
+        match Kind::of(&app, &self.app, self.interface)? {
+            Kind::Wsgi => WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
+                .map_err(|error| boot_error(py, &error, "Failed to prepare the application")),
+            Kind::Asgi(_) => {
+                self.tell_of_worker_class(worker);
+                Err(unusable(format!(
+                    "'{}' is an ASGI application, and this version of ferricorn serves WSGI only; name a WSGI \
+                 application, or serve this one with an ASGI server.",
+                    self.app
+                )))
+            }
+        }
+    }
+
+    /// gunicorn's sync worker calls an ASGI application as a WSGI one, and each request fails.
+    fn tell_of_worker_class(&self, worker: &WorkerInfo) {
+        if self.worker_class == WorkerClass::Sync && worker.age == 1 {
+            tracing::warn!(
+                "worker_class sync has no effect: '{}' is an ASGI application, so one event loop in each worker serves \
+                 many requests at the same time",
+                self.app
+            );
+        }
     }
 
     /// Sets what an import depends on: the directory, `sys.path` and the environment.
@@ -102,8 +129,15 @@ impl WsgiLoader {
         if !app.is_callable() {
             let kind =
                 app.get_type().qualname().map_or_else(|_| "object".to_owned(), |kind| kind.to_string());
+            let hint = match kind.as_str() {
+                // Else Python would warn that nobody has awaited it.
+                "coroutine" if app.call_method0("close").is_ok() => {
+                    " What makes an application cannot be an `async def`."
+                }
+                _ => "",
+            };
             return Err(unusable(format!(
-                "Application object must be callable: '{}' is of type {kind}.",
+                "Application object must be callable: '{}' is of type {kind}.{hint}",
                 self.app
             )));
         }
@@ -128,7 +162,7 @@ impl WsgiLoader {
     }
 }
 
-impl Loader for WsgiLoader {
+impl Loader for AppLoader {
     fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         Python::attach(|py| Ok(Arc::new(self.load_attached(py, worker)?) as Arc<dyn App>))
     }

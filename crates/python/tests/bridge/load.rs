@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ferricorn_config::{Interface, WorkerClass};
 use ferricorn_protocol::{ExitCode, LoadError, Loader};
-use ferricorn_python::WsgiLoader;
+use ferricorn_python::AppLoader;
 use pyo3::Python;
 
 use crate::support::worker;
@@ -34,11 +35,13 @@ impl Project {
     fn load_with(&self, app: &str, raw_env: Vec<(String, String)>) -> Result<(), LoadError> {
         // The working directory belongs to the whole process, so it stays what it is; the module is found
         // through the path.
-        let loader = WsgiLoader {
+        let loader = AppLoader {
             app: app.replace('M', &self.module),
             chdir: std::env::current_dir().unwrap(),
             pythonpath: vec![self.path().to_owned()],
             raw_env,
+            interface: Interface::Auto,
+            worker_class: WorkerClass::Async,
             script_name: String::new(),
             errors: Arc::new(|_| ()),
         };
@@ -68,10 +71,7 @@ nothing, number = None, 7
 def empty(): pass
 def broken(): raise RuntimeError('no database')
 def wrong(): len(5)
-async def coroutine(scope, receive, send): pass
-class Asgi:
-    async def __call__(self, scope, receive, send): pass
-asgi = Asgi()
+async def coroutine(): pass
 ";
 
 #[test]
@@ -101,11 +101,12 @@ fn an_object_that_is_not_usable_is_named_in_one_line() {
     ] {
         assert_eq!(project.fail(app), (ExitCode::APP_LOAD_ERROR, message.to_owned()), "{app}");
     }
-    for app in ["M:coroutine", "M:asgi", "M:Asgi"] {
-        let (exit, message) = project.fail(app);
-        assert_eq!(exit, ExitCode::APP_LOAD_ERROR);
-        assert!(message.contains("is an ASGI application"), "{message}");
-    }
+    let (exit, message) = project.fail("M:coroutine()");
+    assert_eq!(exit, ExitCode::APP_LOAD_ERROR);
+    assert!(
+        message.ends_with("is of type coroutine. What makes an application cannot be an `async def`."),
+        "{message}"
+    );
 }
 
 #[test]
@@ -149,11 +150,13 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
     let directory = tempfile::Builder::new().prefix("package").tempdir_in(here).unwrap();
     let package = directory.path().file_name().unwrap().to_str().unwrap().to_owned();
     std::fs::write(directory.path().join("site_.py"), "").unwrap();
-    let loader = WsgiLoader {
+    let loader = AppLoader {
         app: format!("{package}/site_.py:app"),
         chdir: PathBuf::from("."),
         pythonpath: Vec::new(),
         raw_env: Vec::new(),
+        interface: Interface::Auto,
+        worker_class: WorkerClass::Async,
         script_name: String::new(),
         errors: Arc::new(|_| ()),
     };

@@ -8,6 +8,7 @@ mod environ;
 mod errors;
 mod file_wrapper;
 mod input;
+mod kind;
 mod load;
 mod response;
 mod support;

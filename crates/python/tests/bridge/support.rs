@@ -145,7 +145,9 @@ pub(crate) fn collect(body: ResponseBody) -> Vec<u8> {
             }
             rest.close().unwrap();
         }
-        ResponseBody::File(_) | ResponseBody::Stream(_) => panic!("the body is not in memory"),
+        ResponseBody::File(_) | ResponseBody::Stream(_) | ResponseBody::WebSocket(_) => {
+            panic!("the body is not in memory")
+        }
     }
     all
 }
