@@ -17,6 +17,6 @@ mod threads;
 pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
-pub use load::{AppLoader, Calling, Kind};
+pub use load::{AppLoader, Kind};
 pub use process::{fork_with_interpreter, prepare_worker};
 pub use threads::name_threads_that_hold_up;

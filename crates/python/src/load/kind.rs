@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFunction, PyTuple, PyType};
 
 use super::unusable;
+use crate::asgi::Calling;
 use crate::fault::one_line;
 
 /// How an application is called.
@@ -15,15 +16,6 @@ pub enum Kind {
     Wsgi,
     /// As ASGI has it.
     Asgi(Calling),
-}
-
-/// The two ways in which ASGI applications are called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Calling {
-    /// With scope, receive and send (ASGI 3).
-    Single,
-    /// With the scope; what comes back is called with receive and send (ASGI 2).
-    Double,
 }
 
 impl Kind {

@@ -6,14 +6,15 @@ mod target;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{Interface, Settings, WorkerClass};
+use ferricorn_config::{AsgiSettings, Interface, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-pub use self::kind::{Calling, Kind};
+pub use self::kind::Kind;
 use self::target::{Object, Target};
+use crate::asgi::AsgiApp;
 use crate::fault::{one_line, traceback};
 use crate::wsgi::{ErrorSink, WsgiApp};
 
@@ -33,6 +34,8 @@ pub struct AppLoader {
     pub worker_class: WorkerClass,
     /// The prefix that is taken off each path for WSGI; empty for none.
     pub script_name: String,
+    /// What concerns it if it is an ASGI application.
+    pub asgi: AsgiSettings,
     /// Where that goes which the application writes to `wsgi.errors`.
     pub errors: ErrorSink,
 }
@@ -49,27 +52,25 @@ impl AppLoader {
             interface: settings.interface,
             worker_class: settings.worker_class,
             script_name: settings.script_name.clone(),
+            asgi: settings.asgi.clone(),
             errors,
         }
     }
 
-    fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<WsgiApp, LoadError> {
+    fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         self.prepare(py)
             .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
         let target = Target::parse(py, &self.app)?;
         let app = self.import(py, &target)?;
-        match Kind::of(&app, &self.app, self.interface)? {
+        let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
             Kind::Wsgi => WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
-                .map_err(|error| boot_error(py, &error, "Failed to prepare the application")),
-            Kind::Asgi(_) => {
+                .map(|app| Arc::new(app) as Arc<dyn App>),
+            Kind::Asgi(calling) => {
                 self.tell_of_worker_class(worker);
-                Err(unusable(format!(
-                    "'{}' is an ASGI application, and this version of ferricorn serves WSGI only; name a WSGI \
-                 application, or serve this one with an ASGI server.",
-                    self.app
-                )))
+                AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
             }
-        }
+        };
+        prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
     }
 
     /// gunicorn's sync worker calls an ASGI application as a WSGI one, and each request fails.
@@ -164,7 +165,7 @@ impl AppLoader {
 
 impl Loader for AppLoader {
     fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
-        Python::attach(|py| Ok(Arc::new(self.load_attached(py, worker)?) as Arc<dyn App>))
+        Python::attach(|py| self.load_attached(py, worker))
     }
 }
 

@@ -4,7 +4,8 @@ use std::ffi::CString;
 
 use ferricorn_config::Interface;
 use ferricorn_protocol::ExitCode;
-use ferricorn_python::{Calling, Kind};
+use ferricorn_python::Kind;
+use ferricorn_python::asgi::Calling;
 use pyo3::prelude::*;
 
 const APPS: &str = "

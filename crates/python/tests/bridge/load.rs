@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use ferricorn_config::{Interface, WorkerClass};
-use ferricorn_protocol::{ExitCode, LoadError, Loader};
+use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Lifespan, WorkerClass};
+use ferricorn_protocol::{Drive, ExitCode, LoadError, Loader};
 use ferricorn_python::AppLoader;
 use pyo3::Python;
 
@@ -28,11 +29,11 @@ impl Project {
     }
 
     /// Loads the application whose name is this one with `M` for the module.
-    fn load(&self, app: &str) -> Result<(), LoadError> {
+    fn load(&self, app: &str) -> Result<Drive, LoadError> {
         self.load_with(app, Vec::new())
     }
 
-    fn load_with(&self, app: &str, raw_env: Vec<(String, String)>) -> Result<(), LoadError> {
+    fn load_with(&self, app: &str, raw_env: Vec<(String, String)>) -> Result<Drive, LoadError> {
         // The working directory belongs to the whole process, so it stays what it is; the module is found
         // through the path.
         let loader = AppLoader {
@@ -43,9 +44,10 @@ impl Project {
             interface: Interface::Auto,
             worker_class: WorkerClass::Async,
             script_name: String::new(),
+            asgi: asgi(),
             errors: Arc::new(|_| ()),
         };
-        loader.load(&worker()).map(drop)
+        loader.load(&worker()).map(|app| app.drive())
     }
 
     fn path(&self) -> &Path {
@@ -55,6 +57,15 @@ impl Project {
     fn fail(&self, app: &str) -> (ExitCode, String) {
         let error = self.load(app).expect_err("the application was accepted");
         (error.exit, error.message.replace(&self.module, "M"))
+    }
+}
+
+fn asgi() -> AsgiSettings {
+    AsgiSettings {
+        event_loop: AsgiLoop::Auto,
+        lifespan: Lifespan::Auto,
+        disconnect_grace: Duration::ZERO,
+        root_path: String::new(),
     }
 }
 
@@ -72,14 +83,17 @@ def empty(): pass
 def broken(): raise RuntimeError('no database')
 def wrong(): len(5)
 async def coroutine(): pass
+async def asgi(scope, receive, send): pass
 ";
 
 #[test]
 fn modules_attributes_and_factories_are_found() {
     let project = Project::new(GOOD);
     for app in ["M", "M:application", "M:app", "M:instance", "M:make('x', second=[1, {'y': None}])"] {
-        project.load(app).unwrap_or_else(|error| panic!("{app}: {}", error.message));
+        let drive = project.load(app).unwrap_or_else(|error| panic!("{app}: {}", error.message));
+        assert_eq!(drive, Drive::Seat, "{app}");
     }
+    assert_eq!(project.load("M:asgi").map_err(|error| error.message), Ok(Drive::Hosted));
 }
 
 #[test]
@@ -158,6 +172,7 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
         interface: Interface::Auto,
         worker_class: WorkerClass::Async,
         script_name: String::new(),
+        asgi: asgi(),
         errors: Arc::new(|_| ()),
     };
     let Err(error) = loader.load(&worker()) else { panic!("a path was imported") };
