@@ -2,9 +2,10 @@
 """What a thousand idle connections cost each server: memory for each, and processor time.
 
     benches/idle.py [--connections 1000] [--seconds 5] [--servers ferricorn,granian] [--wheel X.whl]
-    benches/idle.py --websockets
+    benches/idle.py --websockets [--deflate]
 
-Each connection asks for one page, or opens a WebSocket without extensions and has one message echoed, and then stays.
+Each connection asks for one page, or opens a WebSocket and has one message echoed, and then stays. With `--deflate` it
+offers to compress messages, as browsers do; what a server makes of that is its default.
 Memory is the growth of the proportional set size (PSS) of the whole tree of processes, so buffers in the kernel do not
 count. gunicorn's sync worker, which keeps no connection, is left out.
 """
@@ -37,8 +38,9 @@ def main():
     if any(server.name == "ferricorn" for server in options.servers):
         prepare.ferricorn(options.wheel)
     os.sched_setaffinity(0, {own_core})
-    app, open_one = ("raw_asgi:echo", converse) if options.websockets else ("raw:hello", connect)
-    kind = "WebSockets" if options.websockets else "connections"
+    app, open_one, kind = "raw:hello", connect, "connections"
+    if options.websockets:
+        app, open_one, kind = "raw_asgi:echo", lambda port: converse(port, options.deflate), "WebSockets"
     print(f"{options.connections} {kind}, idle for {options.seconds} s\n\n{HEAD}")
     for server in options.servers:
         try:
@@ -52,6 +54,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description="Measures what idle connections cost.")
     parser.add_argument("--websockets", action="store_true", help="WebSockets of ASGI servers, instead of HTTP")
+    parser.add_argument("--deflate", action="store_true", help="offer permessage-deflate")
     parser.add_argument("--connections", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seconds", type=int, default=5, help="how long they idle (default 5)")
     parser.add_argument("--servers", type=lambda text: text.split(","), help="their names, separated by commas")
@@ -99,9 +102,9 @@ def connect(port):
     return client
 
 
-def converse(port):
+def converse(port, deflate):
     """A WebSocket that has had one echo."""
-    client = websocket.connect(port)
+    client = websocket.connect(port, deflate)
     websocket.say(client, b"still there?")
     if (answer := websocket.listen(client)) != b"still there?":
         raise Fault(f"a WebSocket echoed {answer!r}")

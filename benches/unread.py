@@ -90,7 +90,7 @@ class OverWebSocket:
     """A WebSocket whose messages wait to be read."""
 
     def __init__(self, port):
-        self.client = websocket.connect(port, 30)
+        self.client = websocket.connect(port, patience=30)
         websocket.say(self.client, b"go")
 
     def read_all(self):
