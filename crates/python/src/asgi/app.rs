@@ -11,12 +11,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::agenda::Agenda;
-use super::call::Call;
+use super::call::{Call, Kinds};
 use super::host;
-use super::http::{Answering, Exchange};
+use super::http;
 use super::lifespan::Lifespan;
 use super::scope::{Kind, Scopes};
 use super::tasks::Ending;
+use super::websocket;
 
 /// How an application is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +99,15 @@ impl App for AsgiApp {
     /// Called by the connection, inside the server's loop: no Python runs here.
     fn call(&self, mut request: Request) -> Answer {
         let agenda = &self.0.agenda;
-        let exchange = Exchange::new(agenda, Ending::new(self.0.settings.disconnect_grace), &mut request);
-        agenda.begin(Call { request, exchange: exchange.clone() });
-        Answer::Later(Box::pin(Answering::new(exchange)))
+        let ending = Ending::new(self.0.settings.disconnect_grace);
+        if request.websocket.is_some() {
+            let exchange = websocket::Exchange::new(agenda, ending, &request);
+            agenda.begin(Call { request, kind: Kinds::WebSocket(exchange.clone()) });
+            return Answer::Later(Box::pin(websocket::Answering::new(exchange)));
+        }
+        let exchange = http::Exchange::new(agenda, ending, &mut request);
+        agenda.begin(Call { request, kind: Kinds::Http(exchange.clone()) });
+        Answer::Later(Box::pin(http::Answering::new(exchange)))
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {

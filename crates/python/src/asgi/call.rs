@@ -13,13 +13,22 @@ use super::http;
 use super::scope::Kind;
 use super::tasks::{Ending, Tasks};
 use super::waiting::ClientDisconnected;
+use super::websocket;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
 
 /// A request that waits for its call.
 pub(super) struct Call {
     pub(super) request: Request,
-    pub(super) exchange: Arc<http::Exchange>,
+    pub(super) kind: Kinds,
+}
+
+/// What the call is about.
+pub(super) enum Kinds {
+    /// A request that wants a response.
+    Http(Arc<http::Exchange>),
+    /// One that wants a WebSocket.
+    WebSocket(Arc<websocket::Exchange>),
 }
 
 /// What a call is told to when it ends.
@@ -31,8 +40,8 @@ pub(super) trait Exchange: Send + Sync {
     /// Takes the end of the task, with a fault or without. Gives back a fault that nobody else will tell of.
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault>;
 
-    /// What the call is about, for the log.
-    fn line(&self) -> String;
+    /// Where an error is that nobody else tells of, for the log: `after the response to GET /`.
+    fn place(&self) -> String;
 
     /// Whether the client has left.
     fn is_gone(&self) -> bool;
@@ -44,21 +53,45 @@ impl Call {
     /// # Errors
     /// The status with which the application asked its process to end.
     pub(super) fn begin(self, py: Python<'_>, bridge: &Bridge, tasks: &Tasks) -> Result<(), u8> {
-        let Self { request, exchange } = self;
-        if exchange.is_gone() {
-            return Ok(());
+        let Self { request, kind } = self;
+        match kind {
+            Kinds::Http(exchange) => {
+                let calls = |exchange: &Arc<http::Exchange>| {
+                    let receive = Bound::new(py, http::Receive(exchange.clone()))?.into_any();
+                    Ok((receive, Bound::new(py, http::Send(exchange.clone()))?.into_any()))
+                };
+                begin(py, (bridge, tasks), (Kind::Http, &request), exchange, calls)
+            }
+            Kinds::WebSocket(exchange) => {
+                let calls = |exchange: &Arc<websocket::Exchange>| {
+                    let receive = Bound::new(py, websocket::Receive(exchange.clone()))?.into_any();
+                    Ok((receive, Bound::new(py, websocket::Send(exchange.clone()))?.into_any()))
+                };
+                begin(py, (bridge, tasks), (Kind::WebSocket, &request), exchange, calls)
+            }
         }
-        exchange.agenda().call_begins();
-        let begun = bridge
-            .scope(py, Kind::Http, &request)
-            .and_then(|scope| {
-                let receive = Bound::new(py, http::Receive(exchange.clone()))?;
-                let send = Bound::new(py, http::Send(exchange.clone()))?;
-                bridge.call(&scope, receive.as_any(), send.as_any())
-            })
-            .and_then(|coroutine| tasks.begin(&coroutine));
-        follow(py, begun, exchange)
     }
+}
+
+/// `calls` makes `receive` and `send`.
+#[inline]
+fn begin<'py, E: Exchange + 'static>(
+    py: Python<'py>,
+    (bridge, tasks): (&Bridge, &Tasks),
+    (kind, request): (Kind, &Request),
+    exchange: Arc<E>,
+    calls: impl FnOnce(&Arc<E>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+) -> Result<(), u8> {
+    if exchange.is_gone() {
+        return Ok(());
+    }
+    exchange.agenda().call_begins();
+    let begun = bridge.scope(py, kind, request).and_then(|scope| {
+        let (receive, send) = calls(&exchange)?;
+        let coroutine = bridge.call(&scope, &receive, &send)?;
+        tasks.begin(&coroutine)
+    });
+    follow(py, begun, exchange)
 }
 
 /// Sees to the end of a task, which may have come already.
@@ -125,10 +158,10 @@ fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<
     let exit = fault.exit;
     let Some(fault) = exchange.ended(Some(fault)) else { return Ok(()) };
     if exchange.is_gone() && comes_of_the_client(py, &error) {
-        tracing::debug!("{} ended early, for its client had left: {fault}", exchange.line());
+        tracing::debug!("An error {}, whose client had left: {fault}", exchange.place());
     } else if !fault.told {
         let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
-        tracing::error!("Error after the response to {}\n{told}", exchange.line());
+        tracing::error!("Error {}\n{told}", exchange.place());
     }
     exit.map_or(Ok(()), Err)
 }

@@ -12,5 +12,6 @@ mod message;
 mod scope;
 mod tasks;
 mod waiting;
+mod websocket;
 
 pub use app::{AsgiApp, Calling};

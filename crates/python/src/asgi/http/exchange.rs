@@ -444,8 +444,8 @@ impl call::Exchange for Exchange {
         &self.ending
     }
 
-    fn line(&self) -> String {
-        format!("{} {}", self.method, self.uri.path())
+    fn place(&self) -> String {
+        format!("after the response to {} {}", self.method, self.uri.path())
     }
 
     fn is_gone(&self) -> bool {

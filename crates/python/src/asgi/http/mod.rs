@@ -7,6 +7,7 @@ mod receive;
 mod send;
 
 pub(super) use exchange::Exchange;
+pub(super) use fields::response_fields;
 pub(super) use outgoing::Answering;
 pub(super) use receive::Receive;
-pub(super) use send::Send;
+pub(super) use send::{Send, response_head};

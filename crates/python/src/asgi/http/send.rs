@@ -41,7 +41,7 @@ impl Send {
             }
             "http.response.start" => {
                 let trailers = flag(message, intern!(py, "trailers"))?;
-                let head = head(message, trailers).map_err(|error| wrong(py, name, error))?;
+                let head = response_head(message, trailers).map_err(|error| wrong(py, name, error))?;
                 self.0.begin(head, trailers)
             }
             "http.response.trailers" => {
@@ -99,8 +99,11 @@ fn refusal(name: &str, why: &Unsendable) -> PyErr {
     }
 }
 
-/// Status and headers.
-fn head(message: &Bound<'_, PyDict>, trailers: bool) -> PyResult<Head> {
+/// Status and headers of a response.
+///
+/// # Errors
+/// `TypeError` or `ValueError`, if HTTP cannot carry them.
+pub(in crate::asgi) fn response_head(message: &Bound<'_, PyDict>, trailers: bool) -> PyResult<Head> {
     let py = message.py();
     let Some(status) = field(message, intern!(py, "status"))? else {
         return Err(PyValueError::new_err("it has no \"status\""));

@@ -1,0 +1,145 @@
+//! `send()` of a WebSocket.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use ferricorn_protocol::Message;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderMap, HeaderValue};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use super::exchange::{Exchange, Unsendable};
+use crate::asgi::http::{response_fields, response_head};
+use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
+use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
+
+/// How many bytes the reason of a close frame may have (RFC 6455 section 5.5).
+const LONGEST_REASON: usize = 123;
+
+/// The callable.
+#[pyclass(module = "ferricorn", frozen, name = "send")]
+pub(in crate::asgi) struct Send(pub(in crate::asgi) Arc<Exchange>);
+
+#[pymethods]
+impl Send {
+    fn __call__<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let py = message.py();
+        let kind = kind(message)?;
+        let name = kind.to_str()?;
+        let named = |error| wrong(py, name, error);
+        let sent = match name {
+            "websocket.send" => match self.0.send(words(message).map_err(named)?) {
+                Ok(true) => Ok(()),
+                Ok(false) => return awaitable(py, &self.0.agenda, Room(self.0.clone())),
+                Err(why) => Err(why),
+            },
+            "websocket.accept" => self.0.accept(self.consent(message).map_err(named)?),
+            "websocket.close" => {
+                let (code, reason) = close(message).map_err(named)?;
+                self.0.close(code, reason)
+            }
+            "websocket.http.response.start" => self.0.decline(response_head(message, false).map_err(named)?),
+            "websocket.http.response.body" => {
+                let body = data(message, name, intern!(py, "body"))?;
+                self.0.decline_body(&body, flag(message, intern!(py, "more_body"))?)
+            }
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "{other:?} is not the type of a message of a WebSocket"
+                )));
+            }
+        };
+        match sent {
+            Ok(()) => done(py),
+            Err(why) => Err(refusal(name, &why)),
+        }
+    }
+}
+
+impl Send {
+    /// The headers of a 101.
+    fn consent(&self, message: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
+        let py = message.py();
+        let mut headers = match field(message, intern!(py, "headers"))? {
+            Some(fields) => response_fields(&fields)?,
+            None => HeaderMap::new(),
+        };
+        headers.remove(SEC_WEBSOCKET_PROTOCOL);
+        if let Some(chosen) = field(message, intern!(py, "subprotocol"))? {
+            let chosen = chosen
+                .cast_into::<PyString>()
+                .map_err(|_| PyTypeError::new_err("the subprotocol must be a str"))?;
+            let chosen = chosen.to_str()?;
+            if !self.0.subprotocols.iter().any(|offered| offered == chosen) {
+                return Err(PyValueError::new_err(format!(
+                    "the client has not offered the subprotocol {chosen:?}"
+                )));
+            }
+            let value = HeaderValue::from_str(chosen)
+                .map_err(|_| PyValueError::new_err(format!("{chosen:?} is no subprotocol")))?;
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+        }
+        Ok(headers)
+    }
+}
+
+/// Room for another message.
+struct Room(Arc<Exchange>);
+
+impl Operation for Room {
+    fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
+        let room = self.0.poll_room(cx);
+        room.map(|room| room.map(|()| None).map_err(|why| refusal("websocket.send", &why)))
+    }
+}
+
+fn refusal(name: &str, why: &Unsendable) -> PyErr {
+    match why {
+        Unsendable::Gone => {
+            ClientDisconnected::new_err(format!("{name} was sent after the client had disconnected"))
+        }
+        Unsendable::Order(why) => PyRuntimeError::new_err(format!("{name} was sent out of order: {why}")),
+    }
+}
+
+/// Text or bytes.
+fn words(message: &Bound<'_, PyDict>) -> PyResult<Message> {
+    let py = message.py();
+    match (field(message, intern!(py, "text"))?, field(message, intern!(py, "bytes"))?) {
+        (Some(text), None) => {
+            let Ok(text) = text.cast::<PyString>() else {
+                let kind = text.get_type().qualname()?;
+                return Err(PyTypeError::new_err(format!("\"text\" must be a str, not {kind}")));
+            };
+            Ok(Message::Text(Bytes::copy_from_slice(text.to_str()?.as_bytes())))
+        }
+        (None, Some(bytes)) => Ok(Message::Binary(bytes_or_empty(&bytes)?)),
+        (None, None) => Err(PyValueError::new_err("it has neither \"text\" nor \"bytes\"")),
+        (Some(_), Some(_)) => Err(PyValueError::new_err("it has both \"text\" and \"bytes\"")),
+    }
+}
+
+/// A code that may stand in a close frame (RFC 6455 section 7.4), and a reason that fits.
+fn close(message: &Bound<'_, PyDict>) -> PyResult<(u16, String)> {
+    let py = message.py();
+    let code = match field(message, intern!(py, "code"))? {
+        Some(code) => code.extract::<i64>()?,
+        None => 1000,
+    };
+    let code = u16::try_from(code)
+        .ok()
+        .filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
+        .ok_or_else(|| PyValueError::new_err(format!("{code} is no code for a close frame")))?;
+    let reason = match field(message, intern!(py, "reason"))? {
+        Some(reason) => reason.extract::<String>()?,
+        None => String::new(),
+    };
+    if reason.len() > LONGEST_REASON {
+        return Err(PyValueError::new_err(format!("the reason is longer than {LONGEST_REASON} bytes")));
+    }
+    Ok((code, reason))
+}
