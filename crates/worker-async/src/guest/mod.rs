@@ -4,7 +4,7 @@
 //! the host's thread causes itself rings a bell instead of a descriptor, so that an answer of the app costs no
 //! system call before its own bytes are written.
 //!
-//! What must hold: no wake-up is lost. Four things see to it.
+//! What must hold, and is tested in `tests.rs`: no wake-up is lost. Four things see to it.
 //! - A pump polls the runtime's driver once and *then* runs tasks until none is runnable. A look at the kernel that
 //!   came last would take an event out of the epoll, and the task that it woke would sleep until the next one.
 //! - All tasks are local ones, polled with a [`Waking`] of our own. The runtime's flag for its own waker is not relied
@@ -14,6 +14,8 @@
 //! - The descriptor is registered by edges inside, but an epoll stays readable until somebody has looked at all of it.
 
 mod bell;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -23,6 +25,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use ferricorn_protocol::{Guest, Look, Pumped};
 use ferricorn_unix::epoll;
@@ -36,6 +39,9 @@ use bell::{Bell, Waking};
 
 /// How many times tasks are run in one pump until none is runnable; each time runs up to 61 of them.
 const ROUNDS: usize = 4;
+
+/// How long a task that is not one of ours may have to wait, at the most, when it has been woken.
+const FOREIGN: Duration = Duration::from_millis(5);
 
 /// See the module's first line. It belongs to the thread that makes it.
 pub(crate) struct Visitor<W: Work> {
@@ -121,6 +127,18 @@ impl<W: Work> Visitor<W> {
         }
     }
 
+    /// Has the runtime poll its driver.
+    fn look(&self, house: &House) {
+        let look = || house.runtime.block_on(tokio::task::yield_now());
+        look();
+        if house.runtime.metrics().num_alive_tasks() > 0 {
+            // Somebody has spawned tasks on the runtime itself. It runs them only before it polls the driver, so those
+            // that were woken by that run now, and those that another poll wakes a little later.
+            look();
+            self.alarms.set_within(FOREIGN);
+        }
+    }
+
     /// Runs tasks until none is runnable, or the host should have its turn.
     fn run_tasks(&self, house: &mut House) {
         let _entered = house.runtime.enter();
@@ -159,7 +177,7 @@ impl<W: Work> Guest for Visitor<W> {
         let Some(_pumping) = self.bell.begin_pump() else { return Pumped::Idle };
         if let Some(house) = self.house.borrow_mut().as_mut() {
             if look == Look::Kernel {
-                house.runtime.block_on(tokio::task::yield_now());
+                self.look(house);
             }
             self.run_tasks(house);
         }

@@ -53,7 +53,7 @@ impl App for TestApp {
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
-        host(&guest, || {});
+        host(&guest, None, || {});
         Ok(())
     }
 }

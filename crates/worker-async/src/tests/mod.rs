@@ -5,7 +5,7 @@ mod bodies;
 mod books;
 mod crowd;
 mod hints;
-mod host;
+pub(crate) mod host;
 mod hosted;
 mod keepalive;
 mod panics;

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferricorn_unix::Alarm;
 use tokio::net::unix::pipe::Receiver;
@@ -98,7 +98,18 @@ impl Alarms {
             return;
         }
         let earliest = self.waits.borrow().first_key_value().map(|((deadline, _), _)| *deadline);
-        if let Some(deadline) = earliest.filter(|deadline| self.set.get().is_none_or(|set| *deadline < set)) {
+        if let Some(deadline) = earliest {
+            self.set_for(deadline);
+        }
+    }
+
+    /// Has the alarm ring within that time, though nobody may wait.
+    pub(crate) fn set_within(&self, time: Duration) {
+        self.set_for(Instant::now() + time);
+    }
+
+    fn set_for(&self, deadline: Instant) {
+        if self.set.get().is_none_or(|set| deadline < set) {
             self.set.set(Some(deadline));
             if let Err(error) = self.alarm.set(deadline.saturating_duration_since(Instant::now())) {
                 tracing::error!("The timer of the event loop cannot be set: {error}");
