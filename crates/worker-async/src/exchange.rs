@@ -10,7 +10,7 @@ use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
 use ferricorn_unix::scoreboard::Ticket;
 use http::HeaderMap;
 
-use crate::gate::early_hints;
+use crate::gate::{MOST_HINTS, early_hints};
 use crate::job::{Done, Job, dispose_answer, heed, panicked};
 use crate::pipe::Pipe;
 use crate::slot::Slot;
@@ -114,7 +114,7 @@ impl Early for Exchange {
                 Some(Reply::Hints(bytes)) => bytes,
                 _ => Vec::new(),
             };
-            if bytes.len() < HINTS {
+            if bytes.len() < MOST_HINTS {
                 bytes.extend(early_hints(headers));
             }
             Reply::Hints(bytes)
@@ -122,9 +122,6 @@ impl Early for Exchange {
         self.worker.seat.hand_over();
     }
 }
-
-/// How many bytes of informational responses wait for a client that does not read.
-const HINTS: usize = 64 * 1024;
 
 impl Waiting {
     /// The reply, when it is there.

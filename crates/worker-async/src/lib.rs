@@ -23,6 +23,7 @@ mod life;
 mod lifecycle;
 mod orders;
 mod outbound;
+mod outflow;
 mod pipe;
 mod policy;
 mod pull;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, AppFault, BodyError, FileBody, ResponseBody, Stream};
+use ferricorn_protocol::{Answer, AppFault, FileBody, ResponseBody};
 use ferricorn_unix::scoreboard::{ErrorClass, Ticket};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::gate::Shared;
 use crate::job::{Ending, blame, close_later, dispose, warn_too_long};
+use crate::outflow::Outflow;
 use crate::pipe::{Flow, Pipe};
 use crate::pull::Puller;
 use crate::record::Record;
@@ -42,7 +43,7 @@ enum Source {
     Pulled(Option<Bytes>, Puller),
     Piped(Arc<Pipe>, Arc<Worker>, Ticket),
     File(FileBody, Arc<Worker>, Ticket),
-    Stream(Stream),
+    Stream(Outflow),
 }
 
 impl OutBody {
@@ -87,7 +88,7 @@ impl OutBody {
         Self { source: Source::End, left: length, unwritten: false, broken: None, ended: true, gate, record }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, AppFault>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
         loop {
             if self.unwritten {
                 ready!(self.gate.poll_flushed(cx));
@@ -97,9 +98,12 @@ impl OutBody {
                 return Poll::Ready(Some(Err(fault)));
             }
             match ready!(self.source.poll_next(cx)) {
-                Ok(Some(piece)) if piece.is_empty() => {}
-                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(None) => match self.left {
+                Ok(Some(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+                Ok(Some(frame)) if frame.is_data() || self.left.is_none() => {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                // A body of a length that was told has no trailers.
+                Ok(_) => match self.left {
                     None | Some(0) => return Poll::Ready(None),
                     Some(left) => {
                         let told = format!("The response is {left} bytes shorter than its Content-Length");
@@ -157,18 +161,25 @@ impl Source {
                 Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))
             }
             ResponseBody::File(file) => Self::File(file, worker.clone(), ticket),
-            ResponseBody::Stream(stream) => Self::Stream(stream),
+            ResponseBody::Stream(stream) => Self::Stream(Outflow::new(stream, worker.app.drive())),
         }
     }
 
     /// Whether each piece is produced on demand, so that the one before must have left first.
     fn is_on_demand(&self) -> bool {
-        matches!(self, Self::Pulled(..) | Self::Piped(..) | Self::File(..))
+        matches!(self, Self::Pulled(..) | Self::Piped(..) | Self::File(..) | Self::Stream(_))
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AppFault>> {
         match self {
-            Self::End => Poll::Ready(Ok(None)),
+            Self::Stream(stream) => stream.poll_next(cx),
+            _ => self.poll_piece(cx).map_ok(|piece| piece.map(Frame::data)),
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
+        match self {
+            Self::End | Self::Stream(_) => Poll::Ready(Ok(None)),
             Self::Once(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *self = Self::End;
@@ -188,18 +199,6 @@ impl Source {
                 Flow::Ending(_) => Poll::Ready(Err(AppFault::new("a second head after the first"))),
             },
             Self::File(file, ..) => Poll::Ready(read_piece(file)),
-            Self::Stream(stream) => loop {
-                match ready!(stream.as_mut().poll_frame(cx)) {
-                    None => return Poll::Ready(Ok(None)),
-                    Some(Ok(frame)) => {
-                        if let Ok(data) = frame.into_data() {
-                            return Poll::Ready(Ok(Some(data)));
-                        }
-                    }
-                    Some(Err(BodyError::App(fault))) => return Poll::Ready(Err(fault)),
-                    Some(Err(error)) => return Poll::Ready(Err(AppFault::new(error.to_string()))),
-                }
-            },
         }
     }
 
@@ -242,15 +241,23 @@ impl Body for OutBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
-        let Some(piece) = ready!(self.poll_piece(cx)) else {
-            self.ended = true;
-            return Poll::Ready(None);
-        };
-        let piece = match piece {
-            Ok(piece) => piece,
-            Err(fault) => {
+        let frame = match ready!(self.poll_next(cx)) {
+            None => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+            Some(Err(fault)) => {
                 self.record.failed(ErrorClass::App);
                 return Poll::Ready(Some(Err(fault)));
+            }
+            Some(Ok(frame)) => frame,
+        };
+        let piece = match frame.into_data() {
+            Ok(piece) => piece,
+            // hyper sends those that it may to a client that takes them, and asks for nothing more.
+            Err(trailers) => {
+                self.ended = true;
+                return Poll::Ready(Some(Ok(trailers)));
             }
         };
         if self.source.is_on_demand() || self.left.is_some_and(|left| left > piece.len() as u64) {

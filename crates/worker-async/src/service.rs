@@ -9,7 +9,7 @@ use ferricorn_protocol::{
 };
 use ferricorn_unix::scoreboard::ErrorClass;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -73,12 +73,12 @@ pub(crate) async fn handle(
     let mut share = worker.body_memory.share();
     let calling = match admitted {
         Err(refusal) => Err(refusal),
-        Ok(()) if incoming.is_end_stream() => Ok(begin_call(worker, &record, request)),
+        Ok(()) if incoming.is_end_stream() => Ok(begin_call(&context, &record, request)),
         Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
             Err(refusal) => Err(refusal),
             Ok(body) => {
                 request.body = body;
-                Ok(begin_call(worker, &record, request))
+                Ok(begin_call(&context, &record, request))
             }
         },
     };
@@ -170,9 +170,14 @@ enum Calling {
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
-fn begin_call(worker: &Arc<Worker>, record: &Record, request: Request) -> Calling {
+fn begin_call(context: &Context, record: &Record, mut request: Request) -> Calling {
+    let worker = &context.worker;
     match worker.app.drive() {
         Drive::Task | Drive::Hosted => {
+            if request.head.version >= Version::HTTP_11 {
+                context.gate.begin_hints();
+                request.hints = Some(context.gate.clone());
+            }
             let answer = guarded(|| Ok(worker.app.call(request)));
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
         }
@@ -202,9 +207,13 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
             Err(AppFault::new("a body without a head"))
         }
     };
+    let blocks = worker.app.drive().blocks();
+    if !blocks {
+        context.gate.end_hints().await;
+    }
     Given::Whole(match result {
         Ok(mut response) => {
-            if !worker.app.drive().blocks() {
+            if !blocks {
                 drop_hop_by_hop(&mut response.head.headers);
             }
             response

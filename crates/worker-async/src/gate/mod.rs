@@ -49,7 +49,7 @@ use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
 
-pub(crate) use hints::early_hints;
+pub(crate) use hints::{MOST_HINTS, early_hints};
 pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use rules::HeadRules;
 pub(crate) use shared::{HeadFacts, Phase, Shared};

@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     /// Whether `hints` holds any; see [`hints`](super::hints).
     pub(super) hinted: AtomicBool,
     pub(super) hints: Mutex<Vec<u8>>,
+    /// Whether the app may add to them.
+    pub(super) may_hint: AtomicBool,
 }
 
 /// No holder of these locks runs code that can panic half-way; a poisoned one is as good as new.

@@ -13,6 +13,7 @@ mod proxies;
 mod responses;
 mod rules;
 mod slow;
+mod streams;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
