@@ -57,6 +57,15 @@ def test_an_interface_that_does_not_fit_is_refused_before_anything_is_served(cli
     assert result.returncode == 1 and message in result.stderr, result.stderr
 
 
+def test_a_loop_that_is_not_there_is_told_before_anything_is_served(cli):
+    files = {**FILES, "uvloop.py": "raise ImportError('broken here')"}
+    result = cli("--check-config", "--asgi-loop", "uvloop", "apps:asgi", files=files)
+    assert result.returncode == 1, result.stderr
+    assert "cannot be imported (ImportError: broken here): install it, or set --asgi-loop auto" in result.stderr
+    assert cli("--check-config", "--asgi-loop", "uvloop", "apps:wsgi", files=files).returncode == 0
+    assert cli("--check-config", "apps:asgi", files=files).returncode == 0
+
+
 def test_sync_does_not_make_a_wsgi_app_of_an_asgi_one_and_one_line_says_so(serve):
     server = serve("apps:asgi", "-k", "sync", "-w", "2", files=FILES)
     server.wait_workers(2)

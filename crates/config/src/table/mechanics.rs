@@ -195,8 +195,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "root_path",
         ServerMechanics,
-        "The prefix under which clients see an ASGI app, where a proxy has taken it off the path: `/` and what follows, \
-         such as `/api`. A slash at its end does not count. A WSGI app's prefix is the environment's SCRIPT_NAME.",
+        "The prefix under which clients see an ASGI app, such as `/api`; a slash at its end does not count. It is put in \
+         front of a path that does not begin with it, since a proxy may have taken it off. A WSGI app's prefix is the \
+         environment's SCRIPT_NAME.",
     )
     .flags(&["--root-path"])
     .text("")

@@ -6,7 +6,7 @@ mod target;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{AsgiSettings, Interface, Settings, WorkerClass};
+use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
@@ -66,11 +66,25 @@ impl AppLoader {
             Kind::Wsgi => WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
                 .map(|app| Arc::new(app) as Arc<dyn App>),
             Kind::Asgi(calling) => {
+                self.require_loop(py)?;
                 self.tell_of_worker_class(worker);
                 AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
             }
         };
         prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
+    }
+
+    /// A loop that is not there is told before anything is served, by `--check-config` too.
+    fn require_loop(&self, py: Python<'_>) -> Result<(), LoadError> {
+        match self.asgi.event_loop {
+            AsgiLoop::Uvloop => py.import("uvloop").map(drop).map_err(|error| {
+                unusable(format!(
+                    "asgi_loop is uvloop, which cannot be imported ({}): install it, or set --asgi-loop auto.",
+                    one_line(py, &error)
+                ))
+            }),
+            AsgiLoop::Auto | AsgiLoop::Asyncio => Ok(()),
+        }
     }
 
     /// gunicorn's sync worker calls an ASGI application as a WSGI one, and each request fails.
