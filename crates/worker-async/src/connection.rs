@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use ferricorn_config::ProxyProtocol;
 use ferricorn_protocol::Connection;
 use hyper::server::conn::http1;
@@ -17,6 +18,7 @@ use crate::connections::Member;
 use crate::gate::Gate;
 use crate::record;
 use crate::service::{Context, handle};
+use crate::websocket::{Accepted, Opening, Session};
 use crate::worker::Worker;
 
 /// Serves a client in a task of its own.
@@ -28,7 +30,9 @@ where
     let gate = gate.with_queue();
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
-    let mut context = Context { worker: worker.clone(), connection: Arc::new(connection), gate: shared };
+    let connection = Arc::new(connection);
+    let mut context =
+        Context { worker: worker.clone(), connection, gate: shared, accepted: Accepted::default() };
     let abort = worker.spawner.spawn(async move {
         let _member = member;
         let mut gate = gate;
@@ -68,6 +72,9 @@ where
                     .finish(|refused| record::refused(&context.worker, &context.connection, &refused))
                     .await;
             }
+            Talk::Switches(gate, read, opening) => {
+                return Box::pin(Session::new(gate, &read, opening, context.worker.clone()).run()).await;
+            }
             Talk::Failed => return,
         }
         poll_fn(|cx| gate.poll_awake(cx)).await;
@@ -80,6 +87,8 @@ enum Talk<S> {
     Rests(Gate<S>),
     /// Either side ended the connection in good order.
     Ended(Gate<S>),
+    /// A WebSocket was accepted. Beside it, what hyper has read behind its request.
+    Switches(Gate<S>, Bytes, Opening),
     /// The client left in the middle, or a response could not be completed.
     Failed,
 }
@@ -110,7 +119,16 @@ where
             tracing::debug!("A connection ended early: {error}");
             Talk::Failed
         }
-        Some(Ok(())) => Talk::Ended(connection.into_parts().io.into_inner()),
+        Some(Ok(())) => {
+            let parts = connection.into_parts();
+            let gate = parts.io.into_inner();
+            match context.accepted.take() {
+                None => Talk::Ended(gate),
+                Some(opening) if context.gate.is_flushed() => Talk::Switches(gate, parts.read_buf, opening),
+                // hyper had more to write than the client took before it left.
+                Some(_) => Talk::Failed,
+            }
+        }
         None => Talk::Rests(connection.into_parts().io.into_inner()),
     }
 }

@@ -37,6 +37,7 @@ mod sweeper;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod websocket;
 mod worker;
 
 #[doc(hidden)]

@@ -20,6 +20,7 @@ use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
 use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
+use crate::websocket::Pulse;
 use crate::worker::Worker;
 use crate::{connections, life, orders, sweeper};
 
@@ -105,7 +106,8 @@ pub(crate) fn assemble(
     let idle = move || when_idle(slot, log.as_deref());
     let driver = Driver::new(app.drive(), idle, move |status| leaver.leave(ExitCode(status)))?;
     let worker = Arc::new(Worker {
-        rules: HeadRules::new(&settings.limits, settings.grammar),
+        // What blocks cannot have a conversation.
+        rules: HeadRules::new(&settings.limits, settings.grammar).with_websockets(!app.drive().blocks()),
         lifecycle,
         settings,
         app,
@@ -117,6 +119,7 @@ pub(crate) fn assemble(
         complaints: Complaints::default(),
         acceptors: TaskTracker::new(),
         connections: Connections::default(),
+        pulse: Pulse::default(),
     });
     driver.enter(|| worker.spawner.spawn(sweeper::run(worker.clone())));
     Ok((driver, worker))

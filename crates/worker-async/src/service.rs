@@ -8,7 +8,9 @@ use ferricorn_protocol::{
     Answer, AppFault, BodyError, Connection, Drive, Head, Request, RequestBody, Response, ResponseBody,
 };
 use ferricorn_unix::scoreboard::ErrorClass;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SERVER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_VERSION, SERVER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -24,6 +26,7 @@ use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
 use crate::real_ip;
 use crate::record::Record;
+use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION};
 use crate::worker::Worker;
 
 /// What every request of one connection shares.
@@ -31,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) worker: Arc<Worker>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) gate: Arc<Shared>,
+    /// The WebSocket that the answer before the last byte of HTTP has begun.
+    pub(crate) accepted: Accepted,
 }
 
 /// What the app gave, or what the server says in its place.
@@ -66,7 +71,15 @@ pub(crate) async fn handle(
     let mut request = Request::new(head, context.connection.clone(), RequestBody::Empty);
     let facts = context.gate.next_head();
     let close = facts.last;
-    let admitted = admit(&context, &mut request, facts);
+    let asked_websocket = facts.websocket;
+    let mut handshake = None;
+    let mut admitted = admit(&context, &mut request, facts);
+    if asked_websocket && admitted.is_ok() {
+        match begin_handshake(&context, &mut request, &incoming) {
+            Ok(begun) => handshake = Some(begun),
+            Err(refusal) => admitted = Err(refusal),
+        }
+    }
     let capture = worker.access_log.as_ref().map(|log| Box::new(log.begin(&request)));
     let mut record = Record::open(worker, ticket, capture);
     // The share of the memory for bodies is held until the call is over.
@@ -87,7 +100,72 @@ pub(crate) async fn handle(
         Ok(calling) => finish_call(&context, &record, calling).await,
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
+    let given = match given {
+        Given::Whole(Response { head, body: ResponseBody::WebSocket(conversation), log_environ }) => {
+            let party = Party::new(conversation);
+            match accept(&context, &record, handshake.as_deref(), head, party) {
+                Ok(head) => return Ok(switch(&context, record, head, log_environ)),
+                Err(fault) => Given::Whole(fail(worker, &record, &fault)),
+            }
+        }
+        given => given,
+    };
     Ok(respond(&context, record, given, asked_head, close))
+}
+
+/// Holds a request for a WebSocket against the rules, and puts the offer into it.
+#[cold]
+fn begin_handshake(
+    context: &Context,
+    request: &mut Request,
+    incoming: &Incoming,
+) -> Result<Box<Handshake>, Refusal> {
+    let deflate = context.worker.settings.websocket.per_message_deflate;
+    match Handshake::read(&request.head, !incoming.is_end_stream(), deflate) {
+        Ok(handshake) => {
+            request.websocket = Some(Box::new(handshake.offer()));
+            Ok(Box::new(handshake))
+        }
+        Err(NotMet { status, why }) => Err(Refusal::new(status, why)),
+    }
+}
+
+/// Opens the WebSocket that the app consents to, once its head is written.
+#[cold]
+fn accept(
+    context: &Context,
+    record: &Record,
+    handshake: Option<&Handshake>,
+    mut head: Head,
+    party: Party,
+) -> Result<Head, AppFault> {
+    let Some(handshake) = handshake else {
+        return Err(AppFault::new("the app accepts a WebSocket that the client did not ask for"));
+    };
+    check_headers(&head)?;
+    if let Err(fault) = handshake.accept(&mut head) {
+        log_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
+    }
+    context.gate.switch();
+    context.gate.expect_flush();
+    context.accepted.put(Opening { party, deflate: handshake.deflate() });
+    Ok(head)
+}
+
+/// The answer that ends HTTP on the connection. With it the books on the request are closed.
+fn switch(
+    context: &Context,
+    mut record: Record,
+    mut head: Head,
+    log_environ: Vec<Option<String>>,
+) -> http::Response<OutBody> {
+    head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
+    record.head(head.status, &head.headers, log_environ);
+    let body = OutBody::none(ResponseBody::Empty, None, context.gate.clone(), record);
+    let mut response = http::Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
 }
 
 /// Applies what the gate found and what the operator allows.
@@ -159,7 +237,15 @@ fn refuse(context: &Context, record: &mut Record, refusal: &Refusal) -> Box<Resp
         let peer = context.connection.peer.map(|peer| peer.ip());
         context.worker.complaints.tell(peer, why, record.raw_line().as_bytes());
     }
-    answer::error(*status, &format!("{why}."))
+    let mut page = answer::error(*status, &format!("{why}."));
+    if *status == StatusCode::UPGRADE_REQUIRED {
+        // RFC 9110 section 15.5.22 and RFC 6455 section 4.4.
+        let headers = &mut page.head.headers;
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
+    }
+    page
 }
 
 /// A call that was begun.
@@ -299,10 +385,16 @@ fn check(head: &Head) -> Result<Option<u64>, AppFault> {
     if head.status.is_informational() {
         return Err(AppFault::new(format!("the status {} is not that of a final response", head.status)));
     }
+    check_headers(head)?;
+    declared_length(&head.headers)
+}
+
+/// How many headers hyper and its map can carry.
+fn check_headers(head: &Head) -> Result<(), AppFault> {
     if head.headers.len() > Head::MOST_HEADERS {
         return Err(AppFault::new(format!("the response has more than {} headers", Head::MOST_HEADERS)));
     }
-    declared_length(&head.headers)
+    Ok(())
 }
 
 /// The Content-Length that a head declares.

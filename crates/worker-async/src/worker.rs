@@ -18,6 +18,7 @@ use crate::inbound::BodyMemory;
 use crate::job::Job;
 use crate::lifecycle::Lifecycle;
 use crate::seat;
+use crate::websocket::Pulse;
 
 /// See the module's first line.
 pub(crate) struct Worker {
@@ -34,6 +35,8 @@ pub(crate) struct Worker {
     /// The tasks that accept; they end when the drain begins.
     pub(crate) acceptors: TaskTracker,
     pub(crate) connections: Connections,
+    /// The open WebSockets.
+    pub(crate) pulse: Pulse,
 }
 
 impl Worker {

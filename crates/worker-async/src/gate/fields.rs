@@ -34,6 +34,8 @@ pub(super) struct Fields {
     /// Whether there is a Host.
     pub(super) host: bool,
     content_type: bool,
+    /// Whether a WebSocket is asked for (RFC 6455 section 4.1).
+    pub(super) websocket: bool,
 }
 
 impl Fields {
@@ -57,6 +59,10 @@ impl Fields {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(trim(value)),
             6 if name.eq_ignore_ascii_case(b"expect") => expect(trim(value), old),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.websocket |= value.split(|&byte| byte == b',').any(is_websocket);
+                Ok(())
+            }
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 once(&mut self.content_type, "the Content-Type header is there twice")
             }
@@ -177,6 +183,12 @@ fn is_port(digits: &[u8]) -> bool {
         number.saturating_mul(10).saturating_add(digit)
     });
     number <= u32::from(u16::MAX)
+}
+
+/// Whether an element of Upgrade names the protocol (RFC 9110 section 7.8); a version may stand behind it.
+fn is_websocket(element: &[u8]) -> bool {
+    let name = element.split(|&byte| byte == b'/').next().unwrap_or_default();
+    trim(name).eq_ignore_ascii_case(b"websocket")
 }
 
 fn once(seen: &mut bool, why: &'static str) -> Result<(), Refusal> {

@@ -32,7 +32,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
                 return;
             }
         }
-        if matches!(timeout(ANSWER, self.socket.shutdown()).await, Ok(Ok(()))) && self.is_unread().await {
+        self.hang_up(false).await;
+    }
+
+    /// Closes the writing side and, if the client is likely to send or close yet, reads and drops what it sends.
+    pub(crate) async fn hang_up(mut self, expects: bool) {
+        let shut = matches!(timeout(ANSWER, self.socket.shutdown()).await, Ok(Ok(())));
+        if shut && (expects || self.is_unread().await) {
             let linger = if self.shared.is_hurried() { Duration::ZERO } else { LINGER };
             let _ = timeout(linger, self.drop_input()).await;
         }

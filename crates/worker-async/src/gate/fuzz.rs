@@ -75,7 +75,7 @@ pub struct Told {
 
 impl From<HeadFacts> for Told {
     fn from(facts: HeadFacts) -> Self {
-        let HeadFacts { raw_target, sent_version, underscores, last } = facts;
+        let HeadFacts { raw_target, sent_version, underscores, last, websocket: _ } = facts;
         Self { raw_target: raw_target.map(Vec::from), sent_version, underscores, last }
     }
 }

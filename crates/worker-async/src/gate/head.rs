@@ -32,6 +32,8 @@ pub(crate) struct Head {
     pub(crate) underscores: bool,
     /// Whether no other request may follow on this connection.
     pub(crate) last: bool,
+    /// Whether a WebSocket is asked for, so that what follows may be no request.
+    pub(crate) websocket: bool,
     /// Where the target stands.
     pub(super) target: Range<usize>,
     /// Whether the target must be kept, because hyper's URI does not give it back.
@@ -206,6 +208,8 @@ fn whole(
         framing: fields.framing()?,
         underscores: fields.underscores,
         last: fields.last || request.connect,
+        // An Upgrade in a request of HTTP/1.0 does not count (RFC 9110 section 7.8).
+        websocket: fields.websocket && rules.websockets && request.version >= (1, 1),
         target: start + request.target.start..start + request.target.end,
         keep_target: request.form != Form::Same,
         version: request.version,

@@ -38,6 +38,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 gate.hand_over(buf);
                 return Poll::Ready(Ok(()));
             }
+            if gate.track.is_held() && gate.holds_on() {
+                return Poll::Pending;
+            }
+            if gate.clear > 0 {
+                continue;
+            }
             if let Some(end) = gate.ended() {
                 gate.parked = end.is_pending();
                 return end;
@@ -155,7 +161,8 @@ impl<S> Gate<S> {
     /// The answer is out: now the connection waits for the client, or ends.
     fn unpark(&mut self) {
         self.parked = false;
-        let ends = self.end.is_some() || self.track.is_sealed() || self.grant_wishes();
+        let held = self.track.is_held() && !self.holds_on() && !self.inbox.is_empty();
+        let ends = held || self.end.is_some() || self.track.is_sealed() || self.grant_wishes();
         if let Some(waker) = self.waker.as_ref().filter(|_| ends) {
             waker.wake_by_ref();
         }

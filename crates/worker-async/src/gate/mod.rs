@@ -9,7 +9,7 @@
 //! The pure parts are [`head`] (with [`target`], [`fields`] and [`mend`]), [`chunked`] (with [`trailer`]),
 //! [`track`], which joins them, and the parser in [`preface`], the PROXY protocol before the first head;
 //! [`io`], [`hints`] and [`finish`] do the reading and writing, [`uptake`] sees whether the client reads;
-//! [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
+//! [`hold`] keeps what follows a request for a WebSocket; [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
 //! stream, so that the requests before it are still answered; [`Gate::finish`] then sends its answer. A broken
 //! body is an error to hyper, and so to whoever reads the body.
 //!
@@ -22,6 +22,7 @@ mod fields;
 mod finish;
 mod head;
 mod hints;
+mod hold;
 mod io;
 mod lexis;
 mod mend;

@@ -24,6 +24,8 @@ pub(crate) struct HeadRules {
     pub(super) head: usize,
     /// Looked at only for a head that breaks a rule.
     pub(super) grammar: Grammar,
+    /// Whether a request for a WebSocket is told from others.
+    pub(super) websockets: bool,
 }
 
 impl HeadRules {
@@ -33,7 +35,12 @@ impl HeadRules {
         let fields = limits.request_fields.min(MAX_FIELDS);
         let field_size = limits.request_field_size.min(MAX_FIELD);
         let sum = fields.saturating_mul(field_size).saturating_add(line).saturating_add(6);
-        Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar }
+        Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar, websockets: false }
+    }
+
+    /// The same rules for an app that may be offered WebSockets, or may not.
+    pub(crate) fn with_websockets(self, websockets: bool) -> Self {
+        Self { websockets, ..self }
     }
 }
 

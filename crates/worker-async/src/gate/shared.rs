@@ -41,6 +41,8 @@ pub(crate) struct HeadFacts {
     pub(crate) underscores: bool,
     /// Whether this is the connection's last request, so that the answer must say `Connection: close`.
     pub(crate) last: bool,
+    /// Whether it asks for a WebSocket, of an app that may be offered one.
+    pub(crate) websocket: bool,
 }
 
 /// A wish of the sweeper, or of a drain, that the gate meets when it next waits for the client.
@@ -77,6 +79,8 @@ pub(crate) struct Shared {
     received: AtomicU64,
     /// Whether the body behind the head that passed last is broken.
     broken: AtomicBool,
+    /// Whether the connection belongs to a WebSocket now; see [`hold`](super::hold).
+    pub(super) switched: AtomicBool,
     /// Whether `facts` holds any.
     noted: AtomicBool,
     facts: Mutex<VecDeque<(u32, HeadFacts)>>,
@@ -133,6 +137,11 @@ impl Shared {
     /// flushes, have all been written to the socket.
     pub(crate) fn expect_flush(&self) {
         self.awaiting_flush.store(true, Relaxed);
+    }
+
+    /// Whether that flush is still to come.
+    pub(super) fn awaits_flush(&self) -> bool {
+        self.awaiting_flush.load(Relaxed)
     }
 
     /// Waits for the flush that [`Shared::expect_flush`] asked for; ready at once if there is none.

@@ -20,6 +20,8 @@ enum State {
     Length(u64),
     /// In a chunked body.
     Chunked(ChunkScanner),
+    /// Behind a request for a WebSocket that is not answered: what follows may be frames.
+    Held,
     /// No further request may follow.
     Sealed,
 }
@@ -82,6 +84,16 @@ impl Track {
         matches!(self.state, State::Sealed)
     }
 
+    /// Whether nothing is judged before the request for a WebSocket is answered.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.state, State::Held)
+    }
+
+    /// The request for a WebSocket was answered, and not with one.
+    pub(crate) fn resume(&mut self) {
+        self.leave_body();
+    }
+
     /// Judges bytes. They begin with those that the last call left as [`Rest::Unfinished`].
     #[inline]
     pub(crate) fn admit(&mut self, bytes: &[u8], shared: &Shared) -> Admitted {
@@ -92,6 +104,7 @@ impl Track {
                 State::Sealed if ahead.is_empty() => break,
                 State::Sealed => return Admitted { pass, rest: Rest::Surplus },
                 _ if ahead.is_empty() => break,
+                State::Held => break,
                 State::Head => match self.scanner.scan(ahead, &self.rules) {
                     Scan::Incomplete => break,
                     Scan::Refused(refusal) if mend::may_help(refusal, &self.rules) => {
@@ -160,6 +173,7 @@ impl Track {
         self.scanner = HeadScanner::default();
         self.last = head.last;
         match head.framing {
+            Framing::None if head.websocket => self.state = State::Held,
             Framing::None => self.leave_body(),
             Framing::Length(length) => self.state = State::Length(length),
             Framing::Chunked => self.state = State::Chunked(ChunkScanner::new()),
@@ -174,10 +188,16 @@ impl Track {
 /// What is worth noting of a head; nothing of an ordinary one.
 #[inline]
 fn facts(head: &Head, bytes: &[u8]) -> Option<HeadFacts> {
-    if !(head.keep_target || head.underscores || head.last || head.rewrite) {
+    if !(head.keep_target || head.underscores || head.last || head.rewrite || head.websocket) {
         return None;
     }
     let sent_version = Some(head.version).filter(|version| !matches!(version, (1, 0 | 1)));
     let raw_target = head.keep_target.then(|| Bytes::copy_from_slice(&bytes[head.target.clone()]));
-    Some(HeadFacts { raw_target, sent_version, underscores: head.underscores, last: head.last })
+    Some(HeadFacts {
+        raw_target,
+        sent_version,
+        underscores: head.underscores,
+        last: head.last,
+        websocket: head.websocket,
+    })
 }

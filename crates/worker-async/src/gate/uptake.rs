@@ -29,6 +29,11 @@ impl<S: AsFd> Gate<S> {
 }
 
 impl<S> Gate<S> {
+    /// How many bytes the socket holds that the client has not taken, if that can be known.
+    pub(crate) fn untaken(&self) -> Option<usize> {
+        (self.queue)(&self.socket)
+    }
+
     /// Compares what the socket still holds with what it held at the last look, since when nothing was written.
     #[cold]
     pub(super) fn look_at_queue(&mut self) {

@@ -14,6 +14,7 @@ mod responses;
 mod rules;
 mod slow;
 mod streams;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,0 +1,104 @@
+//! Messages compressed and decompressed (RFC 7692 section 7.2), each by itself.
+//!
+//! The states of zlib are large, and a message needs one only while it is under way: an inflater is borrowed from those
+//! of the thread, and a compressor serves all sessions of the thread.
+
+use std::cell::{Cell, RefCell};
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::{Agreed, Fault};
+
+/// What a sender leaves out at the end of each message.
+const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+
+/// Messages below so many bytes are sent as they are: zlib would make them hardly shorter.
+const WORTH: usize = 128;
+
+/// How much room an inflated message gets at first, and at least each time it grows.
+const STEP: usize = 4 * 1024;
+
+thread_local! {
+    /// An inflater that is not in use.
+    static INFLATER: Cell<Option<Box<Decompress>>> = const { Cell::new(None) };
+    /// Compressors for the windows of 2^9 to 2^15 bytes, made when they are first needed.
+    static COMPRESSORS: RefCell<[Option<Compress>; 7]> = const { RefCell::new([const { None }; 7]) };
+}
+
+/// Inflates one message, piece by piece.
+#[derive(Debug)]
+pub(super) struct Inflater(Option<Box<Decompress>>);
+
+impl Inflater {
+    pub(super) fn new() -> Self {
+        let spare = INFLATER.take();
+        Self(Some(spare.unwrap_or_else(|| Box::new(Decompress::new(false)))))
+    }
+
+    /// Appends what a piece of the message stands for, until `message` has more than `limit` bytes.
+    pub(super) fn add(&mut self, piece: &[u8], message: &mut Vec<u8>, limit: usize) -> Result<(), Fault> {
+        const BROKEN: Fault = Fault::data("the compressed data is broken");
+        let Some(inflater) = &mut self.0 else { return Err(BROKEN) };
+        let mut input = piece;
+        loop {
+            if message.len() == message.capacity() {
+                let most = limit.saturating_add(1).saturating_sub(message.len());
+                message.reserve_exact(message.len().max(STEP).min(most.max(1)));
+            }
+            let (taken, made) = (inflater.total_in(), message.len());
+            let status =
+                inflater.decompress_vec(input, message, FlushDecompress::Sync).map_err(|_| BROKEN)?;
+            let taken = usize::try_from(inflater.total_in() - taken).map_err(|_| BROKEN)?;
+            input = &input[taken..];
+            if message.len() > limit {
+                return Err(Fault::too_big("the message is larger than --websocket-max-message-size"));
+            }
+            if status == Status::StreamEnd {
+                // A sender may end the stream within a message, and go on with another (section 7.2.3.4).
+                inflater.reset(false);
+            } else if taken == 0 && made == message.len() && !input.is_empty() {
+                return Err(BROKEN);
+            }
+            if input.is_empty() && message.len() < message.capacity() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end of the message.
+    pub(super) fn end(mut self, message: &mut Vec<u8>, limit: usize) -> Result<(), Fault> {
+        self.add(TAIL, message, limit)
+    }
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        if let Some(mut inflater) = self.0.take() {
+            inflater.reset(false);
+            INFLATER.set(Some(inflater));
+        }
+    }
+}
+
+/// A message compressed; `None` if that makes it no shorter, or it is too short to try.
+pub(super) fn deflate(message: &[u8], agreed: Agreed) -> Option<Vec<u8>> {
+    if message.len() < WORTH {
+        return None;
+    }
+    COMPRESSORS.with_borrow_mut(|compressors| {
+        let bits = agreed.window_bits;
+        let slot = compressors.get_mut(usize::from(bits.checked_sub(9)?))?;
+        let fresh = || Compress::new_with_window_bits(Compression::fast(), false, bits);
+        let compressor = slot.get_or_insert_with(fresh);
+        compressor.reset();
+        // If it does not fit in here it has not become shorter.
+        let mut deflated = Vec::with_capacity(message.len());
+        let status = compressor.compress_vec(message, &mut deflated, FlushCompress::Sync).ok()?;
+        let whole = status == Status::Ok
+            && compressor.total_in() == message.len() as u64
+            && deflated.len() < deflated.capacity()
+            && deflated.ends_with(TAIL);
+        deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
+        whole.then_some(deflated)
+    })
+}
