@@ -35,7 +35,7 @@ pub(crate) const GOOD: &[(&str, &str)] = &[
     ("GET / HTTP/1.1\r\nContent_Length: 5\r\nTransfer_Encoding: chunked\r\n\r\n", "/"),
     ("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "/"),
     ("GET / HTTP/1.1\r\nContent-Length: \t 000 \t\r\n\r\n", "/"),
-    ("GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "/"),
+    ("GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", "/"),
     ("GET / HTTP/1.1\r\nExpect: 100-Continue\r\n\r\n", "/"),
     ("GET / HTTP/1.0\r\nExpect: the-unexpected\r\n\r\n", "/"),
     ("GET / HTTP/1.1\r\nContent-Type: a\r\n\r\n", "/"),
