@@ -26,7 +26,7 @@ use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
 use crate::real_ip;
 use crate::record::Record;
-use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION};
+use crate::websocket::{Accepted, Agreed, Handshake, NotMet, Opening, Party, VERSION};
 use crate::worker::Worker;
 
 /// What every request of one connection shares.
@@ -100,16 +100,9 @@ pub(crate) async fn handle(
         Ok(calling) => finish_call(&context, &record, calling).await,
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
-    let given = match given {
-        Given::Whole(Response { head, body: ResponseBody::WebSocket(conversation), log_environ }) => {
-            let party = Party::new(conversation);
-            match accept(&context, &record, handshake.as_deref(), head, party) {
-                Ok(head) => return Ok(switch(&context, record, head, log_environ)),
-                Err(fault) => Given::Whole(fail(worker, &record, &fault)),
-            }
-        }
-        given => given,
-    };
+    if matches!(&given, Given::Whole(Response { body: ResponseBody::WebSocket(_), .. })) {
+        return Ok(open(&context, record, given, handshake));
+    }
     Ok(respond(&context, record, given, asked_head, close))
 }
 
@@ -130,26 +123,48 @@ fn begin_handshake(
     }
 }
 
-/// Opens the WebSocket that the app consents to, once its head is written.
+/// Answers with the app's consent to a WebSocket, if it was asked for.
 #[cold]
-fn accept(
+fn open(
     context: &Context,
-    record: &Record,
-    handshake: Option<&Handshake>,
-    mut head: Head,
-    party: Party,
-) -> Result<Head, AppFault> {
-    let Some(handshake) = handshake else {
-        return Err(AppFault::new("the app accepts a WebSocket that the client did not ask for"));
+    record: Record,
+    given: Given,
+    handshake: Option<Box<Handshake>>,
+) -> http::Response<OutBody> {
+    let Given::Whole(Response { head, body: ResponseBody::WebSocket(conversation), log_environ }) = given
+    else {
+        return respond(context, record, given, false, false);
     };
+    let party = Party::new(conversation);
+    let consent = match handshake {
+        Some(handshake) => accept(&record, &handshake, head),
+        None => Err(AppFault::new("the app accepts a WebSocket that the client did not ask for")),
+    };
+    match consent {
+        Ok((head, deflate)) => {
+            context.gate.switch();
+            context.gate.expect_flush();
+            context.accepted.put(Opening { party, deflate });
+            switch(context, record, head, log_environ)
+        }
+        Err(fault) => {
+            let page = Given::Whole(fail(&context.worker, &record, &fault));
+            respond(context, record, page, false, true)
+        }
+    }
+}
+
+/// The head that consents, and the extension that it agrees to.
+fn accept(
+    record: &Record,
+    handshake: &Handshake,
+    mut head: Head,
+) -> Result<(Head, Option<Agreed>), AppFault> {
     check_headers(&head)?;
     if let Err(fault) = handshake.accept(&mut head) {
         log_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
     }
-    context.gate.switch();
-    context.gate.expect_flush();
-    context.accepted.put(Opening { party, deflate: handshake.deflate() });
-    Ok(head)
+    Ok((head, handshake.deflate()))
 }
 
 /// The answer that ends HTTP on the connection. With it the books on the request are closed.
