@@ -21,8 +21,9 @@ const STEP: usize = 4 * 1024;
 thread_local! {
     /// An inflater that is not in use.
     static INFLATER: Cell<Option<Box<Decompress>>> = const { Cell::new(None) };
-    /// Compressors for the windows of 2^9 to 2^15 bytes, made when they are first needed.
-    static COMPRESSORS: RefCell<[Option<Compress>; 7]> = const { RefCell::new([const { None }; 7]) };
+    /// Compressors for the windows of 2^9 to 2^15 bytes, made when they are first needed. They are boxed, since an extension
+    /// module is loaded only if its thread-locals fit into the little room that the C library keeps for such modules.
+    static COMPRESSORS: RefCell<[Option<Box<Compress>>; 7]> = const { RefCell::new([const { None }; 7]) };
 }
 
 /// Inflates one message, piece by piece.
@@ -88,7 +89,7 @@ pub(super) fn deflate(message: &[u8], agreed: Agreed) -> Option<Vec<u8>> {
     COMPRESSORS.with_borrow_mut(|compressors| {
         let bits = agreed.window_bits;
         let slot = compressors.get_mut(usize::from(bits.checked_sub(9)?))?;
-        let fresh = || Compress::new_with_window_bits(Compression::fast(), false, bits);
+        let fresh = || Box::new(Compress::new_with_window_bits(Compression::fast(), false, bits));
         let compressor = slot.get_or_insert_with(fresh);
         compressor.reset();
         // If it does not fit in here it has not become shorter.
