@@ -60,8 +60,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "timeout",
         WorkerProcesses,
-        "Seconds without progress after which a worker is killed and replaced; 0 means never. With one app \
-         thread it bounds each request. The error log names the request and shows its Python stack.",
+        "Seconds without progress after which a worker is killed and replaced; 0 means never. It bounds each \
+         request of a WSGI app; of an ASGI app it bounds a turn of the event loop. The error log names the request and shows its Python stack.",
     )
     .flags(&["--timeout", "-t"])
     .int(0, 31_536_000, 30)
@@ -127,7 +127,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "ws_ping_interval",
         WorkerProcesses,
-        "Seconds between two pings to the client of a WebSocket; 0 means none. The name is uvicorn's.",
+        "Seconds of silence after which the client of a WebSocket is pinged; 0 means never. The name is uvicorn's.",
     )
     .flags(&["--ws-ping-interval"])
     .seconds(20),
