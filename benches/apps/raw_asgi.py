@@ -5,22 +5,21 @@ import os
 
 PIECE = b"x" * 65536
 QUESTION = b"q" * 64
-START = {"type": "http.response.start", "status": 200}
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
+THIRTEEN = (b"content-length", b"13")
 
 
 async def hello(scope, receive, send):
     if scope["type"] == "lifespan":
         return await lifespan(receive, send)
-    await answer(send, b"Hello, world!")
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, THIRTEEN]})
+    await send({"type": "http.response.body", "body": b"Hello, world!"})
 
 
 async def sleep(scope, receive, send):
     """Gives the loop one turn first."""
-    if scope["type"] == "lifespan":
-        return await lifespan(receive, send)
     await asyncio.sleep(0)
-    await answer(send, b"Hello, world!")
+    await hello(scope, receive, send)
 
 
 async def upload(scope, receive, send):
@@ -32,14 +31,17 @@ async def upload(scope, receive, send):
         message = await receive()
         size += len(message.get("body", b""))
         more = message.get("more_body", False)
-    await answer(send, str(size).encode())
+    body = str(size).encode()
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def stream(scope, receive, send, pieces=16):
     """Answers with 16 pieces of 64 KiB and no declared length."""
     if scope["type"] == "lifespan":
         return await lifespan(receive, send)
-    await send({**START, "headers": [TEXT]})
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
     for _ in range(pieces):
         await send({"type": "http.response.body", "body": PIECE, "more_body": True})
     await send({"type": "http.response.body"})
@@ -96,7 +98,7 @@ async def backend(scope, receive, send):
     await connection.ask(QUESTION)
     await connection.ask(QUESTION)
     POOL.append(connection)
-    await answer(send, b"Hello, world!")
+    await hello(scope, receive, send)
 
 
 async def connect():
@@ -104,11 +106,6 @@ async def connect():
     port = int(os.environ["BENCH_BACKEND"])
     _, connection = await asyncio.get_running_loop().create_connection(Backend, "127.0.0.1", port)
     return connection
-
-
-async def answer(send, body):
-    await send({**START, "headers": [TEXT, (b"content-length", str(len(body)).encode())]})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def lifespan(receive, send):
