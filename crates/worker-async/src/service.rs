@@ -308,13 +308,14 @@ async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Gi
             Err(AppFault::new("a body without a head"))
         }
     };
-    let blocks = worker.app.drive().blocks();
-    if !blocks {
+    let drive = worker.app.drive();
+    if !drive.blocks() {
         context.gate.end_hints().await;
     }
     Given::Whole(match result {
         Ok(mut response) => {
-            if !blocks {
+            // The bridge to Python has dropped them already.
+            if drive == Drive::Task {
                 drop_hop_by_hop(&mut response.head.headers);
             }
             response

@@ -56,38 +56,34 @@ impl Call {
         let Self { request, kind } = self;
         match kind {
             Kinds::Http(exchange) => {
-                let calls = |exchange: &Arc<http::Exchange>| {
-                    let receive = Bound::new(py, http::Receive(exchange.clone()))?.into_any();
-                    Ok((receive, Bound::new(py, http::Send(exchange.clone()))?.into_any()))
-                };
-                begin(py, (bridge, tasks), (Kind::Http, &request), exchange, calls)
+                let channel = |exchange| Ok(Bound::new(py, http::HttpRequest::new(exchange))?.into_any());
+                begin(py, (bridge, tasks), (Kind::Http, &request), exchange, channel)
             }
             Kinds::WebSocket(exchange) => {
-                let calls = |exchange: &Arc<websocket::Exchange>| {
-                    let receive = Bound::new(py, websocket::Receive(exchange.clone()))?.into_any();
-                    Ok((receive, Bound::new(py, websocket::Send(exchange.clone()))?.into_any()))
-                };
-                begin(py, (bridge, tasks), (Kind::WebSocket, &request), exchange, calls)
+                let channel = |exchange| Ok(Bound::new(py, websocket::WebSocket::new(exchange))?.into_any());
+                begin(py, (bridge, tasks), (Kind::WebSocket, &request), exchange, channel)
             }
         }
     }
 }
 
-/// `calls` makes `receive` and `send`.
+/// `channel` makes the object that has `receive` and `send`.
 #[inline]
 fn begin<'py, E: Exchange + 'static>(
     py: Python<'py>,
     (bridge, tasks): (&Bridge, &Tasks),
     (kind, request): (Kind, &Request),
     exchange: Arc<E>,
-    calls: impl FnOnce(&Arc<E>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+    channel: impl FnOnce(Arc<E>) -> PyResult<Bound<'py, PyAny>>,
 ) -> Result<(), u8> {
     if exchange.is_gone() {
         return Ok(());
     }
     exchange.agenda().call_begins();
     let begun = bridge.scope(py, kind, request).and_then(|scope| {
-        let (receive, send) = calls(&exchange)?;
+        let channel = channel(exchange.clone())?;
+        let receive = channel.getattr(intern!(py, "receive"))?;
+        let send = channel.getattr(intern!(py, "send"))?;
         let coroutine = bridge.call(&scope, &receive, &send)?;
         tasks.begin(&coroutine)
     });

@@ -155,6 +155,11 @@ impl Turns {
                 self.stepped(py, &error);
             }
         }
+        if !items.calls.is_empty()
+            && let Err(error) = self.tasks.look(py)
+        {
+            tracing::error!("The event loop has no task factory: {error}");
+        }
         for call in items.calls.drain(..) {
             if let Err(status) = call.begin(py, &self.bridge, &self.tasks) {
                 self.guest.leave(status);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ferricorn_protocol::{Connection, Local, Request, Scheme};
-use http::{HeaderMap, HeaderName, Method, Version};
+use http::{HeaderMap, HeaderName, Method, Version, header};
 use percent_encoding::percent_decode;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -26,7 +26,8 @@ pub(super) enum Kind {
 pub(super) struct Scopes {
     http: Py<PyDict>,
     websocket: Py<PyDict>,
-    extensions: [Py<PyDict>; 2],
+    http_extensions: Py<PyDict>,
+    websocket_extensions: Py<PyDict>,
     asgi: Py<PyDict>,
     names: FxHashMap<HeaderName, Py<PyBytes>>,
     root_path: String,
@@ -64,7 +65,8 @@ impl Scopes {
         Ok(Self {
             http: template(py, "http", root_path)?.unbind(),
             websocket: template(py, "websocket", root_path)?.unbind(),
-            extensions: [http_extensions.unbind(), websocket_extensions.unbind()],
+            http_extensions: http_extensions.unbind(),
+            websocket_extensions: websocket_extensions.unbind(),
             asgi: asgi.unbind(),
             names: names.collect(),
             root_path: root_path.to_owned(),
@@ -93,12 +95,11 @@ impl Scopes {
     ) -> PyResult<Bound<'py, PyDict>> {
         let scope = self.of_connection(py, &request.connection, kind)?.copy()?;
         let head = &request.head;
-        scope.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-        let extensions = self.extensions[usize::from(kind == Kind::WebSocket)].bind(py).copy()?;
-        if kind == Kind::Http {
-            takes_trailers(&head.headers, &extensions)?;
+        if kind == Kind::Http && takes_trailers(&head.headers) {
+            let extensions = self.http_extensions.bind(py).copy()?;
+            extensions.set_item(intern!(py, "http.response.trailers"), PyDict::new(py))?;
+            scope.set_item(intern!(py, "extensions"), extensions)?;
         }
-        scope.set_item(intern!(py, "extensions"), extensions)?;
         if head.method != Method::GET && kind == Kind::Http {
             scope.set_item(intern!(py, "method"), head.method.as_str())?;
         }
@@ -176,8 +177,13 @@ impl Scopes {
         let noted = || connection.notes.get().and_then(|notes| notes.downcast_ref::<ConnectionTemplates>());
         if noted().is_none() {
             let (http, websocket) = (self.http.bind(py).copy()?, self.websocket.bind(py).copy()?);
-            for template in [&http, &websocket] {
+            for (template, extensions) in
+                [(&http, &self.http_extensions), (&websocket, &self.websocket_extensions)]
+            {
                 set_addresses(template, connection)?;
+                // What changes them changes at most its own connection's.
+                template.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
+                template.set_item(intern!(py, "extensions"), extensions.bind(py).copy()?)?;
             }
             let templates = ConnectionTemplates { http: http.unbind(), websocket: websocket.unbind() };
             // Somebody else's note is left alone, at the price of the addresses; there is nobody else.
@@ -240,15 +246,10 @@ fn decoded<'py>(py: Python<'py>, path: &[u8]) -> Bound<'py, PyString> {
     }
 }
 
-/// Offers trailers if the client takes them (RFC 9110 section 6.5.1).
-fn takes_trailers(headers: &HeaderMap, extensions: &Bound<'_, PyDict>) -> PyResult<()> {
-    let Some(te) = headers.get(http::header::TE) else { return Ok(()) };
-    let asked = te
-        .to_str()
-        .is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")));
-    if asked {
-        let py = extensions.py();
-        extensions.set_item(intern!(py, "http.response.trailers"), PyDict::new(py))?;
-    }
-    Ok(())
+/// Whether the client takes trailers (RFC 9110 section 6.5.1).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::TE)
+        .and_then(|te| te.to_str().ok())
+        .is_some_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
 }

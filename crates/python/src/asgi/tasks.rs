@@ -1,5 +1,6 @@
 //! A task of asyncio for each request, and when it is ended.
 
+use std::cell::Cell;
 use std::mem;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(super) struct Tasks {
     coroutine: Py<PyType>,
     /// `asyncio.Task`, if its first step can be taken at once (Python 3.12 and later).
     eager: Option<(Py<PyAny>, Py<PyDict>)>,
+    /// Whether the application has set a factory, which decides for itself.
+    factory: Cell<bool>,
 }
 
 impl Tasks {
@@ -31,7 +34,14 @@ impl Tasks {
             None
         };
         let coroutine = py.import("types")?.getattr("CoroutineType")?.cast_into::<PyType>()?.unbind();
-        Ok(Self { event_loop: event_loop.clone().unbind(), coroutine, eager })
+        Ok(Self { event_loop: event_loop.clone().unbind(), coroutine, eager, factory: Cell::new(false) })
+    }
+
+    /// Looks whether there is a factory now. To be called before tasks are begun.
+    pub(super) fn look(&self, py: Python<'_>) -> PyResult<()> {
+        let factory = self.event_loop.bind(py).call_method0(intern!(py, "get_task_factory"))?;
+        self.factory.set(!factory.is_none());
+        Ok(())
     }
 
     /// Begins a task with the coroutine, or whatever else can be awaited. It has a fresh copy of the context in which
@@ -47,10 +57,7 @@ impl Tasks {
             options.set_item(intern!(py, "loop"), event_loop)?;
             return py.import("asyncio")?.call_method("ensure_future", (coroutine,), Some(&options));
         }
-        // A factory that the application has set decides for itself.
-        if let Some((task, options)) = &self.eager
-            && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none()
-        {
+        if let Some((task, options)) = self.eager.as_ref().filter(|_| !self.factory.get()) {
             return task.bind(py).call((coroutine,), Some(options.bind(py)));
         }
         event_loop.call_method1(intern!(py, "create_task"), (coroutine,))

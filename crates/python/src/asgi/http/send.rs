@@ -20,64 +20,62 @@ use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
 /// How long the names and values of one early hint may be, in bytes: about what clients and proxies take.
 const LONGEST_HINT: usize = 16 * 1024;
 
-/// The callable.
-#[pyclass(module = "ferricorn", frozen, name = "send")]
-pub(in crate::asgi) struct Send(pub(in crate::asgi) Arc<Exchange>);
-
-#[pymethods]
-impl Send {
-    fn __call__<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        let py = message.py();
-        let kind = kind(message)?;
-        let name = kind.to_str()?;
-        let sent = match name {
-            "http.response.body" => {
-                let body = data(message, name, intern!(py, "body"))?;
-                match self.0.body(body, flag(message, intern!(py, "more_body"))?) {
-                    Ok(true) => Ok(()),
-                    Ok(false) => return awaitable(py, &self.0.agenda, Room(self.0.clone())),
-                    Err(why) => Err(why),
-                }
+/// Sends a message; gives an awaitable.
+///
+/// # Errors
+/// What the message is wrong in, or that the client has left.
+pub(super) fn message<'py>(
+    exchange: &Arc<Exchange>,
+    message: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = message.py();
+    let kind = kind(message)?;
+    let name = kind.to_str()?;
+    let sent = match name {
+        "http.response.body" => {
+            let body = data(message, name, intern!(py, "body"))?;
+            match exchange.body(body, flag(message, intern!(py, "more_body"))?) {
+                Ok(true) => Ok(()),
+                Ok(false) => return awaitable(py, &exchange.agenda, Room(exchange.clone())),
+                Err(why) => Err(why),
             }
-            "http.response.start" => {
-                let trailers = flag(message, intern!(py, "trailers"))?;
-                let head = response_head(message, trailers).map_err(|error| wrong(py, name, error))?;
-                self.0.begin(head, trailers)
-            }
-            "http.response.trailers" => {
-                let fields = match field(message, intern!(py, "headers"))? {
-                    Some(fields) => response_fields(&fields).map_err(|error| wrong(py, name, error))?,
-                    None => HeaderMap::new(),
-                };
-                self.0.trailers(fields, flag(message, intern!(py, "more_trailers"))?)
-            }
-            "http.response.early_hint" | "http.response.informational" => {
-                let fields = hint(message, name).map_err(|error| wrong(py, name, error))?;
-                self.hint(&fields)
-            }
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "{other:?} is not the type of a message of an HTTP response"
-                )));
-            }
-        };
-        match sent {
-            Ok(()) => done(py),
-            Err(why) => Err(refusal(name, &why)),
         }
+        "http.response.start" => {
+            let trailers = flag(message, intern!(py, "trailers"))?;
+            let head = response_head(message, trailers).map_err(|error| wrong(py, name, error))?;
+            exchange.begin(head, trailers)
+        }
+        "http.response.trailers" => {
+            let fields = match field(message, intern!(py, "headers"))? {
+                Some(fields) => response_fields(&fields).map_err(|error| wrong(py, name, error))?,
+                None => HeaderMap::new(),
+            };
+            exchange.trailers(fields, flag(message, intern!(py, "more_trailers"))?)
+        }
+        "http.response.early_hint" | "http.response.informational" => {
+            let fields = hint(message, name).map_err(|error| wrong(py, name, error))?;
+            send_hint(exchange, &fields)
+        }
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "{other:?} is not the type of a message of an HTTP response"
+            )));
+        }
+    };
+    match sent {
+        Ok(()) => done(py),
+        Err(why) => Err(refusal(name, &why)),
     }
 }
 
-impl Send {
-    fn hint(&self, fields: &HeaderMap) -> Result<(), Unsendable> {
-        if !self.0.is_fresh() {
-            return Err(Unsendable::Order("the response has been started already"));
-        }
-        if let Some(hints) = self.0.hints.as_ref().filter(|_| !self.0.is_gone()) {
-            hints.hint(fields);
-        }
-        Ok(())
+fn send_hint(exchange: &Exchange, fields: &HeaderMap) -> Result<(), Unsendable> {
+    if !exchange.is_fresh() {
+        return Err(Unsendable::Order("the response has been started already"));
     }
+    if let Some(hints) = exchange.hints.as_ref().filter(|_| !exchange.is_gone()) {
+        hints.hint(fields);
+    }
+    Ok(())
 }
 
 /// Room for another piece.

@@ -1,11 +1,11 @@
 //! One WebSocket of an ASGI application (the ASGI specification, "WebSocket").
 
+mod channel;
 mod conversation;
 mod exchange;
 mod receive;
 mod send;
 
+pub(super) use channel::WebSocket;
 pub(super) use conversation::Answering;
 pub(super) use exchange::Exchange;
-pub(super) use receive::Receive;
-pub(super) use send::Send;

@@ -11,15 +11,9 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use super::exchange::{Exchange, Received};
 use crate::asgi::waiting::{Operation, awaitable};
 
-/// The callable.
-#[pyclass(module = "ferricorn", frozen, name = "receive")]
-pub(in crate::asgi) struct Receive(pub(in crate::asgi) Arc<Exchange>);
-
-#[pymethods]
-impl Receive {
-    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, &self.0.agenda, Next(self.0.clone()))
-    }
+/// An awaitable of the next message.
+pub(super) fn next<'py>(py: Python<'py>, exchange: &Arc<Exchange>) -> PyResult<Bound<'py, PyAny>> {
+    awaitable(py, &exchange.agenda, Next(exchange.clone()))
 }
 
 /// The next message.

@@ -20,71 +20,69 @@ use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
 /// How many bytes the reason of a close frame may have (RFC 6455 section 5.5).
 const LONGEST_REASON: usize = 123;
 
-/// The callable.
-#[pyclass(module = "ferricorn", frozen, name = "send")]
-pub(in crate::asgi) struct Send(pub(in crate::asgi) Arc<Exchange>);
-
-#[pymethods]
-impl Send {
-    fn __call__<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        let py = message.py();
-        let kind = kind(message)?;
-        let name = kind.to_str()?;
-        let named = |error| wrong(py, name, error);
-        let sent = match name {
-            "websocket.send" => match self.0.send(words(message).map_err(named)?) {
-                Ok(true) => Ok(()),
-                Ok(false) => return awaitable(py, &self.0.agenda, Room(self.0.clone())),
-                Err(why) => Err(why),
-            },
-            "websocket.accept" => self.0.accept(self.consent(message).map_err(named)?),
-            "websocket.close" => {
-                let (code, reason) = close(message).map_err(named)?;
-                self.0.close(code, reason)
-            }
-            "websocket.http.response.start" => self.0.decline(response_head(message, false).map_err(named)?),
-            "websocket.http.response.body" => {
-                let body = data(message, name, intern!(py, "body"))?;
-                self.0.decline_body(&body, flag(message, intern!(py, "more_body"))?)
-            }
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "{other:?} is not the type of a message of a WebSocket"
-                )));
-            }
-        };
-        match sent {
-            Ok(()) => done(py),
-            Err(why) => Err(refusal(name, &why)),
+/// Sends a message; gives an awaitable.
+///
+/// # Errors
+/// What the message is wrong in, or that the client has left.
+pub(super) fn message<'py>(
+    exchange: &Arc<Exchange>,
+    message: &Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = message.py();
+    let kind = kind(message)?;
+    let name = kind.to_str()?;
+    let named = |error| wrong(py, name, error);
+    let sent = match name {
+        "websocket.send" => match exchange.send(words(message).map_err(named)?) {
+            Ok(true) => Ok(()),
+            Ok(false) => return awaitable(py, &exchange.agenda, Room(exchange.clone())),
+            Err(why) => Err(why),
+        },
+        "websocket.accept" => exchange.accept(consent(exchange, message).map_err(named)?),
+        "websocket.close" => {
+            let (code, reason) = close(message).map_err(named)?;
+            exchange.close(code, reason)
         }
+        "websocket.http.response.start" => exchange.decline(response_head(message, false).map_err(named)?),
+        "websocket.http.response.body" => {
+            let body = data(message, name, intern!(py, "body"))?;
+            exchange.decline_body(&body, flag(message, intern!(py, "more_body"))?)
+        }
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "{other:?} is not the type of a message of a WebSocket"
+            )));
+        }
+    };
+    match sent {
+        Ok(()) => done(py),
+        Err(why) => Err(refusal(name, &why)),
     }
 }
 
-impl Send {
-    /// The headers of a 101.
-    fn consent(&self, message: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
-        let py = message.py();
-        let mut headers = match field(message, intern!(py, "headers"))? {
-            Some(fields) => response_fields(&fields)?,
-            None => HeaderMap::new(),
-        };
-        headers.remove(SEC_WEBSOCKET_PROTOCOL);
-        if let Some(chosen) = field(message, intern!(py, "subprotocol"))? {
-            let chosen = chosen
-                .cast_into::<PyString>()
-                .map_err(|_| PyTypeError::new_err("the subprotocol must be a str"))?;
-            let chosen = chosen.to_str()?;
-            if !self.0.subprotocols.iter().any(|offered| offered == chosen) {
-                return Err(PyValueError::new_err(format!(
-                    "the client has not offered the subprotocol {chosen:?}"
-                )));
-            }
-            let value = HeaderValue::from_str(chosen)
-                .map_err(|_| PyValueError::new_err(format!("{chosen:?} is no subprotocol")))?;
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
+/// The headers of a 101.
+fn consent(exchange: &Exchange, message: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
+    let py = message.py();
+    let mut headers = match field(message, intern!(py, "headers"))? {
+        Some(fields) => response_fields(&fields)?,
+        None => HeaderMap::new(),
+    };
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if let Some(chosen) = field(message, intern!(py, "subprotocol"))? {
+        let chosen = chosen
+            .cast_into::<PyString>()
+            .map_err(|_| PyTypeError::new_err("the subprotocol must be a str"))?;
+        let chosen = chosen.to_str()?;
+        if !exchange.subprotocols.iter().any(|offered| offered == chosen) {
+            return Err(PyValueError::new_err(format!(
+                "the client has not offered the subprotocol {chosen:?}"
+            )));
         }
-        Ok(headers)
+        let value = HeaderValue::from_str(chosen)
+            .map_err(|_| PyValueError::new_err(format!("{chosen:?} is no subprotocol")))?;
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, value);
     }
+    Ok(headers)
 }
 
 /// Room for another message.
