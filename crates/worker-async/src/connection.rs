@@ -26,7 +26,7 @@ pub(crate) fn spawn<S>(worker: &Arc<Worker>, stream: S, connection: Connection)
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
 {
-    let (gate, shared) = Gate::new(stream, worker.rules);
+    let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
     let gate = gate.with_queue();
     let member = Member::enter(worker, shared.clone());
     let key = member.key();

@@ -1,7 +1,8 @@
 //! The connections that are open: how many, and what the sweeper must look at.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ferricorn_unix::limits;
 use slab::Slab;
@@ -23,14 +24,16 @@ pub(crate) struct Entry {
     pub(crate) watch: Watch,
 }
 
+/// The time between two looks of the sweeper: what deadlines are rounded up to.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+
 /// All open connections of a worker.
-#[derive(Default)]
 pub(crate) struct Connections {
     entries: Mutex<Slab<Entry>>,
     /// Notified when the number changes.
     changed: Notify,
-    /// How often the sweeper has looked.
-    looks: AtomicU32,
+    /// When the first look was due. Looks are numbered by the time, whether they are taken or not.
+    epoch: Instant,
     /// Whether a client waits for a place that nobody has given up yet.
     crowded: AtomicBool,
 }
@@ -63,6 +66,15 @@ pub(crate) struct Member {
 }
 
 impl Connections {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: Mutex::default(),
+            changed: Notify::new(),
+            epoch: Instant::now(),
+            crowded: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.lock().len()
     }
@@ -74,18 +86,21 @@ impl Connections {
         }
     }
 
-    /// Counts a look of the sweeper, and gives its number.
-    pub(crate) fn next_look(&self) -> u32 {
-        let look = self.looks.load(Relaxed).wrapping_add(1);
-        self.looks.store(look, Relaxed);
-        look
+    /// The number of the look that is due now.
+    pub(crate) fn look(&self) -> u32 {
+        u32::try_from(self.epoch.elapsed().as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// When a look is due.
+    pub(crate) fn due(&self, look: u32) -> Instant {
+        self.epoch + TICK * look
     }
 
     /// Asks the connection that has been idle longest to give up its place; if none is idle, the one that has
     /// owed the rest of a head longest. If there is none of those either, the next one that is answered will be
     /// idle.
     pub(crate) fn make_room(&self) {
-        let now = self.looks.load(Relaxed);
+        let now = self.look();
         let mut entries = self.lock();
         let idle = entries.iter_mut().filter_map(|(_, entry)| Some((entry.idle(now)?, entry)));
         match idle.min_by_key(|(rank, _)| *rank) {
@@ -130,6 +145,7 @@ impl Member {
         let connections = &worker.connections;
         let key = connections.lock().insert(Entry { gate, abort: None, watch: Watch::default() });
         worker.slot.connection_begin();
+        worker.doze.stir();
         connections.changed.notify_waiters();
         Self { worker: worker.clone(), key }
     }

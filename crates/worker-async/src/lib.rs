@@ -12,6 +12,7 @@ mod answer;
 mod complaints;
 mod connection;
 mod connections;
+mod doze;
 mod drain;
 mod driver;
 mod exchange;

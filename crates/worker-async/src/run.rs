@@ -118,7 +118,8 @@ pub(crate) fn assemble(
         body_memory: BodyMemory::default(),
         complaints: Complaints::default(),
         acceptors: TaskTracker::new(),
-        connections: Connections::default(),
+        connections: Connections::new(),
+        doze: Arc::default(),
         pulse: Pulse::default(),
     });
     driver.enter(|| worker.spawner.spawn(sweeper::run(worker.clone())));

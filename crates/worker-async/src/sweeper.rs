@@ -1,23 +1,23 @@
 //! Deadlines: one coarse look at all connections, in place of a timer for each.
 
+use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::Drive;
 use ferricorn_unix::clock;
 
-use crate::connections::Entry;
+use crate::connections::{Entry, TICK};
 use crate::gate::{Phase, Shared};
-use crate::timer::sleep;
+use crate::timer::sleep_until;
 use crate::worker::Worker;
-
-/// The time between two looks: what deadlines are rounded up to.
-const TICK: Duration = Duration::from_millis(TICK_MILLIS);
-const TICK_MILLIS: u64 = 500;
 
 /// How many ticks a connection has for its first byte, or for a whole head, before it may have to make room.
 const FRESH: u32 = 4;
+
+/// The least time between two words that the loop turns.
+const LEAST_BEAT: Duration = Duration::from_millis(50);
 
 /// Deadlines in ticks.
 struct Deadlines {
@@ -51,6 +51,8 @@ pub(crate) struct Watch {
     body: Flow,
     /// The mark of the wait that the connection was asked to end.
     gave_way: u32,
+    /// The mark of the wait during which the connection was told to rest.
+    rests: u32,
 }
 
 #[derive(Default)]
@@ -98,45 +100,111 @@ impl Flow {
     }
 }
 
-/// Sweeps as long as there are connections; a worker without any makes no wake-up.
+/// Sweeps as long as there are connections with a deadline. In between, and without any, it makes no wake-up.
 pub(crate) async fn run(worker: Arc<Worker>) {
     let deadlines = Deadlines::of(&worker.settings, worker.app.drive());
+    let (connections, doze) = (&worker.connections, &worker.doze);
     loop {
-        worker.connections.until(|open| open > 0).await;
-        sleep(TICK).await;
-        let now = worker.connections.next_look();
-        // A loop that carries only long streams may never park, and so never tell that it turns.
-        worker.slot.beat(clock::coarse_ms());
-        worker.connections.for_each(|entry| sweep(entry, now, &deadlines));
+        connections.until(|open| open > 0).await;
+        doze.lie_down();
+        let mut look = Look { now: connections.look(), next: None };
+        connections.for_each(|entry| sweep(entry, &mut look, &deadlines));
+        if look.next == Some(look.now + 1) {
+            doze.get_up();
+        }
+        let next = look.next.map(|next| connections.due(next));
+        let wake = next.into_iter().chain(beat(&worker)).min();
+        let stirred = tokio::select! {
+            biased;
+            () = doze.stirred() => true,
+            () = until(wake) => false,
+        };
+        if stirred {
+            sleep_until(connections.due(connections.look() + 1)).await;
+        }
     }
 }
 
-fn sweep(entry: &mut Entry, now: u32, deadlines: &Deadlines) {
-    let gate = &entry.gate;
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Tells that the loop turns, and when that must be told again: a loop that waits for what its requests wait for is
+/// not one that is blocked. Nor is one that carries only long streams, and may never park.
+fn beat(worker: &Worker) -> Option<Instant> {
+    let timeout = worker.settings.timeout.filter(|_| worker.slot.is_busy())?;
+    worker.slot.beat(clock::coarse_ms());
+    Some(Instant::now() + (timeout / 4).max(LEAST_BEAT))
+}
+
+/// One look at all connections.
+struct Look {
+    /// Its number.
+    now: u32,
+    /// The number of the next one, unless something changes before.
+    next: Option<u32>,
+}
+
+impl Look {
+    /// Whether what began at the look `since` has lasted for more than so many ticks. If not, somebody must look again
+    /// when it has; and also if it has, since what is done about it may come too late.
+    fn is_over(&mut self, since: u32, ticks: u32) -> bool {
+        let over = since.saturating_add(ticks).saturating_add(1);
+        let at = over.max(self.now + 1);
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        self.now >= over
+    }
+}
+
+fn sweep(entry: &mut Entry, look: &mut Look, deadlines: &Deadlines) {
+    let Entry { gate, abort, watch } = entry;
+    let now = look.now;
     if let Some(mark) = gate.write_blocked() {
-        if entry.watch.write.age(mark, now) > deadlines.write {
+        if watch.write.age(mark, now) > deadlines.write {
             tracing::debug!("A client stopped reading its response; closing its connection");
-            if let Some(abort) = &entry.abort {
+            if let Some(abort) = abort {
                 abort.abort();
             }
             return;
         }
+        // Whether it reads shows only in the kernel's queue.
+        look.is_over(now, 0);
         gate.look_at_queue();
     }
     let (phase, mark) = phase(gate);
-    let age = entry.watch.phase.age(mark, now);
+    let age = watch.phase.age(mark, now);
+    let since = now - age;
+    if phase != Phase::Body {
+        watch.body.request = 0;
+    }
     match phase {
-        Phase::Fresh | Phase::Head if age > deadlines.head => gate.expire(),
-        Phase::Idle if age > deadlines.keepalive => gate.fin(),
-        Phase::Idle if age == 1 => gate.rest(),
-        Phase::Body if age > deadlines.body => gate.fail_body(),
+        Phase::App => {}
+        Phase::Fresh | Phase::Head => {
+            if look.is_over(since, deadlines.head) {
+                gate.expire();
+            }
+        }
+        Phase::Idle => {
+            if look.is_over(since, deadlines.keepalive) {
+                gate.fin();
+            } else if watch.rests != mark && look.is_over(since, 0) {
+                watch.rests = mark;
+                gate.rest();
+            }
+        }
         Phase::Body => {
             let (request, bytes) = (gate.last_request(), gate.bytes_received());
-            if entry.watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_rate) {
+            // It is judged at the end of its span, and so looked at then.
+            let slow = deadlines.body_rate > 0
+                && (watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_rate)
+                    || look.is_over(watch.body.since, deadlines.body));
+            if look.is_over(since, deadlines.body) || slow {
                 gate.fail_body();
             }
         }
-        _ => entry.watch.body.request = 0,
     }
 }
 
@@ -173,7 +241,7 @@ fn phase(gate: &Shared) -> (Phase, u32) {
 
 /// What so many bytes per second make in so many ticks.
 fn bytes_in(ticks: u32, rate: u64) -> u64 {
-    rate.saturating_mul(u64::from(ticks) * TICK_MILLIS) / 1000
+    rate.saturating_mul(u64::from(ticks) * TICK.as_millis() as u64) / 1000
 }
 
 /// A duration in ticks, rounded up.

@@ -97,6 +97,12 @@ impl Slot {
         }
     }
 
+    /// Whether any request is in flight.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.memory.taken.load(Relaxed) != 0 || self.memory.overflow.load(Relaxed) != 0
+    }
+
     /// The request has been answered, or given up.
     pub fn request_end(&self, ticket: Ticket) {
         self.memory.requests.fetch_add(1, Relaxed);

@@ -55,6 +55,7 @@ pub(crate) use refusal::{Refusal, Refused};
 pub(crate) use rules::HeadRules;
 pub(crate) use shared::{HeadFacts, Phase, Shared};
 
+use crate::doze::Doze;
 use chunked::Fault;
 use track::{Rest, Track};
 
@@ -101,7 +102,12 @@ enum End {
 impl<S> Gate<S> {
     /// A gate in front of a socket on which nothing has been read, and what others may know of it.
     pub(crate) fn new(socket: S, rules: HeadRules) -> (Self, Arc<Shared>) {
-        let shared = Arc::new(Shared::default());
+        Self::watched(socket, rules, Arc::default())
+    }
+
+    /// The same, with a sweeper that is stirred when it has something to watch.
+    pub(crate) fn watched(socket: S, rules: HeadRules, doze: Arc<Doze>) -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared::watched(doze));
         let gate = Self {
             socket,
             shared: Arc::clone(&shared),

@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+
+use crate::doze::Doze;
 
 /// What the connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,8 @@ mod wish {
 /// The state that gate, service and sweeper share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// Hears of each new phase, and of writes that block.
+    pub(super) doze: Arc<Doze>,
     /// The phase, and above it a count of turns.
     state: AtomicU32,
     /// Zero, or an odd number that changes whenever a blocked write made progress.
@@ -101,6 +105,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// For the service.
 impl Shared {
+    /// As new, with the sweeper that watches it.
+    pub(super) fn watched(doze: Arc<Doze>) -> Self {
+        Self { doze, ..Self::default() }
+    }
+
     /// Notes the number that the worker gave to a request.
     pub(crate) fn number(&self, request: u64) {
         self.last_request.store(request, Relaxed);
@@ -242,6 +251,7 @@ impl Shared {
         }
         let turn = (state >> PHASE_BITS).wrapping_add(u32::from(now != fresh));
         self.state.store(turn << PHASE_BITS | phase as u32, Relaxed);
+        self.doze.stir();
     }
 
     /// The client sent what was waited for. Wishes that blamed it for not doing so are void.
@@ -284,6 +294,7 @@ impl Shared {
     /// The marks of `uptake`, a count that grows with the bytes written or taken: blocked at it, or not.
     pub(super) fn set_blocked(&self, uptake: Option<u32>) {
         self.blocked.store(uptake.map_or(0, |uptake| uptake << 1 | 1), Relaxed);
+        self.doze.stir();
     }
 
     #[inline]

@@ -10,6 +10,7 @@ mod hosted;
 mod keepalive;
 mod panics;
 mod proxies;
+mod quiet;
 mod responses;
 mod rules;
 mod slow;
