@@ -26,7 +26,7 @@ const PATIENCE: f64 = 1.0;
 pub(super) fn run(bridge: &Arc<Bridge>, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
     Python::attach(|py| {
         let fault = |error: PyErr| app_fault(py, &error);
-        let event_loop = event_loop::make(py, bridge.settings.event_loop).map_err(fault)?;
+        let event_loop = event_loop::of_thread(py, bridge.settings.event_loop).map_err(fault)?;
         let result = serve(bridge, &guest, &event_loop);
         let closed = close(&event_loop);
         result.map_err(fault)?;

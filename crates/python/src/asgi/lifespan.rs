@@ -2,7 +2,6 @@
 //! until after the last.
 
 use std::future::poll_fn;
-use std::mem;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -16,7 +15,7 @@ use pyo3::types::{PyDict, PyString};
 use super::agenda::{Agenda, lock};
 use super::app::Bridge;
 use super::message::{field, kind};
-use super::waiting::{Operation, awaitable, done};
+use super::waiting::{Operation, Waiters, awaitable, done};
 use crate::fault::app_fault;
 
 /// See the module's first line.
@@ -43,7 +42,7 @@ struct Progress {
     /// Whether its task has ended.
     over: bool,
     server: Option<Waker>,
-    receivers: Vec<Waker>,
+    receivers: Waiters,
 }
 
 impl Lifespan {
@@ -108,9 +107,9 @@ impl Lifespan {
         let receivers = {
             let mut progress = lock(&self.progress);
             progress.stopping = true;
-            mem::take(&mut progress.receivers)
+            progress.receivers.take()
         };
-        receivers.into_iter().for_each(Waker::wake);
+        receivers.wake();
         poll_fn(|cx| {
             let mut progress = lock(&self.progress);
             if progress.stopped || progress.over { Poll::Ready(()) } else { progress.wait(cx) }
@@ -197,13 +196,18 @@ impl Operation for Next {
             progress.shutdown_told = true;
             "lifespan.shutdown"
         } else {
-            progress.receivers.push(cx.waker().clone());
+            progress.receivers.add(cx);
             return Poll::Pending;
         };
         drop(progress);
         let message = PyDict::new(py);
         let set = message.set_item(intern!(py, "type"), PyString::new(py, kind));
         Poll::Ready(set.map(|()| Some(message.into_any().unbind())))
+    }
+
+    fn forget(&self, waker: &Waker) {
+        let forgotten = lock(&self.0.progress).receivers.remove(waker);
+        drop(forgotten);
     }
 }
 

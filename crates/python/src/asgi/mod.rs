@@ -15,3 +15,4 @@ mod waiting;
 mod websocket;
 
 pub use app::{AsgiApp, Calling};
+pub(crate) use event_loop::of_thread as make_loop;

@@ -25,8 +25,41 @@ create_exception!(
 
 /// What an awaitable waits for.
 pub(super) trait Operation: Send + Sync {
-    /// What it is awaited for; `None` for Python's `None`. Gives back the same pending state as often as it is asked.
+    /// What it is awaited for; `None` for Python's `None`. It may be asked as often as one likes.
     fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>>;
+
+    /// Nobody waits with this waker any more.
+    fn forget(&self, waker: &Waker);
+}
+
+/// Who waits for the same thing: one, as a rule.
+#[derive(Default)]
+pub(super) struct Waiters(Vec<Waker>);
+
+impl Waiters {
+    /// Adds whoever polls, unless nobody waits behind the poll, or is there already.
+    pub(super) fn add(&mut self, cx: &Context<'_>) {
+        let waker = cx.waker();
+        if !waker.will_wake(Waker::noop()) && !self.0.iter().any(|known| known.will_wake(waker)) {
+            self.0.push(waker.clone());
+        }
+    }
+
+    /// Takes one out. The caller drops it when it holds no lock.
+    #[must_use]
+    pub(super) fn remove(&mut self, waker: &Waker) -> Option<Waker> {
+        let at = self.0.iter().position(|known| known.will_wake(waker))?;
+        Some(self.0.swap_remove(at))
+    }
+
+    /// Takes out all.
+    pub(super) fn take(&mut self) -> Self {
+        mem::take(self)
+    }
+
+    pub(super) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// An awaitable for what is to be had now or later.
@@ -177,8 +210,10 @@ struct State {
     callbacks: Vec<(Py<PyAny>, Option<Py<PyAny>>)>,
     /// The message of the cancellation, if there was one.
     cancelled: Option<Option<Py<PyAny>>>,
-    /// Whether the operation was found to be ready.
+    /// Whether the operation was found to be ready, or nobody waits for it any more.
     over: bool,
+    /// With what the operation wakes it, while it waits.
+    waker: Option<Waker>,
 }
 
 /// Puts an awaitable on the agenda.
@@ -205,17 +240,34 @@ impl Waiting {
         if let Some(message) = &lock(&this.state).cancelled {
             return Err(cancelled_error(slf.py(), message.as_ref()));
         }
-        let resume = Resume { waiting: slf.clone().unbind(), agenda: this.agenda.clone() };
-        let waker = Waker::from(Arc::new(resume));
+        let known = lock(&this.state).waker.clone();
+        let waker = known.unwrap_or_else(|| {
+            let resume = Resume { waiting: slf.clone().unbind(), agenda: this.agenda.clone() };
+            Waker::from(Arc::new(resume))
+        });
         match this.operation.poll(slf.py(), &mut Context::from_waker(&waker)) {
             Poll::Pending => {
-                lock(&this.state).blocking = true;
+                let mut state = lock(&this.state);
+                state.blocking = true;
+                state.waker = Some(waker);
                 Ok(None)
             }
             Poll::Ready(result) => {
-                lock(&this.state).over = true;
+                this.end();
                 result.map(Some)
             }
+        }
+    }
+
+    /// Waits no more. The waker holds this object, and so it goes.
+    fn end(&self) {
+        let waker = {
+            let mut state = lock(&self.state);
+            state.over = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            self.operation.forget(&waker);
         }
     }
 
@@ -277,12 +329,12 @@ impl Waiting {
         value: Option<Bound<'_, PyAny>>,
         _traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        lock(&self.state).over = true;
+        self.end();
         Err(thrown(kind.py(), kind.clone(), value))
     }
 
     fn close(&self) {
-        lock(&self.state).over = true;
+        self.end();
     }
 
     #[getter(_asyncio_future_blocking)]

@@ -14,7 +14,7 @@ use pyo3::types::PyList;
 
 pub use self::kind::Kind;
 use self::target::{Object, Target};
-use crate::asgi::AsgiApp;
+use crate::asgi::{self, AsgiApp};
 use crate::fault::{one_line, traceback};
 use crate::wsgi::{ErrorSink, WsgiApp};
 
@@ -61,6 +61,12 @@ impl AppLoader {
         self.prepare(py)
             .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
         let target = Target::parse(py, &self.app)?;
+        if self.interface == Interface::Asgi {
+            // What the application makes while it is imported may look for its loop.
+            self.require_loop(py)?;
+            asgi::make_loop(py, self.asgi.event_loop)
+                .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))?;
+        }
         let app = self.import(py, &target)?;
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
             Kind::Wsgi => WsgiApp::new(app, worker, &self.script_name, self.errors.clone())

@@ -21,6 +21,7 @@ use super::outgoing::Outgoing;
 use crate::asgi::agenda::{Abandoned, Agenda, lock};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
+use crate::asgi::waiting::Waiters;
 
 /// How many bytes of a response that streams are taken from the application before `send()` waits for the client.
 const AHEAD: usize = 64 * 1024;
@@ -53,11 +54,13 @@ struct State {
     end: Option<Result<Option<HeaderMap>, AppFault>>,
     /// Whether the client has left.
     gone: bool,
+    /// Whether the response has no body, whatever the application sends.
+    bodiless: bool,
     /// Whether the task has ended.
     ended: bool,
     connection: Option<Waker>,
-    receivers: Vec<Waker>,
-    senders: Vec<Waker>,
+    receivers: Waiters,
+    senders: Waiters,
 }
 
 /// How far the application is with its response.
@@ -93,11 +96,14 @@ pub(super) enum Received {
 
 /// Whom a change wakes; they are woken when the lock is given up.
 #[derive(Default)]
-struct Wakes(Vec<Waker>, Option<Waker>);
+struct Wakes(Waiters, Option<Waker>);
 
 impl Wakes {
     fn wake(self) {
-        self.0.into_iter().chain(self.1).for_each(Waker::wake);
+        self.0.wake();
+        if let Some(waker) = self.1 {
+            waker.wake();
+        }
     }
 }
 
@@ -136,12 +142,22 @@ impl Exchange {
                 ahead: 0,
                 end: None,
                 gone: false,
+                bodiless: request.head.method == Method::HEAD,
                 ended: false,
                 connection: None,
-                receivers: Vec::new(),
-                senders: Vec::new(),
+                receivers: Waiters::default(),
+                senders: Waiters::default(),
             }),
         })
+    }
+
+    /// Nobody waits with this waker any more.
+    pub(super) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut state = self.lock();
+            (state.receivers.remove(waker), state.senders.remove(waker))
+        };
+        drop(forgotten);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -157,12 +173,12 @@ impl Exchange {
             return Poll::Ready(Received::Disconnect);
         }
         if state.body_told {
-            state.receivers.push(cx.waker().clone());
+            state.receivers.add(cx);
             return Poll::Pending;
         }
         match state.poll_body(cx) {
             Poll::Pending => {
-                state.receivers.push(cx.waker().clone());
+                state.receivers.add(cx);
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(data))) => {
@@ -228,7 +244,7 @@ impl State {
         } else {
             self.end = Some(Err(AppFault::new(error.to_string())));
         }
-        Wakes(mem::take(&mut self.receivers), self.connection.take())
+        Wakes(self.receivers.take(), self.connection.take())
     }
 }
 
@@ -242,6 +258,8 @@ impl Exchange {
         }
         match state.stage {
             Stage::Fresh => {
+                // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5.
+                state.bodiless |= matches!(head.status.as_u16(), 204 | 205 | 304);
                 state.stage = Stage::Begun(Box::new(head), trailers);
                 Ok(())
             }
@@ -259,7 +277,7 @@ impl Exchange {
             Stage::Begun(head, false) if !more => {
                 let body = if data.is_empty() { ResponseBody::Empty } else { ResponseBody::Full(data) };
                 state.answer = Some(Ok(Response::new(*head, body)));
-                Wakes(mem::take(&mut state.receivers), state.connection.take())
+                Wakes(state.receivers.take(), state.connection.take())
             }
             Stage::Begun(head, trailers) => {
                 state.push(data);
@@ -301,7 +319,7 @@ impl Exchange {
             return Ok(());
         }
         state.end = Some(Ok(Some(all)));
-        let wakes = Wakes(mem::take(&mut state.receivers), state.connection.take());
+        let wakes = Wakes(state.receivers.take(), state.connection.take());
         drop(state);
         wakes.wake();
         Ok(())
@@ -316,7 +334,7 @@ impl Exchange {
         if state.ahead < AHEAD || matches!(state.stage, Stage::Complete) {
             return Poll::Ready(Ok(()));
         }
-        state.senders.push(cx.waker().clone());
+        state.senders.add(cx);
         Poll::Pending
     }
 
@@ -328,7 +346,7 @@ impl Exchange {
 
 impl State {
     fn push(&mut self, data: Bytes) {
-        if !data.is_empty() {
+        if !data.is_empty() && !self.bodiless {
             self.ahead += data.len();
             self.pieces.push_back(data);
         }
@@ -336,13 +354,13 @@ impl State {
 
     /// What follows a piece of a body that streams.
     fn go_on(&mut self, more: bool, trailers: bool) -> Wakes {
-        let mut receivers = Vec::new();
+        let mut receivers = Waiters::default();
         self.stage = match (more, trailers) {
             (true, trailers) => Stage::Streaming(trailers),
             (false, true) => Stage::Trailers(HeaderMap::new()),
             (false, false) => {
                 self.end = Some(Ok(None));
-                receivers = mem::take(&mut self.receivers);
+                receivers = self.receivers.take();
                 Stage::Complete
             }
         };
@@ -368,11 +386,11 @@ impl Exchange {
         if let Some(piece) = state.pieces.pop_front() {
             state.ahead -= piece.len();
             let senders = match state.ahead {
-                ahead if ahead < AHEAD => mem::take(&mut state.senders),
-                _ => Vec::new(),
+                ahead if ahead < AHEAD => state.senders.take(),
+                _ => Waiters::default(),
             };
             drop(state);
-            senders.into_iter().for_each(Waker::wake);
+            senders.wake();
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         match state.end.take() {
@@ -397,22 +415,30 @@ impl Exchange {
         state.pieces.is_empty() && matches!(state.end, Some(Ok(None)))
     }
 
-    /// The connection wants nothing more: the client has left, unless the response was complete.
+    /// The connection wants nothing more: the client has left, unless the response has no body anyway.
     pub(super) fn abandoned(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.gone {
             return;
         }
+        if state.bodiless && state.answer.is_none() && !matches!(state.stage, Stage::Fresh | Stage::Begun(..))
+        {
+            state.ahead = 0;
+            let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
+            drop(state);
+            drop(pieces);
+            return senders.wake();
+        }
         state.gone = true;
         let body = state.body.take();
         let pieces = mem::take(&mut state.pieces);
-        let wakes = Wakes(mem::take(&mut state.receivers), None);
-        let senders = mem::take(&mut state.senders);
+        let wakes = Wakes(state.receivers.take(), None);
+        let senders = state.senders.take();
         let running = !state.ended;
         drop(state);
         drop((body, pieces));
         wakes.wake();
-        senders.into_iter().for_each(Waker::wake);
+        senders.wake();
         if running {
             self.agenda.let_go(self.clone());
         }
@@ -455,7 +481,7 @@ impl call::Exchange for Exchange {
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {
         let mut state = self.lock();
         state.ended = true;
-        let (receivers, senders) = (mem::take(&mut state.receivers), mem::take(&mut state.senders));
+        let (receivers, senders) = (state.receivers.take(), state.senders.take());
         let untold = match (&state.stage, fault) {
             (Stage::Complete, fault) => fault,
             (_, fault) if state.gone => fault,

@@ -1,7 +1,7 @@
 //! `receive()` of an HTTP request.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -21,6 +21,10 @@ struct Next(Arc<Exchange>);
 impl Operation for Next {
     fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
         self.0.poll_receive(cx).map(|received| message(py, received).map(Some))
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.0.forget(waker);
     }
 }
 

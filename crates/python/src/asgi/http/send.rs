@@ -1,7 +1,7 @@
 //! `send()` of an HTTP response.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferricorn_protocol::Head;
@@ -85,6 +85,10 @@ impl Operation for Room {
     fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
         let room = self.0.poll_room(cx);
         room.map(|room| room.map(|()| None).map_err(|why| refusal("http.response.body", &why)))
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.0.forget(waker);
     }
 }
 

@@ -17,6 +17,7 @@ use super::conversation::Talking;
 use crate::asgi::agenda::{Abandoned, Agenda, lock};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
+use crate::asgi::waiting::Waiters;
 
 /// How many bytes of messages are taken from the application before `send()` waits for the client.
 const AHEAD_OUT: usize = 64 * 1024;
@@ -56,8 +57,8 @@ struct State {
     connection: Option<Waker>,
     /// Who waits for room in the inbox.
     reader: Option<Waker>,
-    receivers: Vec<Waker>,
-    senders: Vec<Waker>,
+    receivers: Waiters,
+    senders: Waiters,
 }
 
 /// What the application has said.
@@ -110,10 +111,19 @@ impl Exchange {
                 ended: false,
                 connection: None,
                 reader: None,
-                receivers: Vec::new(),
-                senders: Vec::new(),
+                receivers: Waiters::default(),
+                senders: Waiters::default(),
             }),
         })
+    }
+
+    /// Nobody waits with this waker any more.
+    pub(super) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut state = self.lock();
+            (state.receivers.remove(waker), state.senders.remove(waker))
+        };
+        drop(forgotten);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,7 +150,7 @@ impl Exchange {
         if let Some(end) = &state.end {
             return Poll::Ready(Received::Disconnect(end.clone()));
         }
-        state.receivers.push(cx.waker().clone());
+        state.receivers.add(cx);
         Poll::Pending
     }
 }
@@ -234,7 +244,7 @@ impl Exchange {
         if state.unsent < AHEAD_OUT {
             return Poll::Ready(Ok(()));
         }
-        state.senders.push(cx.waker().clone());
+        state.senders.add(cx);
         Poll::Pending
     }
 
@@ -289,9 +299,9 @@ impl Exchange {
         }
         state.unread += length(&message);
         state.inbox.push_back(message);
-        let receivers = mem::take(&mut state.receivers);
+        let receivers = state.receivers.take();
         drop(state);
-        receivers.into_iter().for_each(Waker::wake);
+        receivers.wake();
     }
 
     pub(super) fn poll_outbox(&self, cx: &mut Context<'_>) -> Poll<Outgoing> {
@@ -300,15 +310,15 @@ impl Exchange {
             keep(&mut state.connection, cx);
             return Poll::Pending;
         };
-        let mut senders = Vec::new();
+        let mut senders = Waiters::default();
         if let Outgoing::Message(message) = &outgoing {
             state.unsent -= length(message);
             if state.unsent < AHEAD_OUT {
-                senders = mem::take(&mut state.senders);
+                senders = state.senders.take();
             }
         }
         drop(state);
-        senders.into_iter().for_each(Waker::wake);
+        senders.wake();
         Poll::Ready(outgoing)
     }
 
@@ -321,12 +331,13 @@ impl Exchange {
         let abnormal = end.code == ABNORMAL;
         state.end = Some(end);
         let outbox = mem::take(&mut state.outbox);
-        let receivers = mem::take(&mut state.receivers);
-        let senders = mem::take(&mut state.senders);
+        let receivers = state.receivers.take();
+        let senders = state.senders.take();
         let running = !state.ended;
         drop(state);
         drop(outbox);
-        receivers.into_iter().chain(senders).for_each(Waker::wake);
+        receivers.wake();
+        senders.wake();
         // Who was told of the end in good order may take its time.
         if running && abnormal {
             self.agenda.let_go(self.clone());
@@ -361,8 +372,7 @@ impl call::Exchange for Exchange {
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {
         let mut state = self.lock();
         state.ended = true;
-        let dropped =
-            (mem::take(&mut state.receivers), mem::take(&mut state.senders), mem::take(&mut state.inbox));
+        let dropped = (state.receivers.take(), state.senders.take(), mem::take(&mut state.inbox));
         let untold = match (mem::replace(&mut state.stage, Stage::Closed), fault) {
             (_, fault) if state.end.is_some() => fault,
             (Stage::Connecting, fault) => {

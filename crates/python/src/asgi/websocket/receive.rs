@@ -1,7 +1,7 @@
 //! `receive()` of a WebSocket.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use ferricorn_protocol::Message;
 use pyo3::intern;
@@ -22,6 +22,10 @@ struct Next(Arc<Exchange>);
 impl Operation for Next {
     fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
         self.0.poll_receive(cx).map(|received| message(py, received).map(Some))
+    }
+
+    fn forget(&self, waker: &Waker) {
+        self.0.forget(waker);
     }
 }
 
