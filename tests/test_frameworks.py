@@ -1,4 +1,4 @@
-"""Real applications: Flask, Django with its admin and a database, Pyramid."""
+"""Real applications: Flask, Django with its admin and a database, Pyramid, and the FastAPI example."""
 
 import re
 import subprocess
@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from harness import until
+from harness.websocket import WebSocket
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -188,3 +189,25 @@ def app(environ, start_response):
     assert server.get().body == b"ok"
     assert server.stop(timeout=8) == 0
     until(lambda: not server.workers(), "no worker")
+
+
+# FastAPI.
+
+
+@pytest.mark.only_ferricorn("gunicorn's default workers serve no ASGI")
+def test_the_fastapi_example(serve):
+    pytest.importorskip("fastapi")
+    server = serve("app:app", "--chdir", EXAMPLES / "fastapi")
+    assert "It works" in server.get().text
+    json = [("Content-Type", "application/json")]
+    answer = server.request("POST", "/orders", json, b'{"item": "horn", "count": 3}')
+    assert (answer.status, answer.json()) == (201, {"item": "horn", "count": 3, "waiting": 1})
+    answer = server.request("POST", "/orders", json, b'{"item": "horn", "count": 0}')
+    assert answer.status == 422 and answer.json()["detail"][0]["loc"] == ["body", "count"]
+    with server.connect() as client:
+        head = client.send(b"GET /clock?ticks=2 HTTP/1.1\r\nHost: x\r\n\r\n").read_head()
+        assert head.header("content-type").startswith("text/event-stream")
+        assert [client.read_chunk() for _ in range(2)] == [b"id: 1\ndata: tick 1\n\n", b"id: 2\ndata: tick 2\n\n"]
+    with WebSocket(server.address, "/echo") as socket:
+        assert socket.say("Ada").hear() == "you said: Ada"
+        assert socket.bye()[0] == 1000

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import Client, request, until
-from harness.proxy import Apache, Nginx, NginxStream, open_folder
+from harness.proxy import Apache, Nginx, NginxStream, open_folder, replaced
+from harness.websocket import CLOSE, PING, PONG, WebSocket, frame
 
 pytestmark = [pytest.mark.only_ferricorn("it is about deploy/, and gunicorn loses requests at a reload"),
               pytest.mark.timeout(180)]
@@ -24,13 +26,13 @@ PASSED_THROUGH = ["--proxy-protocol", "--proxy-allow-from", "127.0.0.1", "--forw
 class Site:
     """A proxy with a Ferricorn behind it."""
 
-    def __init__(self, serve, kind, over, *flags, workers=2, **options):
+    def __init__(self, serve, kind, over, *flags, workers=2, app="behind:app", **options):
         kind.require()
         folder = open_folder()
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             bind = f"unix:{folder}/mysite.sock" if over == "unix" else "127.0.0.1:0"
-            self.server = serve("behind:app", "-w", str(workers), "--access-logfile", "-", *flags, bind=bind, **options)
+            self.server = serve(app, "-w", str(workers), "--access-logfile", "-", *flags, bind=bind, **options)
             self.server.wait_workers(workers)
             self.proxy = kind(self.server, folder)
             undo.pop_all()
@@ -416,3 +418,117 @@ def test_a_restart_of_the_server_is_noticed_at_once(own_site, serve, kind, over)
     for _ in range(5):
         assert site.proxy.get().body == b"hello"
     assert site.server.stop() == 0, "another server's port is free again"
+
+
+# WebSockets.
+
+TALKING = """
+import json
+from pathlib import Path
+
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": repr(sorted(scope["headers"])).encode()})
+    if scope["type"] != "websocket":
+        return
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[0], "headers": [(b"x-app", b"yes")]})
+    seen = {name: scope[name] for name in ("scheme", "path", "root_path", "client", "subprotocols")}
+    seen["headers"] = {name.decode(): value.decode() for name, value in scope["headers"]}
+    await send({"type": "websocket.send", "text": json.dumps(seen)})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({**message, "type": "websocket.send"})
+    Path("ended").write_text(str(message["code"]))
+"""
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def talking(request, own_site, kind):
+    return own_site(kind, request.param, "--root-path", "/shop", workers=1, app=TALKING)
+
+
+def talk(site, target="/talk", *fields, **options):
+    """A WebSocket of the app behind the proxy, and what the app saw of it."""
+    socket = WebSocket(site.proxy.address, target, *fields, tls=site.proxy.tls, **options)
+    assert socket.answer.status == 101, socket.answer.raw
+    return socket, json.loads(socket.hear())
+
+
+def test_a_websocket_is_passed_on_with_what_the_proxy_knows(talking):
+    forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "192.0.2.1")]
+    socket, seen = talk(talking, "/talk/%C3%A9", ("Sec-WebSocket-Protocol", "chat, other"), *forged, source="127.0.0.2")
+    with socket:
+        assert socket.answer.header("sec-websocket-protocol") == "chat" and socket.answer.header("x-app") == "yes"
+        assert (seen["scheme"], seen["path"], seen["root_path"]) == ("wss", "/shop/talk/é", "/shop")
+        assert seen["subprotocols"] == ["chat", "other"]
+        assert seen["headers"]["x-forwarded-for"] == "127.0.0.2"
+        for message in ("héllo", b"\0" * 200_000, ""):
+            assert socket.say(message).hear() == message
+        assert socket.bye(4000, "enough")[0] == 4000
+    until(lambda: (talking.server.folder / "ended").exists(), "the app hears of the end")
+    assert (talking.server.folder / "ended").read_text() == "4000"
+
+
+def test_a_websocket_below_a_path_keeps_it(talking):
+    socket, seen = talk(talking, "/shop/talk")
+    with socket:
+        assert (seen["path"], seen["root_path"]) == ("/shop/talk", "/shop")
+
+
+def test_a_websocket_whose_client_vanishes_ends_in_the_app(talking):
+    socket, _ = talk(talking)
+    socket.close()
+    until(lambda: (talking.server.folder / "ended").exists(), "the app hears of the end")
+    assert (talking.server.folder / "ended").read_text() == "1006"
+
+
+def test_a_reload_closes_websockets_through_the_proxy_and_new_ones_go_on(talking):
+    (worker,) = talking.server.workers()
+    socket, _ = talk(talking)
+    with socket:
+        talking.server.send(signal.SIGHUP)
+        talking.server.wait_workers(1, without=[worker])
+        assert socket.farewell()[0] == 1012
+    again, _ = talk(talking)
+    with again:
+        assert again.say("still here").hear() == "still here"
+
+
+def test_pings_keep_a_silent_websocket_beyond_the_proxys_patience(own_site, kind):
+    class Hasty(kind):
+        """The same with a time limit that a test can wait for."""
+
+        def _prepare(self):
+            command = super()._prepare()
+            path = self.folder / ("snippets/ferricorn.conf" if kind is Nginx else "mysite.conf")
+            text = replaced(path.read_text(), ("timeout 60s", "timeout 2s") if kind is Nginx else (" timeout=60", " timeout=2"))
+            path.write_text(text if kind is Nginx else f"Timeout 2\n{text}")
+            return command
+
+    site = own_site(Hasty, "tcp", "--ws-ping-interval", "0.5", workers=1, app=TALKING)
+    socket, _ = talk(site)
+    with socket:
+        for _ in range(7):
+            ping = socket.read_frame()
+            assert ping.opcode == PING
+            socket.send(frame(PONG, ping.payload))
+        assert socket.say("still here").read_frame().payload == b"still here"
+    silent = own_site(Hasty, "tcp", "--ws-ping-interval", "0", workers=1, app=TALKING)
+    socket, _ = talk(silent)
+    with socket:
+        rest = socket.read_to_end()
+    assert not rest or rest[0] & 15 == CLOSE, "without pings the proxy gives up"
+
+
+def test_no_other_upgrade_is_passed_on(tcp_site):
+    with tcp_site.proxy.connect() as client:
+        wish = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+        seen = client.send(b"GET /environ HTTP/1.1\r\nHost: x\r\n" + wish + b"\r\n").response().json()
+    assert "HTTP_UPGRADE" not in seen and "upgrade" not in seen.get("HTTP_CONNECTION", "").lower()
+
+
+def test_a_request_for_a_websocket_to_an_app_without_any_is_a_request(tcp_site):
+    with WebSocket(tcp_site.proxy.address, "/", tls=tcp_site.proxy.tls) as socket:
+        assert socket.answer.status != 101
+    assert tcp_site.proxy.get().body == b"hello"
