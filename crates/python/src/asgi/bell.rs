@@ -75,9 +75,14 @@ impl Bell {
         !self.pumping.swap(true, Relaxed)
     }
 
-    /// Whether it has rung since this was last asked.
-    pub(super) fn take(&self) -> bool {
-        self.rung.swap(false, Relaxed)
+    /// Silences it: what it has rung for is about to be done.
+    pub(super) fn hush(&self) {
+        self.rung.store(false, Relaxed);
+    }
+
+    /// Whether it has rung since then.
+    pub(super) fn has_rung(&self) -> bool {
+        self.rung.load(Relaxed)
     }
 
     /// Ends a pump. What is left to do is done soon.

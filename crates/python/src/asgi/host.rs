@@ -126,8 +126,8 @@ impl Turns {
         if self.over.get() || !agenda.bell().begin() {
             return Ok(());
         }
-        agenda.bell().take();
         for _ in 0..ROUNDS {
+            agenda.bell().hush();
             match self.guest.pump(look) {
                 Pumped::Over => {
                     self.over.set(true);
@@ -138,11 +138,12 @@ impl Turns {
                 Pumped::Idle => {}
             }
             self.work_off(py, agenda);
-            if !agenda.bell().take() {
+            if !agenda.bell().has_rung() {
                 break;
             }
             look = Look::Tasks;
         }
+        // What has rung at the last round is for the next pump.
         agenda.bell().end();
         Ok(())
     }
