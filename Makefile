@@ -14,7 +14,7 @@ export PYO3_BUILD_EXTENSION_MODULE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn lint fuzz bench docs clean python cargo
+.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn lint fuzz bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-python    the end-to-end tests alone; PYTEST="-k NAME" chooses'
 	@echo 'make test-pythons   a wheel and the bridge tests on each CPython found (3.10 to 3.14)'
 	@echo 'make test-gunicorn  the end-to-end tests against gunicorn, where both must agree'
+	@echo 'make test-uvicorn   the ASGI tests against uvicorn, where both must agree'
 	@echo 'make lint           rustfmt, clippy with warnings denied, and generated files up to date'
 	@echo 'make fuzz           hostile bytes for every parser at the edge; SECONDS=60 for each, FUZZ=NAME for one'
 	@echo 'make bench          compare speed and memory with other servers (minutes; needs wrk)'
@@ -91,12 +92,15 @@ test-python: cargo $(TEST)/.ready
 test-gunicorn: $(TEST)/.ready
 	SERVER_UNDER_TEST=gunicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
 
+test-uvicorn: $(TEST)/.ready
+	SERVER_UNDER_TEST=uvicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
+
 # The bridge on each CPython that is found beside the one of `make test`.
 test-other-pythons: cargo | python
-	.ci/on-each-python --except $(PYTHON) tests/test_wsgi.py
+	.ci/on-each-python --except $(PYTHON) tests/test_wsgi.py tests/test_asgi.py
 
 test-pythons: cargo | python
-	.ci/on-each-python tests/test_wsgi.py tests/test_boot.py tests/test_cli.py
+	.ci/on-each-python tests/test_wsgi.py tests/test_asgi.py tests/test_boot.py tests/test_cli.py
 
 lint: cargo | python
 	$(CARGO) fmt --all --check

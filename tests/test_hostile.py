@@ -1,4 +1,5 @@
-"""Hostile bytes against one running worker: each attack gets its answer, and the worker serves on as before."""
+"""Hostile bytes against one running worker: each attack gets its answer, and the worker serves on as before, be its app
+a WSGI or an ASGI one."""
 
 import json
 import threading
@@ -8,7 +9,7 @@ import pytest
 from attacks import ATTACKS, SMUGGLED
 from harness import IS_GUNICORN, Client, Unanswered, anonymous_kib, descriptors, until
 
-APP = '''
+WSGI = '''
 import json
 import os
 
@@ -30,6 +31,49 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 '''
+
+ASGI = '''
+import json
+import os
+
+SEEN = []
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise NotImplementedError
+    if scope["type"] == "websocket":
+        return await send({"type": "websocket.close"})
+    target = scope["raw_path"].decode()
+    if target == "/raise":
+        raise LookupError("as asked for")
+    if target == "/seen":
+        body = json.dumps({"pid": os.getpid(), "seen": SEEN}).encode()
+        SEEN.clear()
+    elif target == "/large":
+        body = b"z" * 65536
+    else:
+        SEEN.append(target)
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            size, more = size + len(message["body"]), message["more_body"]
+        body = str(size).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})
+'''
+
+OF_ASGI = {
+    "fields-script-name": "200 +",
+    # The client that shuts down its writing side has left.
+    "pipelines-good-then-half": "| 200 | 200 400",
+    # A WebSocket, which the app refuses, and one with a key that is none.
+    "other-ways-upgrade-websocket": "403 +",
+    "other-ways-upgrade-and-frames": "400",
+}
+"""What comes of an attack where an ASGI app is not the same as a WSGI app."""
 
 GUNICORN = {
     "lines-absolute-without-host": "it serves the request",
@@ -60,16 +104,17 @@ GUNICORN = {
 """What gunicorn does otherwise, by attack."""
 
 
-@pytest.fixture(scope="module")
-def server(serve_module):
+@pytest.fixture(scope="module", params=[
+    pytest.param(WSGI, id="wsgi"), pytest.param(ASGI, id="asgi", marks=pytest.mark.only_ferricorn("WSGI"))])
+def server(request, serve_module):
     """One worker for all attacks, with a look at what is left of them at the end."""
-    server = serve_module(APP, "-w", "1", "-t", "20", *(["--threads", "4"] if IS_GUNICORN else []))
+    server = serve_module(request.param, "-w", "1", "-t", "20", *(["--threads", "4"] if IS_GUNICORN else []))
     for _ in range(50):
         server.get()
     server.seen = lambda: server.get("/seen").json()
     worker = server.wait_workers(1)[0]
     opened, memory = descriptors(worker), anonymous_kib(worker)
-    server.worker = worker
+    server.worker, server.asgi = worker, request.param is ASGI
     yield server
     if not IS_GUNICORN:
         until(lambda: descriptors(worker) <= opened, "descriptors are left open")
@@ -122,6 +167,7 @@ def outcome_of(client, expected, head_only):
     pytest.param(name, marks=pytest.mark.only_ferricorn(GUNICORN[name])) if name in GUNICORN else name for name in ATTACKS])
 def test_an_attack_gets_its_answer_and_does_no_harm(server, name):
     data, outcomes, *finish = ATTACKS[name]
+    outcomes = OF_ASGI.get(name, outcomes) if server.asgi else outcomes
     expected = [" ".join(one.split()) for one in outcomes.split("|")]
     server.seen()
     with server.connect(timeout=5) as client:

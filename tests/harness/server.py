@@ -67,7 +67,7 @@ def uvicorn_flags(flags):
             told += ["--uds", where.removeprefix("unix:")] if where.startswith("unix:") else ["--host", host, "--port", port]
         elif flag in names:
             told += [names[flag], next(rest)]
-        elif flag in ("-w", "-t", "--access-logfile"):
+        elif flag in ("-w", "-t", "--access-logfile", "--asgi-disconnect-grace-period"):
             next(rest)
         else:
             told.append(flag)
@@ -206,10 +206,23 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(5)
 
+    def noted(self, name):
+        """What the app has written into a file of this name, as soon as it has."""
+        path = self.folder / name
+        return until(lambda: path.exists() and path.read_text(), f"the app's note {name!r}; log:\n{self.log}").rstrip("\n")
+
+    def touch(self, name):
+        """Leaves an empty file of this name, for which the app waits."""
+        (self.folder / name).touch()
+
+    def has(self, name):
+        """Whether there is a file of this name."""
+        return (self.folder / name).exists()
+
     def close(self):
         """Stops it if it runs, and insists that it left well and that neither process nor port is left."""
         try:
-            if not IS_FERRICORN and self.process.poll() is None:
+            if IS_UVICORN or IS_GUNICORN and self.process.poll() is None:
                 return  # A TERM that meets a worker of gunicorn in its boot is lost there; only force is certain.
             status = self.stop(timeout=10)
             assert status in self.expected_exit, f"exit status {status}:\n{self.log}"
