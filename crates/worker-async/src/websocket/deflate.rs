@@ -99,7 +99,43 @@ pub(super) fn deflate(message: &[u8], agreed: Agreed) -> Option<Vec<u8>> {
             && compressor.total_in() == message.len() as u64
             && deflated.len() < deflated.capacity()
             && deflated.ends_with(TAIL);
+        if !whole {
+            // It still holds a part of this message. zlib-rs 0.6.8 does not forget that when it is reset, and would spoil the
+            // next message.
+            *slot = None;
+            return None;
+        }
         deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
-        whole.then_some(deflated)
+        Some(deflated)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that do not become shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn a_message_that_became_no_shorter_leaves_nothing_behind() {
+        let agreed = Agreed { window_bits: 15, named: false };
+        let text = "a message that is worth it, ".repeat(100).into_bytes();
+        for length in [129, 1_000, 65_535, 70_000, 1_000_000] {
+            assert_eq!(deflate(&noise(length), agreed), None);
+            let mut inflated = Vec::new();
+            let mut inflater = Inflater::new();
+            let deflated = deflate(&text, agreed).expect("it becomes shorter");
+            inflater.add(&deflated, &mut inflated, text.len()).expect("it inflates");
+            inflater.add(TAIL, &mut inflated, text.len()).expect("it ends");
+            assert!(inflated == text, "after {length} bytes of noise");
+        }
+    }
 }

@@ -9,7 +9,7 @@ pub(crate) struct Agreed {
     /// The base-2 logarithm of the window in which the server compresses, 9 to 15.
     pub(super) window_bits: u8,
     /// Whether the client named the window, and must hear of it.
-    named: bool,
+    pub(super) named: bool,
 }
 
 /// The field does not have the form that it must have (RFC 6455 section 9.1).
