@@ -204,8 +204,9 @@ pub(super) struct Waiting {
 
 #[derive(Default)]
 struct State {
-    /// asyncio's mark of a future that was yielded by `await`.
-    blocking: bool,
+    /// asyncio's mark of a future that was yielded by `await`. Before that it is none, and asyncio takes this for a
+    /// coroutine alone: `gather`, `wait` and `shield` make a task of one, and would never begin a future.
+    blocking: Option<bool>,
     /// What asyncio wants to have called, each in its context.
     callbacks: Vec<(Py<PyAny>, Option<Py<PyAny>>)>,
     /// The message of the cancellation, if there was one.
@@ -248,7 +249,7 @@ impl Waiting {
         match this.operation.poll(slf.py(), &mut Context::from_waker(&waker)) {
             Poll::Pending => {
                 let mut state = lock(&this.state);
-                state.blocking = true;
+                state.blocking = Some(true);
                 state.waker = Some(waker);
                 Ok(None)
             }
@@ -338,13 +339,13 @@ impl Waiting {
     }
 
     #[getter(_asyncio_future_blocking)]
-    fn blocking(&self) -> bool {
+    fn blocking(&self) -> Option<bool> {
         lock(&self.state).blocking
     }
 
     #[setter(_asyncio_future_blocking)]
     fn set_blocking(&self, blocking: bool) {
-        lock(&self.state).blocking = blocking;
+        lock(&self.state).blocking = Some(blocking);
     }
 
     fn get_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
