@@ -157,6 +157,11 @@ impl Exchange {
 
 /// For `send()`.
 impl Exchange {
+    /// Whether the application has accepted, and not closed since.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.lock().stage, Stage::Open)
+    }
+
     /// `websocket.accept`.
     pub(super) fn accept(self: &Arc<Self>, headers: HeaderMap) -> Result<(), Unsendable> {
         self.step(|state| match state.stage {

@@ -40,7 +40,9 @@ pub(super) fn message<'py>(
         },
         "websocket.accept" => exchange.accept(consent(exchange, message).map_err(named)?),
         "websocket.close" => {
-            let (code, reason) = close(message).map_err(named)?;
+            // A refusal carries neither code nor reason, and is not held up for them: FastAPI's has a list for a reason.
+            let (code, reason) =
+                if exchange.is_open() { close(message).map_err(named)? } else { (1000, String::new()) };
             exchange.close(code, reason)
         }
         "websocket.http.response.start" => exchange.decline(response_head(message, false).map_err(named)?),
@@ -67,7 +69,11 @@ fn consent(exchange: &Exchange, message: &Bound<'_, PyDict>) -> PyResult<HeaderM
         Some(fields) => response_fields(&fields)?,
         None => HeaderMap::new(),
     };
-    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if headers.remove(SEC_WEBSOCKET_PROTOCOL).is_some() {
+        return Err(PyValueError::new_err(
+            "the headers must not name sec-websocket-protocol; \"subprotocol\" is for that",
+        ));
+    }
     if let Some(chosen) = field(message, intern!(py, "subprotocol"))? {
         let chosen = chosen
             .cast_into::<PyString>()
