@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(config, items):
     uvicorn for ASGI."""
     if not IS_FERRICORN:
         out = [item for item in items if item.get_closest_marker("only_ferricorn")
-               or item.path.name.startswith(("test_asgi", "test_websocket")) != IS_UVICORN]
+               or item.path.name.startswith(("test_asgi", "test_asyncio", "test_websocket")) != IS_UVICORN]
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
     for item in items:

@@ -265,3 +265,8 @@ def test_a_config_file_that_raises_shows_the_users_traceback(cli):
 
 def test_long_flags_may_be_shortened_if_unambiguous(cli):
     assert value(cli, "graceful_timeout", "--graceful", "11", "mine:app") == "11"
+
+
+def test_it_is_loaded_beside_modules_that_want_thread_local_room_too(cli):
+    done = cli("--version", env={"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=0"})
+    assert (done.returncode, done.stderr) == (0, "")

@@ -35,16 +35,16 @@ class Case:
 
 def cases():
     """All cases of both corpora."""
-    with tarfile.open(_archive()) as archive:
-        texts = {name: archive.extractfile(member).read() for member in archive
+    with tarfile.open(archive()) as unpacked:
+        texts = {name: unpacked.extractfile(member).read() for member in unpacked
                  if (name := re.sub(rf"^{PACKAGE}/tests/requests/", "", member.name)) != member.name and member.isfile()}
     return [_case(name.removesuffix(".http"), texts) for name in sorted(texts) if name.endswith(".http")]
 
 
-def _archive():
+def archive():
     """The source distribution; pip has compared its hash."""
-    archive = CACHE / f"{PACKAGE}.tar.gz"
-    if not archive.exists():
+    packed = CACHE / f"{PACKAGE}.tar.gz"
+    if not packed.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         wanted = CACHE / "wanted.txt"
         wanted.write_text(f"{PACKAGE.replace('-', '==')} --hash=sha256:{SHA256}\n")
@@ -54,7 +54,7 @@ def _archive():
             why = f"{PACKAGE} cannot be fetched from PyPI: {done.stderr.strip()[-500:]}"
             # Where nobody looks at what was left out, nothing may be left out.
             (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
-    return archive
+    return packed
 
 
 def decode(text):

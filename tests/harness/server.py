@@ -11,6 +11,7 @@ from pathlib import Path
 from .client import Client, request
 from .load import Load
 from .procs import alive, children, in_session
+from .websocket import WebSocket
 
 SERVER = os.environ.get("SERVER_UNDER_TEST", "ferricorn")
 IS_GUNICORN = SERVER == "gunicorn"
@@ -58,7 +59,9 @@ def arguments(flags):
 def uvicorn_flags(flags):
     """The same wishes in uvicorn's words. What it has no word for is not for tests that it must pass too."""
     names = {"--asgi-loop": "--loop", "--asgi-lifespan": "--lifespan", "--root-path": "--root-path", "--chdir": "--app-dir",
-             "--graceful-timeout": "--timeout-graceful-shutdown", "--forwarded-allow-ips": "--forwarded-allow-ips"}
+             "--graceful-timeout": "--timeout-graceful-shutdown", "--forwarded-allow-ips": "--forwarded-allow-ips",
+             "--websocket-max-message-size": "--ws-max-size", "--ws-ping-interval": "--ws-ping-interval",
+             "--ws-ping-timeout": "--ws-ping-timeout", "--ws-per-message-deflate": "--ws-per-message-deflate"}
     told, rest = [], iter(flags)
     for flag in rest:
         if flag == "-b":
@@ -158,6 +161,10 @@ class Server:
     def get(self, target="/", headers=(), **options):
         """One GET on a connection of its own."""
         return self.request("GET", target, headers, **options)
+
+    def websocket(self, target="/", *fields, **options):
+        """A WebSocket in literal frames, open unless its `answer` says otherwise."""
+        return WebSocket(self.address, target, *fields, **options)
 
     def load(self, path="/", **options):
         """A bounded stream of requests beside a test."""
