@@ -20,6 +20,9 @@ use crate::worker::Worker;
 /// How long the app has for its shutdown if the worker is to end at once.
 const QUICK: Duration = Duration::from_secs(1);
 
+/// What it has at the least, though nothing is left of the graceful timeout; its master waits a little longer.
+const LEAST: Duration = Duration::from_millis(300);
+
 /// Lives until the worker is told to leave, or cannot go on; then closes the seat. Clients are accepted, and the
 /// master is told, once the app has started; `begins` is called just before.
 pub(crate) async fn live(
@@ -47,6 +50,7 @@ pub(crate) async fn live(
         left = drain::run(&worker, || tell(Report::Leaving)) => left,
     };
     cut(&worker);
+    let left = left.max(LEAST);
     if timeout(left, worker.app.shutdown()).await.is_err() {
         tracing::warn!("The app did not shut down in the {:.1} s that it had", left.as_secs_f64());
     }

@@ -79,7 +79,12 @@ fn drive(
         let tell = move |what| report(&reporter, what);
         spawner.spawn(life::live(worker.clone(), listeners, move || signals.booted(), tell));
     });
-    if let Err(fault) = driver.run(&worker) {
+    Ok(see_through(&driver, &worker))
+}
+
+/// Has the loop turned until the worker's life is over.
+pub(crate) fn see_through(driver: &Driver, worker: &Worker) -> ExitCode {
+    if let Err(fault) = driver.run(worker) {
         log_fault("The event loop failed", &fault);
         worker.lifecycle.fail();
         if let Some(code) = fault.exit {
@@ -89,7 +94,7 @@ fn drive(
     if let Some(log) = &worker.access_log {
         log.flush();
     }
-    Ok(worker.lifecycle.exit())
+    worker.lifecycle.exit()
 }
 
 /// Puts a worker together: its loop, what its connections share, and the task that watches their deadlines.

@@ -8,6 +8,7 @@ mod hints;
 pub(crate) mod host;
 mod hosted;
 mod keepalive;
+mod lives;
 mod panics;
 mod proxies;
 mod quiet;
