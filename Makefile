@@ -14,7 +14,7 @@ export PYO3_BUILD_EXTENSION_MODULE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn lint fuzz bench docs clean python cargo
+.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn autobahn lint fuzz bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-pythons   a wheel and the bridge tests on each CPython found (3.10 to 3.14)'
 	@echo 'make test-gunicorn  the end-to-end tests against gunicorn, where both must agree'
 	@echo 'make test-uvicorn   the ASGI tests against uvicorn, where both must agree'
+	@echo 'make autobahn       Autobahn'"'"'s cases for WebSockets (half an hour; needs Python 2.7); AUTOBAHN="--case 9.*" chooses'
 	@echo 'make lint           rustfmt, clippy with warnings denied, and generated files up to date'
 	@echo 'make fuzz           hostile bytes for every parser at the edge; SECONDS=60 for each, FUZZ=NAME for one'
 	@echo 'make bench          compare speed and memory with other servers (minutes; needs wrk)'
@@ -95,6 +96,11 @@ test-gunicorn: $(TEST)/.ready
 test-uvicorn: $(TEST)/.ready
 	SERVER_UNDER_TEST=uvicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
 
+# Autobahn's suite for WebSockets, 517 cases. It takes half an hour and Python 2.7, so it is no part of `make test`.
+autobahn: cargo $(TEST)/.ready
+	$(call wheel,$(TEST),ci)
+	$(TEST)/bin/python tests/autobahn/run.py $(AUTOBAHN)
+
 # The bridge on each CPython that is found beside the one of `make test`.
 test-other-pythons: cargo | python
 	.ci/on-each-python --except $(PYTHON) tests/test_wsgi.py tests/test_asgi.py
@@ -130,5 +136,5 @@ docs: cargo
 
 clean:
 	$(CARGO) clean
-	rm -rf $(DEMO) $(TEST) .venv-test-* .venv-bench tests/.artifacts dist
+	rm -rf $(DEMO) $(TEST) .venv-test-* .venv-autobahn .venv-bench tests/.artifacts dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
