@@ -10,9 +10,9 @@ use std::task::Waker;
 
 use pyo3::prelude::*;
 
+use super::awaitable::Waiting;
 use super::bell::Bell;
 use super::call::Call;
-use super::waiting::Waiting;
 
 /// See the module's first line.
 #[derive(Default)]

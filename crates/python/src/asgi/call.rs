@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 
 use super::agenda::Agenda;
 use super::app::Bridge;
+use super::awaitable::ClientDisconnected;
 use super::http;
 use super::scope::Kind;
 use super::tasks::{Ending, Tasks};
-use super::waiting::ClientDisconnected;
 use super::websocket;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;

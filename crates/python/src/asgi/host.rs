@@ -11,9 +11,9 @@ use pyo3::prelude::*;
 
 use super::agenda::{Agenda, Items};
 use super::app::Bridge;
+use super::awaitable::{Waiting, register};
 use super::event_loop;
 use super::tasks::Tasks;
-use super::waiting::{Waiting, register};
 use crate::fault::{app_fault, exit_status};
 
 /// How often a pump looks for more that its own work has made ready, before asyncio has its turn.

@@ -14,8 +14,8 @@ use pyo3::types::{PyDict, PyString};
 
 use super::agenda::{Agenda, lock};
 use super::app::Bridge;
+use super::awaitable::{Operation, Waiters, awaitable, done};
 use super::message::{field, kind};
-use super::waiting::{Operation, Waiters, awaitable, done};
 use crate::fault::app_fault;
 
 /// See the module's first line.

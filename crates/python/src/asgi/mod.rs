@@ -2,6 +2,7 @@
 
 mod agenda;
 mod app;
+mod awaitable;
 mod bell;
 mod call;
 mod event_loop;
@@ -11,7 +12,6 @@ mod lifespan;
 mod message;
 mod scope;
 mod tasks;
-mod waiting;
 mod websocket;
 
 pub use app::{AsgiApp, Calling};

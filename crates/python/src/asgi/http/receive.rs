@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::exchange::{Exchange, Received};
-use crate::asgi::waiting::{Operation, awaitable};
+use crate::asgi::awaitable::{Operation, awaitable};
 
 /// An awaitable of the next message.
 pub(super) fn next<'py>(py: Python<'py>, exchange: &Arc<Exchange>) -> PyResult<Bound<'py, PyAny>> {

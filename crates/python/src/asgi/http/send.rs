@@ -13,9 +13,9 @@ use pyo3::types::PyDict;
 
 use super::exchange::{Exchange, Unsendable};
 use super::fields::{add_trailer_field, response_fields};
+use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
-use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
 
 /// How long the names and values of one early hint may be, in bytes: about what clients and proxies take.
 const LONGEST_HINT: usize = 16 * 1024;

@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::exchange::{Exchange, Unsendable};
+use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
 use crate::asgi::http::{response_fields, response_head};
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
-use crate::asgi::waiting::{ClientDisconnected, Operation, awaitable, done};
 
 /// How many bytes the reason of a close frame may have (RFC 6455 section 5.5).
 const LONGEST_REASON: usize = 123;

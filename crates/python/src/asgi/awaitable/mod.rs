@@ -1,0 +1,68 @@
+//! What `receive()` and `send()` return: awaitables.
+//!
+//! Most of the time there is nothing to wait for, and awaiting [`ready::Done`] or [`ready::Given`] goes on at once.
+//! Else it is a [`Waiting`]. All are coroutines too, since applications pass `receive()` to `create_task`.
+
+mod ready;
+mod waiters;
+mod waiting;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use pyo3::exceptions::{PyBaseException, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use pyo3::{PyTypeInfo, create_exception};
+
+use super::agenda::Agenda;
+
+pub(super) use ready::{done, given};
+pub(super) use waiters::Waiters;
+pub(super) use waiting::Waiting;
+
+create_exception!(ferricorn, ClientDisconnected, PyOSError, "The client has closed the connection.");
+
+/// What an awaitable waits for.
+pub(super) trait Operation: Send + Sync {
+    /// What it is awaited for; `None` for Python's `None`. It may be asked as often as one likes.
+    fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>>;
+
+    /// Nobody waits with this waker any more.
+    fn forget(&self, waker: &Waker);
+}
+
+/// An awaitable for what is to be had now or later.
+pub(super) fn awaitable<'py, O: Operation + 'static>(
+    py: Python<'py>,
+    agenda: &Arc<Agenda>,
+    operation: O,
+) -> PyResult<Bound<'py, PyAny>> {
+    match operation.poll(py, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(None)) => done(py),
+        Poll::Ready(Ok(Some(value))) => given(py, value),
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => Ok(Bound::new(py, Waiting::new(agenda, operation))?.into_any()),
+    }
+}
+
+/// Makes coroutines of the awaitables, in the eyes of whoever asks.
+pub(super) fn register(py: Python<'_>) -> PyResult<()> {
+    let coroutine = py.import("collections.abc")?.getattr("Coroutine")?;
+    for kind in [ready::Done::type_object(py), ready::Given::type_object(py), Waiting::type_object(py)] {
+        coroutine.call_method1("register", (kind,))?;
+    }
+    Ok(())
+}
+
+/// Throws what a coroutine's `throw()` is given: an exception, or its type and what to make it of.
+fn thrown(kind: Bound<'_, PyAny>, value: Option<Bound<'_, PyAny>>) -> PyErr {
+    let value = value.filter(|value| !value.is_none());
+    let made = match value {
+        Some(value) if value.is_instance_of::<PyBaseException>() => Ok(value),
+        Some(value) => kind.call1((value,)),
+        None if kind.is_instance_of::<PyType>() => kind.call0(),
+        None => Ok(kind),
+    };
+    made.map_or_else(|error| error, PyErr::from_value)
+}

@@ -1,0 +1,124 @@
+//! What the connection takes: the answer, and the pieces of a body that streams.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use ferricorn_protocol::{AppFault, BodyError, Response};
+use http_body::Frame;
+
+use super::sending::{AHEAD, weight};
+use super::{Exchange, Stage, State, Wakes};
+use crate::asgi::awaitable::Waiters;
+
+/// Up to this many bytes pieces are joined that wait for the connection.
+const JOINED: usize = 16 * 1024;
+
+impl Exchange {
+    pub(in crate::asgi::http) fn poll_answer(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response, AppFault>> {
+        let mut state = self.lock();
+        match state.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                state.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    pub(in crate::asgi::http) fn poll_piece(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut state = self.lock();
+        if let Some(piece) = state.next_piece() {
+            let senders = match state.ahead {
+                ahead if ahead < AHEAD => state.senders.take(),
+                _ => Waiters::default(),
+            };
+            drop(state);
+            senders.wake();
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        match state.end.take() {
+            None => {
+                state.wait(cx);
+                Poll::Pending
+            }
+            Some(Err(fault)) => {
+                state.end = Some(Ok(None));
+                Poll::Ready(Some(Err(BodyError::App(fault))))
+            }
+            Some(Ok(trailers)) => {
+                state.end = Some(Ok(None));
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+        }
+    }
+
+    /// Whether all of a body that streams was taken.
+    pub(in crate::asgi::http) fn is_taken(&self) -> bool {
+        let state = self.lock();
+        state.pieces.is_empty() && matches!(state.end, Some(Ok(None)))
+    }
+
+    /// The connection wants nothing more: the client has left, unless the response has no body anyway.
+    pub(in crate::asgi::http) fn abandoned(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.gone {
+            return;
+        }
+        if state.bodiless && state.answer.is_none() && !matches!(state.stage, Stage::Fresh | Stage::Begun(..))
+        {
+            state.ahead = 0;
+            let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
+            drop(state);
+            drop(pieces);
+            return senders.wake();
+        }
+        state.gone = true;
+        let body = state.body.take();
+        let pieces = mem::take(&mut state.pieces);
+        let wakes = Wakes(state.receivers.take(), None);
+        let senders = state.senders.take();
+        let running = !state.ended;
+        drop(state);
+        drop((body, pieces));
+        wakes.wake();
+        senders.wake();
+        if running {
+            self.agenda.let_go(self.clone());
+        }
+    }
+}
+
+impl State {
+    /// The next piece, or several that are short in one: each is written by itself, which costs more than a copy.
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let first = self.pieces.pop_front()?;
+        self.ahead -= weight(&first);
+        let mut joined: Option<BytesMut> = None;
+        while let Some(next) = self.pieces.front() {
+            let length = joined.as_ref().map_or(first.len(), BytesMut::len);
+            if length + next.len() > JOINED {
+                break;
+            }
+            let joined = joined.get_or_insert_with(|| BytesMut::from(&first[..]));
+            joined.extend_from_slice(next);
+            self.ahead -= weight(next);
+            self.pieces.pop_front();
+        }
+        Some(joined.map_or(first, BytesMut::freeze))
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.connection {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A request and its response between the application's task and the connection.
+//!
+//! The task calls `receive()` and `send()`; the connection polls for the answer and then for its body. Both leave
+//! here what the other needs, and wake it. Both are on one thread, so the lock is never waited for; nothing of Python
+//! is made or dropped under it, since that could run the application's code.
+
+mod connection;
+mod receiving;
+mod sending;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use ferricorn_protocol::{AppFault, BodyError, Head, Hints, Request, RequestBody, Response, Stream};
+use http::{HeaderMap, Method, Uri, header};
+use pyo3::prelude::*;
+
+use crate::asgi::agenda::{Abandoned, Agenda, lock};
+use crate::asgi::awaitable::Waiters;
+use crate::asgi::call;
+use crate::asgi::tasks::Ending;
+
+pub(super) use receiving::Received;
+pub(super) use sending::Unsendable;
+
+/// See the module's first line.
+pub(in crate::asgi) struct Exchange {
+    pub(in crate::asgi) agenda: Arc<Agenda>,
+    pub(in crate::asgi) ending: Ending,
+    pub(in crate::asgi) hints: Option<Arc<dyn Hints>>,
+    method: Method,
+    uri: Uri,
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    /// The request body, until it has ended.
+    body: Option<Stream>,
+    /// What has come of it before the application asked.
+    early: Option<Result<Bytes, BodyError>>,
+    /// Whether the application has got the end of the body.
+    body_told: bool,
+    /// What the connection is to get as its answer.
+    answer: Option<Result<Response, AppFault>>,
+    /// What has been sent of a body that streams, and was not taken by the connection.
+    pieces: VecDeque<Bytes>,
+    /// How many bytes that is.
+    ahead: usize,
+    /// How a body that streams ends, once that is known.
+    end: Option<Result<Option<HeaderMap>, AppFault>>,
+    /// Whether the client has left.
+    gone: bool,
+    /// Whether the response has no body, whatever the application sends.
+    bodiless: bool,
+    /// Whether the task has ended.
+    ended: bool,
+    connection: Option<Waker>,
+    receivers: Waiters,
+    senders: Waiters,
+}
+
+/// How far the application is with its response.
+#[derive(Debug)]
+enum Stage {
+    /// Nothing has been sent.
+    Fresh,
+    /// The head, which leaves with the first piece of the body. Whether trailers are to come.
+    Begun(Box<Head>, bool),
+    /// The head and at least one piece. Whether trailers are to come.
+    Streaming(bool),
+    /// All of the body; the trailers are to come.
+    Trailers(HeaderMap),
+    /// Everything.
+    Complete,
+}
+
+/// Whom a change wakes; they are woken when the lock is given up.
+#[derive(Default)]
+struct Wakes(Waiters, Option<Waker>);
+
+impl Wakes {
+    fn wake(self) {
+        self.0.wake();
+        if let Some(waker) = self.1 {
+            waker.wake();
+        }
+    }
+}
+
+impl Exchange {
+    /// Takes the body and the hints from the request.
+    pub(in crate::asgi) fn new(agenda: &Arc<Agenda>, ending: Ending, request: &mut Request) -> Arc<Self> {
+        let mut body = match mem::replace(&mut request.body, RequestBody::Empty) {
+            RequestBody::Stream(stream) => Some(stream),
+            _ => None,
+        };
+        let mut early = None;
+        // Asked before the application asks, so that the connection gets the body ready; not if the client waits
+        // for a sign that its body is wanted (RFC 9110 section 10.1.1).
+        if let Some(stream) = body.as_mut().filter(|_| !request.head.headers.contains_key(header::EXPECT)) {
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(frame) = stream.as_mut().poll_frame(&mut cx) {
+                early = frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
+                if early.is_none() {
+                    body = None;
+                }
+            }
+        }
+        Arc::new(Self {
+            agenda: agenda.clone(),
+            ending,
+            hints: request.hints.take(),
+            method: request.head.method.clone(),
+            uri: request.head.uri.clone(),
+            state: Mutex::new(State {
+                stage: Stage::Fresh,
+                body,
+                early,
+                body_told: false,
+                answer: None,
+                pieces: VecDeque::new(),
+                ahead: 0,
+                end: None,
+                gone: false,
+                bodiless: request.head.method == Method::HEAD,
+                ended: false,
+                connection: None,
+                receivers: Waiters::default(),
+                senders: Waiters::default(),
+            }),
+        })
+    }
+
+    /// Nobody waits with this waker any more.
+    pub(in crate::asgi::http) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut state = self.lock();
+            (state.receivers.remove(waker), state.senders.remove(waker))
+        };
+        drop(forgotten);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Abandoned for Exchange {
+    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ending.let_go(event_loop)
+    }
+}
+
+/// For the task.
+impl call::Exchange for Exchange {
+    fn agenda(&self) -> &Agenda {
+        &self.agenda
+    }
+
+    fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    fn place(&self) -> String {
+        format!("after the response to {} {}", self.method, self.uri.path())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
+    fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {
+        let mut state = self.lock();
+        state.ended = true;
+        let (receivers, senders) = (state.receivers.take(), state.senders.take());
+        let untold = match (&state.stage, fault) {
+            (Stage::Complete, fault) => fault,
+            (_, fault) if state.gone => fault,
+            (Stage::Fresh, fault) => {
+                state.answer = Some(Err(fault.unwrap_or_else(|| {
+                    AppFault::new("the ASGI application returned without starting a response")
+                })));
+                None
+            }
+            (Stage::Begun(..), fault) => {
+                state.answer = Some(Err(fault.unwrap_or_else(|| {
+                    AppFault::new("the ASGI application returned without completing its response")
+                })));
+                None
+            }
+            (Stage::Streaming(_) | Stage::Trailers(_), fault) => {
+                state.end = Some(Err(fault.unwrap_or_else(|| {
+                    AppFault::new("the ASGI application returned without completing its response")
+                })));
+                None
+            }
+        };
+        state.stage = Stage::Complete;
+        let connection = state.connection.take();
+        drop(state);
+        // Nobody of the application is left to be woken; what they hold goes.
+        drop((receivers, senders));
+        if let Some(waker) = connection {
+            waker.wake();
+        }
+        untold
+    }
+}

@@ -1,0 +1,201 @@
+//! A WebSocket between the application's task and the connection.
+//!
+//! As with HTTP, both leave here what the other needs, and wake it; both are on one thread, and nothing of Python is
+//! made or dropped under the lock.
+
+mod inbox;
+mod outbox;
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Waker};
+
+use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response};
+use http::Uri;
+use pyo3::prelude::*;
+
+use crate::asgi::agenda::{Abandoned, Agenda, lock};
+use crate::asgi::awaitable::Waiters;
+use crate::asgi::call;
+use crate::asgi::tasks::Ending;
+
+/// The close code of a WebSocket that ended without a close frame (RFC 6455 section 7.1.5).
+pub(in crate::asgi::websocket) const ABNORMAL: u16 = 1006;
+
+pub(in crate::asgi::websocket) use inbox::Received;
+pub(in crate::asgi::websocket) use outbox::Unsendable;
+
+/// See the module's first line.
+pub(in crate::asgi) struct Exchange {
+    pub(in crate::asgi) agenda: Arc<Agenda>,
+    ending: Ending,
+    uri: Uri,
+    /// What the client offered.
+    pub(in crate::asgi::websocket) subprotocols: Vec<String>,
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    connect_told: bool,
+    /// What the connection is to get as its answer.
+    answer: Option<Result<Response, AppFault>>,
+    /// Messages of the client that the application has not taken, and how many bytes they have.
+    inbox: VecDeque<Message>,
+    unread: usize,
+    /// What the connection has not taken, and how many bytes of messages that is.
+    outbox: VecDeque<Outgoing>,
+    unsent: usize,
+    /// How the WebSocket ended.
+    end: Option<End>,
+    /// Whether the task has ended.
+    ended: bool,
+    connection: Option<Waker>,
+    /// Who waits for room in the inbox.
+    reader: Option<Waker>,
+    receivers: Waiters,
+    senders: Waiters,
+}
+
+/// What the application has said.
+enum Stage {
+    /// Nothing.
+    Connecting,
+    /// It declines, with this head; so much of the body is there.
+    Denying(Box<Head>, Vec<u8>),
+    /// It accepted.
+    Open,
+    /// It closed the WebSocket, or has declined it.
+    Closed,
+}
+
+impl Exchange {
+    pub(in crate::asgi) fn new(agenda: &Arc<Agenda>, ending: Ending, request: &Request) -> Arc<Self> {
+        let subprotocols = request.websocket.as_ref().map(|offer| offer.subprotocols.clone());
+        Arc::new(Self {
+            agenda: agenda.clone(),
+            ending,
+            uri: request.head.uri.clone(),
+            subprotocols: subprotocols.unwrap_or_default(),
+            state: Mutex::new(State {
+                stage: Stage::Connecting,
+                connect_told: false,
+                answer: None,
+                inbox: VecDeque::new(),
+                unread: 0,
+                outbox: VecDeque::new(),
+                unsent: 0,
+                end: None,
+                ended: false,
+                connection: None,
+                reader: None,
+                receivers: Waiters::default(),
+                senders: Waiters::default(),
+            }),
+        })
+    }
+
+    /// Nobody waits with this waker any more.
+    pub(in crate::asgi::websocket) fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut state = self.lock();
+            (state.receivers.remove(waker), state.senders.remove(waker))
+        };
+        drop(forgotten);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// For the connection.
+impl Exchange {
+    /// The WebSocket has ended, or the request before it could become one.
+    pub(in crate::asgi::websocket) fn over(self: &Arc<Self>, end: End) {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return;
+        }
+        let abnormal = end.code == ABNORMAL;
+        state.end = Some(end);
+        let outbox = mem::take(&mut state.outbox);
+        let receivers = state.receivers.take();
+        let senders = state.senders.take();
+        let running = !state.ended;
+        drop(state);
+        drop(outbox);
+        receivers.wake();
+        senders.wake();
+        // Who was told of the end in good order may take its time.
+        if running && abnormal {
+            self.agenda.let_go(self.clone());
+        }
+    }
+}
+
+impl Abandoned for Exchange {
+    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ending.let_go(event_loop)
+    }
+}
+
+/// For the task.
+impl call::Exchange for Exchange {
+    fn agenda(&self) -> &Agenda {
+        &self.agenda
+    }
+
+    fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
+    fn place(&self) -> String {
+        format!("in the WebSocket {}", self.uri.path())
+    }
+
+    fn is_gone(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {
+        let mut state = self.lock();
+        state.ended = true;
+        let dropped = (state.receivers.take(), state.senders.take(), mem::take(&mut state.inbox));
+        let untold = match (mem::replace(&mut state.stage, Stage::Closed), fault) {
+            (_, fault) if state.end.is_some() => fault,
+            (Stage::Connecting, fault) => {
+                state.answer = Some(Err(fault.unwrap_or_else(|| {
+                    AppFault::new("the ASGI application returned without accepting or closing the WebSocket")
+                })));
+                None
+            }
+            (Stage::Denying(..), fault) => {
+                state.answer = Some(Err(fault.unwrap_or_else(|| {
+                    AppFault::new("the ASGI application returned without completing its response")
+                })));
+                None
+            }
+            (Stage::Open, fault) => {
+                // RFC 6455 section 7.4.1: 1011 is an unexpected condition.
+                let code = if fault.is_some() { 1011 } else { 1000 };
+                state.outbox.push_back(Outgoing::Close { code, reason: String::new() });
+                fault
+            }
+            (Stage::Closed, fault) => fault,
+        };
+        let wakers = [state.connection.take(), state.reader.take()];
+        drop(state);
+        drop(dropped);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        untold
+    }
+}
+
+fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
