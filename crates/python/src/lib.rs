@@ -1,4 +1,4 @@
-//! The bridge to CPython: WSGI apps, gunicorn.conf.py, forks with an interpreter inside.
+//! The bridge to CPython: WSGI and ASGI apps, gunicorn.conf.py, forks with an interpreter inside.
 //!
 //! Everything that user code sees of the server is made here, and nothing here does I/O with a client. The
 //! threads that call in are detached from Python; each function attaches for as long as it needs.
