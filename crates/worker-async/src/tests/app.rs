@@ -10,6 +10,7 @@ use ferricorn_protocol::{
     Answer, App, AppFault, Drive, Guest, Head, Pieces, Request, RequestBody, Response, ResponseBody,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
 
 use super::host::host;
 
@@ -23,6 +24,11 @@ impl TestApp {
         Self(Drive::Seat, Box::new(call))
     }
 
+    /// The same, called where `drive` says.
+    pub(super) fn of(drive: Drive, call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self(drive, Box::new(call))
+    }
+
     /// An app as Rust apps are: its bodies stream.
     pub(super) fn in_task(call: impl Fn(Request) -> Answer + Send + Sync + 'static) -> Self {
         Self(Drive::Task, Box::new(call))
@@ -33,12 +39,24 @@ impl TestApp {
         Self(Drive::Hosted, Box::new(call))
     }
 
-    /// Says the method, the path and the length of the body.
+    /// Says the method, the target and the body.
     pub(super) fn echo() -> Self {
-        Self::new(|mut request| {
+        Self::echo_of(Drive::Seat)
+    }
+
+    /// The same, called where `drive` says.
+    pub(super) fn echo_of(drive: Drive) -> Self {
+        Self::of(drive, |mut request| {
             let line = format!("{} {}", request.head.method, String::from_utf8_lossy(request.target()));
-            let body = read(&mut request.body);
-            full(format!("{line} {}", String::from_utf8_lossy(&body)))
+            let echo = move |body: &[u8]| format!("{line} {}", String::from_utf8_lossy(body));
+            match request.body {
+                RequestBody::Stream(stream) => Answer::Later(Box::pin(async move {
+                    let body = stream.collect().await.map_err(|error| AppFault::new(error.to_string()))?;
+                    let body = ResponseBody::Full(echo(&body.to_bytes()).into());
+                    Ok(Response::new(head(200, &[]), body))
+                })),
+                _ => full(echo(&read(&mut request.body))),
+            }
         })
     }
 }

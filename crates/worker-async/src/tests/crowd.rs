@@ -3,17 +3,19 @@
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use ferricorn_protocol::Drive;
+
 use super::app::{TestApp, full};
-use super::{Client, PATIENCE, Server, body};
+use super::{Client, DRIVES, PATIENCE, Server, body};
 
 const PLACES: usize = 10;
 
-/// An app whose `/wait` tells that it was entered, and waits to be let go.
-fn crowded() -> (Server, mpsc::Receiver<()>, mpsc::Sender<()>) {
+/// An app whose `/wait` tells that it was entered, and waits to be let go, for which it must be one that blocks.
+fn crowded(drive: Drive) -> (Server, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (begun, told) = mpsc::channel();
     let (go, gone) = mpsc::channel::<()>();
     let gone = Mutex::new(gone);
-    let app = TestApp::new(move |request| {
+    let app = TestApp::of(drive, move |request| {
         if request.head.uri.path() == "/wait" {
             begun.send(()).unwrap();
             gone.lock().unwrap().recv_timeout(PATIENCE).unwrap();
@@ -51,41 +53,47 @@ fn is_closed(client: &mut Client) -> bool {
 
 #[test]
 fn a_newcomer_takes_the_place_of_who_was_idle_longest() {
-    let (server, ..) = crowded();
-    let mut clients = fill(&server);
-    ask(&mut clients[0]);
-    let mut newcomer = server.client();
-    ask(&mut newcomer);
-    let closed: Vec<_> = clients.iter_mut().map(is_closed).collect();
-    assert_eq!(closed.iter().position(|&closed| closed), Some(1));
-    assert_eq!(closed.iter().filter(|&&closed| closed).count(), 1, "{closed:?}");
-    clients.remove(1);
-    clients.iter_mut().for_each(ask);
+    for drive in DRIVES {
+        let (server, ..) = crowded(drive);
+        let mut clients = fill(&server);
+        ask(&mut clients[0]);
+        let mut newcomer = server.client();
+        ask(&mut newcomer);
+        let closed: Vec<_> = clients.iter_mut().map(is_closed).collect();
+        assert_eq!(closed.iter().position(|&closed| closed), Some(1));
+        assert_eq!(closed.iter().filter(|&&closed| closed).count(), 1, "{closed:?}");
+        clients.remove(1);
+        clients.iter_mut().for_each(ask);
+    }
 }
 
 #[test]
 fn connections_at_rest_make_room_too() {
-    let (server, ..) = crowded();
-    let mut clients = fill(&server);
-    // After two looks of the sweeper they rest.
-    std::thread::sleep(Duration::from_millis(1200));
-    clients[1..].iter_mut().for_each(ask);
-    ask(&mut server.client());
-    assert!(is_closed(&mut clients[0]));
-    assert!(!clients[1..].iter_mut().any(is_closed));
+    for drive in DRIVES {
+        let (server, ..) = crowded(drive);
+        let mut clients = fill(&server);
+        // After two looks of the sweeper they rest.
+        std::thread::sleep(Duration::from_millis(1200));
+        clients[1..].iter_mut().for_each(ask);
+        ask(&mut server.client());
+        assert!(is_closed(&mut clients[0]));
+        assert!(!clients[1..].iter_mut().any(is_closed));
+    }
 }
 
 #[test]
 fn nobody_is_closed_before_somebody_knocks() {
-    let (server, ..) = crowded();
-    let mut clients = fill(&server);
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(!clients.iter_mut().any(is_closed));
+    for drive in DRIVES {
+        let (server, ..) = crowded(drive);
+        let mut clients = fill(&server);
+        std::thread::sleep(Duration::from_millis(700));
+        assert!(!clients.iter_mut().any(is_closed));
+    }
 }
 
 #[test]
 fn half_a_request_and_one_in_the_app_keep_their_places() {
-    let (server, told, go) = crowded();
+    let (server, told, go) = crowded(Drive::Seat);
     let mut clients = fill(&server);
     for client in &mut clients[..5] {
         client.send(b"GET / HTTP/1.1\r\nHo");
@@ -117,10 +125,12 @@ fn half_a_request_and_one_in_the_app_keep_their_places() {
 
 #[test]
 fn silent_clients_make_room_after_a_while() {
-    let (server, ..) = crowded();
-    let mut silent: Vec<_> = (0..PLACES).map(|_| server.client()).collect();
-    let began = Instant::now();
-    ask(&mut server.client());
-    assert!(began.elapsed() < PATIENCE, "they kept their places for {:?}", began.elapsed());
-    assert_eq!(silent.iter_mut().filter_map(|client| is_closed(client).then_some(())).count(), 1);
+    for drive in DRIVES {
+        let (server, ..) = crowded(drive);
+        let mut silent: Vec<_> = (0..PLACES).map(|_| server.client()).collect();
+        let began = Instant::now();
+        ask(&mut server.client());
+        assert!(began.elapsed() < PATIENCE, "they kept their places for {:?}", began.elapsed());
+        assert_eq!(silent.iter_mut().filter_map(|client| is_closed(client).then_some(())).count(), 1);
+    }
 }

@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferricorn_config::{Layers, Settings};
-use ferricorn_protocol::App;
+use ferricorn_protocol::{App, Drive};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
@@ -38,6 +38,9 @@ use crate::{life, seat};
 
 /// How long a test waits for bytes before it calls them missing.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All ways to call an app.
+const DRIVES: [Drive; 3] = [Drive::Seat, Drive::Task, Drive::Hosted];
 
 /// A worker that serves until it is dropped.
 struct Server {

@@ -1,14 +1,16 @@
 //! Panics: each costs its request or its connection, and never the worker.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, App, BodyError, Drive, Request, Response, ResponseBody};
+use ferricorn_protocol::{Answer, App, AppFault, BodyError, Drive, Guest, Request, Response, ResponseBody};
 use http_body::Frame;
 
 use super::app::{Fate, TestApp, answer, full, head, pulled};
+use super::host::host;
 use super::{Server, body};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -33,11 +35,16 @@ fn an_app_that_blocks_may_panic() {
 }
 
 /// Panics where its path says, in the task of the connection.
-struct Panicking;
+struct Panicking(Drive);
 
 impl App for Panicking {
     fn drive(&self) -> Drive {
-        Drive::Task
+        self.0
+    }
+
+    fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
+        host(&guest, None, || {});
+        Ok(())
     }
 
     fn call(&self, request: Request) -> Answer {
@@ -79,13 +86,15 @@ impl http_body::Body for Broken {
 
 #[test]
 fn an_app_in_tasks_may_panic_or_answer_what_cannot_be_sent() {
-    let server = Server::new(Panicking);
-    for place in ["/call", "/future", "/status", "/headers"] {
-        let received = server.exchange(&get(place));
-        assert!(received.starts_with("HTTP/1.1 500 "), "{place}: {received}");
+    for drive in [Drive::Task, Drive::Hosted] {
+        let server = Server::new(Panicking(drive));
+        for place in ["/call", "/future", "/status", "/headers"] {
+            let received = server.exchange(&get(place));
+            assert!(received.starts_with("HTTP/1.1 500 "), "{place}: {received}");
+        }
+        let received = server.exchange(&get("/body"));
+        assert!(!received.contains("\r\n0\r\n\r\n"), "a broken body looks whole: {received}");
+        assert_eq!(body(&server.exchange(GET)), "served");
+        server.wait_until_empty();
     }
-    let received = server.exchange(&get("/body"));
-    assert!(!received.contains("\r\n0\r\n\r\n"), "a broken body looks whole: {received}");
-    assert_eq!(body(&server.exchange(GET)), "served");
-    server.wait_until_empty();
 }

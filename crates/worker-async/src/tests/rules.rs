@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use ferricorn_protocol::{Answer, RequestBody, Response, ResponseBody};
+use ferricorn_protocol::{Answer, Drive, RequestBody, Response, ResponseBody};
 use http_body_util::BodyExt;
 
 use super::app::{TestApp, full, head, read};
-use super::{Client, Server};
+use super::{Client, DRIVES, Server};
 use crate::gate::tests::corpus::{BAD, BAD_CHUNKS, GOOD, GOOD_BODIES};
 
 const BEFORE: &str = "GET /before HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -37,10 +37,15 @@ impl Seen {
         })
     }
 
+    /// An app that gets its bodies as its kind does.
+    fn app(&self, drive: Drive) -> TestApp {
+        if drive.blocks() { self.blocking() } else { self.streaming(drive) }
+    }
+
     /// An app that reads its bodies as they come, and answers 422 to a broken one.
-    fn streaming(&self) -> TestApp {
+    fn streaming(&self, drive: Drive) -> TestApp {
         let seen = self.clone();
-        TestApp::in_task(move |request| {
+        TestApp::of(drive, move |request| {
             let seen = seen.clone();
             let target = String::from_utf8_lossy(request.target()).into_owned();
             Answer::Later(Box::pin(async move {
@@ -60,9 +65,11 @@ impl Seen {
 }
 
 /// A server of each kind, the status with which it answers a broken body, and what its apps see.
-fn servers() -> [(Server, u16, Seen); 2] {
-    let (blocking, streaming) = (Seen::default(), Seen::default());
-    [(Server::new(blocking.blocking()), 400, blocking), (Server::new(streaming.streaming()), 422, streaming)]
+fn servers() -> [(Server, u16, Seen); 3] {
+    DRIVES.map(|drive| {
+        let seen = Seen::default();
+        (Server::new(seen.app(drive)), if drive.blocks() { 400 } else { 422 }, seen)
+    })
 }
 
 /// The statuses of the responses in a stream.
@@ -179,9 +186,9 @@ fn good_heads_and_bodies_pass_and_the_next_request_follows() {
 
 #[test]
 fn a_policy_refuses_and_closes_too() {
-    for drive in [Seen::blocking, Seen::streaming] {
+    for drive in DRIVES {
         let seen = Seen::default();
-        let server = Server::with(drive(&seen), |settings| {
+        let server = Server::with(seen.app(drive), |settings| {
             settings.trust.header_map = ferricorn_config::HeaderMapPolicy::Refuse;
             settings.grammar.require_host = true;
         });
