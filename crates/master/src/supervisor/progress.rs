@@ -208,11 +208,15 @@ fn accuse(child: &mut Child, evidence: Evidence, seen: &Snapshot, now: Millis, a
                 time(since),
             ),
         },
-        Evidence::Beat(beat, _) => format!(
-            "The loop of worker (pid:{pid}) has not turned for {}; it had answered {before} requests before; {}",
-            time(beat),
-            words::in_flight(seen, now),
-        ),
+        Evidence::Beat(beat, _) => {
+            // A loop that sleeps notes nothing: what counts is the time since it had something to do.
+            let since = seen.in_flight.first().map_or(beat, |request| request.since_ms.max(beat));
+            format!(
+                "The loop of worker (pid:{pid}) has not turned for {}; it had answered {before} requests before; {}",
+                time(since),
+                words::in_flight(seen, now),
+            )
+        }
     };
     actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
     actions.push(Action::Say(LogLevel::Critical, line));

@@ -404,7 +404,7 @@ fn a_loop_that_does_not_turn_counts_only_while_requests_wait() {
     assert_eq!(world.untold(), [1, 2]);
     assert!(!world.said("WORKER TIMEOUT"));
     world.pass(3_000);
-    assert!(world.said("The loop of worker (pid:1001) has not turned"));
+    assert!(world.said("The loop of worker (pid:1001) has not turned for 30"));
     assert_eq!(world.ages(), [2, 3]);
 }
 
