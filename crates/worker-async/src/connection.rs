@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use ferricorn_config::ProxyProtocol;
 use ferricorn_protocol::Connection;
 use hyper::server::conn::http1;
@@ -18,7 +17,7 @@ use crate::connections::Member;
 use crate::gate::Gate;
 use crate::record;
 use crate::service::{Context, handle};
-use crate::websocket::{Accepted, Opening, Session};
+use crate::websocket::{Accepted, Session};
 use crate::worker::Worker;
 
 /// Serves a client in a task of its own.
@@ -27,21 +26,31 @@ where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
 {
     let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
-    let gate = gate.with_queue();
+    let mut gate = gate.with_queue();
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let connection = Arc::new(connection);
     let mut context =
         Context { worker: worker.clone(), connection, gate: shared, accepted: Accepted::default() };
-    let abort = worker.spawner.spawn(async move {
+    // What is not needed while the connection is at rest, or is a WebSocket, is boxed, so that it does not hold the room
+    // for it.
+    let life = async move {
         let _member = member;
-        let mut gate = gate;
         if context.worker.settings.trust.proxy_protocol != ProxyProtocol::Off {
-            introduce(&mut gate, &mut context).await;
+            Box::pin(introduce(&mut gate, &mut context)).await;
         }
-        serve(gate, Arc::new(context)).await;
-    });
-    Member::abort_with(worker, key, abort);
+        let context = Arc::new(context);
+        loop {
+            match Box::pin(converse(gate, &context)).await {
+                Talk::Rests(resting) => gate = resting,
+                Talk::Ended(ended) => return Box::pin(finish(ended, &context)).await,
+                Talk::Switches(session) => return Box::pin(session.run()).await,
+                Talk::Failed => return,
+            }
+            poll_fn(|cx| gate.poll_awake(cx)).await;
+        }
+    };
+    Member::abort_with(worker, key, worker.spawner.spawn(life));
 }
 
 /// Lets a load balancer say for whom it speaks (the PROXY protocol), before the first request. It holds for
@@ -58,27 +67,9 @@ async fn introduce<S: AsyncRead + Unpin>(gate: &mut Gate<S>, context: &mut Conte
     }
 }
 
-async fn serve<S>(mut gate: Gate<S>, context: Arc<Context>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    loop {
-        // Boxed, so that a connection at rest does not hold the room for it.
-        match Box::pin(converse(gate, &context)).await {
-            Talk::Rests(resting) => gate = resting,
-            // The gate keeps the socket open when hyper shuts it down, for it may have a refusal to send.
-            Talk::Ended(ended) => {
-                return ended
-                    .finish(|refused| record::refused(&context.worker, &context.connection, &refused))
-                    .await;
-            }
-            Talk::Switches(gate, read, opening) => {
-                return Box::pin(Session::new(gate, &read, opening, context.worker.clone()).run()).await;
-            }
-            Talk::Failed => return,
-        }
-        poll_fn(|cx| gate.poll_awake(cx)).await;
-    }
+/// Ends the connection. The gate kept the socket open when hyper shut it down, for it may have a refusal to send.
+async fn finish<S: AsyncRead + AsyncWrite + Unpin>(gate: Gate<S>, context: &Context) {
+    gate.finish(|refused| record::refused(&context.worker, &context.connection, &refused)).await;
 }
 
 /// How a stretch of a connection's life ended.
@@ -87,8 +78,8 @@ enum Talk<S> {
     Rests(Gate<S>),
     /// Either side ended the connection in good order.
     Ended(Gate<S>),
-    /// A WebSocket was accepted. Beside it, what hyper has read behind its request.
-    Switches(Gate<S>, Bytes, Opening),
+    /// A WebSocket was accepted.
+    Switches(Box<Session<S>>),
     /// The client left in the middle, or a response could not be completed.
     Failed,
 }
@@ -124,7 +115,10 @@ where
             let gate = parts.io.into_inner();
             match context.accepted.take() {
                 None => Talk::Ended(gate),
-                Some(opening) if context.gate.is_flushed() => Talk::Switches(gate, parts.read_buf, opening),
+                Some(opening) if context.gate.is_flushed() => {
+                    let worker = context.worker.clone();
+                    Talk::Switches(Box::new(Session::new(gate, &parts.read_buf, opening, worker)))
+                }
                 // hyper had more to write than the client took before it left.
                 Some(_) => Talk::Failed,
             }

@@ -28,18 +28,18 @@ thread_local! {
 
 /// Inflates one message, piece by piece.
 #[derive(Debug)]
-pub(super) struct Inflater(Option<Box<Decompress>>);
+pub(super) struct Inflater(Box<Decompress>);
 
 impl Inflater {
     pub(super) fn new() -> Self {
         let spare = INFLATER.take();
-        Self(Some(spare.unwrap_or_else(|| Box::new(Decompress::new(false)))))
+        Self(spare.unwrap_or_else(|| Box::new(Decompress::new(false))))
     }
 
     /// Appends what a piece of the message stands for, until `message` has more than `limit` bytes.
     pub(super) fn add(&mut self, piece: &[u8], message: &mut Vec<u8>, limit: usize) -> Result<(), Fault> {
         const BROKEN: Fault = Fault::data("the compressed data is broken");
-        let Some(inflater) = &mut self.0 else { return Err(BROKEN) };
+        let inflater = &mut self.0;
         let mut input = piece;
         loop {
             if message.len() == message.capacity() {
@@ -66,18 +66,13 @@ impl Inflater {
         }
     }
 
-    /// The end of the message.
+    /// The end of the message. What inflated it may inflate another; after a message that broke off it is not trusted to
+    /// forget.
     pub(super) fn end(mut self, message: &mut Vec<u8>, limit: usize) -> Result<(), Fault> {
-        self.add(TAIL, message, limit)
-    }
-}
-
-impl Drop for Inflater {
-    fn drop(&mut self) {
-        if let Some(mut inflater) = self.0.take() {
-            inflater.reset(false);
-            INFLATER.set(Some(inflater));
-        }
+        self.add(TAIL, message, limit)?;
+        self.0.reset(false);
+        INFLATER.set(Some(self.0));
+        Ok(())
     }
 }
 

@@ -89,15 +89,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Runs to the end of the connection.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         let mut member = None;
         let ended = poll_fn(|cx| {
             let member = member.get_or_insert_with(|| Member::enter(&self.worker, cx));
             self.poll(member, cx)
         });
         if ended.await.is_ok() {
-            drop(self.party);
-            self.gate.hang_up(true).await;
+            let Self { party, gate, .. } = *self;
+            drop(party);
+            Box::pin(gate.hang_up(true)).await;
         }
     }
 
