@@ -21,6 +21,10 @@ use crate::worker::Worker;
 /// How much of a file is read at once, and so how much of it a connection holds.
 const FILE_PIECE: u64 = 128 * 1024;
 
+/// How many bytes of a body that streams hyper may hold. Larger writes cost less: a piece of 64 KiB and its framing do
+/// not fit into one segment of the loopback's.
+const STREAM_PENDING: usize = 128 * 1024;
+
 /// See the module's first line.
 pub(crate) struct OutBody {
     source: Source,
@@ -28,6 +32,8 @@ pub(crate) struct OutBody {
     left: Option<u64>,
     /// A piece was handed to hyper and has not been seen to leave: nothing further is produced before.
     unwritten: bool,
+    /// How many bytes hyper got since it was last seen to have written all.
+    pending: usize,
     /// Set when the response cannot be completed: the connection ends once all before it was written.
     broken: Option<AppFault>,
     /// Whether the end was given to hyper.
@@ -50,8 +56,16 @@ impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
         let source = Source::of(body, record.worker(), record.ticket());
-        let mut body =
-            Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
+        let mut body = Self {
+            source,
+            left: length,
+            unwritten: false,
+            pending: 0,
+            broken: None,
+            ended: false,
+            gate,
+            record,
+        };
         if body.left == Some(0) {
             body.complete();
         }
@@ -67,8 +81,16 @@ impl OutBody {
         bodiless: bool,
     ) -> Self {
         let source = Source::Piped(pipe, record.worker().clone(), record.ticket());
-        let mut body =
-            Self { source, left: length, unwritten: false, broken: None, ended: false, gate, record };
+        let mut body = Self {
+            source,
+            left: length,
+            unwritten: false,
+            pending: 0,
+            broken: None,
+            ended: false,
+            gate,
+            record,
+        };
         if bodiless {
             body.ended = true;
             body.complete();
@@ -85,7 +107,16 @@ impl OutBody {
         record: Record,
     ) -> Self {
         dispose(record.worker(), offered, record.ticket());
-        Self { source: Source::End, left: length, unwritten: false, broken: None, ended: true, gate, record }
+        Self {
+            source: Source::End,
+            left: length,
+            unwritten: false,
+            pending: 0,
+            broken: None,
+            ended: true,
+            gate,
+            record,
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
@@ -108,7 +139,7 @@ impl OutBody {
                     Some(left) => {
                         let told = format!("The response is {left} bytes shorter than its Content-Length");
                         tracing::error!("{told}; closing the connection: {}", self.record.request_line());
-                        self.broken = Some(AppFault::new(told));
+                        self.break_off(AppFault::new(told));
                     }
                 },
                 Err(fault) => {
@@ -119,9 +150,29 @@ impl OutBody {
                     };
                     let what = format!("{place} {}", self.record.request_line());
                     blame(self.record.worker(), &what, &fault);
-                    self.broken = Some(fault);
+                    self.break_off(fault);
                 }
             }
+        }
+    }
+
+    /// Ends the connection, once all before was written.
+    fn break_off(&mut self, fault: AppFault) {
+        self.broken = Some(fault);
+        if self.pending > 0 {
+            self.pending = 0;
+            self.unwritten = true;
+            self.gate.expect_flush();
+        }
+    }
+
+    /// Whether hyper must have written all it has, this piece included, before it gets another. What the app sends by
+    /// itself is there or not: hyper writes at once what it has when there is no more.
+    fn must_leave(&self, piece: &Bytes) -> bool {
+        match self.source {
+            Source::Stream(_) => self.pending >= STREAM_PENDING,
+            Source::Pulled(..) | Source::Piped(..) | Source::File(..) => true,
+            Source::End | Source::Once(_) => self.left.is_some_and(|left| left > piece.len() as u64),
         }
     }
 
@@ -163,11 +214,6 @@ impl Source {
             ResponseBody::File(file) => Self::File(file, worker.clone(), ticket),
             ResponseBody::Stream(stream) => Self::Stream(Outflow::new(stream, worker.app.drive())),
         }
-    }
-
-    /// Whether each piece is produced on demand, so that the one before must have left first.
-    fn is_on_demand(&self) -> bool {
-        matches!(self, Self::Pulled(..) | Self::Piped(..) | Self::File(..) | Self::Stream(_))
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AppFault>> {
@@ -260,7 +306,9 @@ impl Body for OutBody {
                 return Poll::Ready(Some(Ok(trailers)));
             }
         };
-        if self.source.is_on_demand() || self.left.is_some_and(|left| left > piece.len() as u64) {
+        self.pending += piece.len();
+        if self.must_leave(&piece) {
+            self.pending = 0;
             self.unwritten = true;
             self.gate.expect_flush();
         }

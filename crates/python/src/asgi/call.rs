@@ -14,7 +14,7 @@ use super::http;
 use super::scope::Kind;
 use super::tasks::{Ending, Tasks};
 use super::websocket;
-use crate::fault::app_fault;
+use crate::fault::{app_fault, one_line};
 use crate::forked::end_if_forked;
 
 /// A request that waits for its call.
@@ -150,12 +150,16 @@ fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<
         exchange.ended(None);
         return Ok(());
     };
+    if exchange.is_gone() && comes_of_the_client(py, &error) {
+        let fault = AppFault::new(one_line(py, &error));
+        tracing::debug!("An error {}, whose client had left: {fault}", exchange.place());
+        exchange.ended(Some(fault));
+        return Ok(());
+    }
     let fault = app_fault(py, &error);
     let exit = fault.exit;
     let Some(fault) = exchange.ended(Some(fault)) else { return Ok(()) };
-    if exchange.is_gone() && comes_of_the_client(py, &error) {
-        tracing::debug!("An error {}, whose client had left: {fault}", exchange.place());
-    } else if !fault.told {
+    if !fault.told {
         let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
         tracing::error!("Error {}\n{told}", exchange.place());
     }

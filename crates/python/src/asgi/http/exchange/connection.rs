@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{AppFault, BodyError, Response};
 use http_body::Frame;
 
-use super::sending::{AHEAD, weight};
+use super::sending::{LOW, weight};
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
 
@@ -37,7 +37,7 @@ impl Exchange {
         let mut state = self.lock();
         if let Some(piece) = state.next_piece() {
             let senders = match state.ahead {
-                ahead if ahead < AHEAD => state.senders.take(),
+                ahead if ahead <= LOW => state.senders.take(),
                 _ => Waiters::default(),
             };
             drop(state);

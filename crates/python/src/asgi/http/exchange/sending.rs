@@ -13,7 +13,10 @@ use crate::asgi::awaitable::Waiters;
 use crate::asgi::http::outgoing::Outgoing;
 
 /// How much of a response that streams is taken from the application before `send()` waits for the client.
-pub(super) const AHEAD: usize = 64 * 1024;
+const AHEAD: usize = 128 * 1024;
+
+/// How little of it must be left before `send()` goes on: each time that it waits costs as much as many pieces.
+pub(super) const LOW: usize = 32 * 1024;
 
 /// What a piece costs beside its bytes.
 const PIECE: usize = 64;
