@@ -14,8 +14,8 @@ only_ferricorn = pytest.mark.only_ferricorn
 
 
 @pytest.fixture(scope="module")
-def server(serve_module):
-    return serve_module("sockets:app")
+def server(serve_module, loop):
+    return serve_module("sockets:app", "--asgi-loop", loop)
 
 
 def note_of(server, what, talk):

@@ -108,7 +108,7 @@ def test_starlette_refuses_an_unknown_path(starlette):
 
 
 def test_starlette_learns_of_the_disconnect_when_it_sends(starlette):
-    with connect(url(starlette, "/late")) as socket:
+    with connect(url(starlette, "/late"), close_timeout=1) as socket:
         assert len(socket.recv(timeout=15)) == 1000
     assert noted(starlette, "stopped") == 1006
 
