@@ -42,6 +42,12 @@ pub trait App: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Runs before [`App::shutdown`], in the worker's runtime: waits for calls that go on after their responses. Given up
+    /// when the shutdown would have no time.
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Runs once, in the worker's runtime, after the last request, within the graceful timeout.
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

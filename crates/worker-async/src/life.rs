@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_protocol::AppFault;
 use ferricorn_unix::Listener;
@@ -50,10 +50,21 @@ pub(crate) async fn live(
         left = drain::run(&worker, || tell(Report::Leaving)) => left,
     };
     cut(&worker);
-    let left = left.max(LEAST);
+    let left = settle(&worker, left).await;
     if timeout(left, worker.app.shutdown()).await.is_err() {
         tracing::warn!("The app did not shut down in the {:.1} s that it had", left.as_secs_f64());
     }
+}
+
+/// Waits for calls that go on after their responses, but not until the app has no time left to shut down. Gives that time.
+async fn settle(worker: &Worker, left: Duration) -> Duration {
+    let began = Instant::now();
+    if timeout(left.saturating_sub(QUICK.min(left / 4)), worker.app.settle()).await.is_err() {
+        tracing::warn!(
+            "Calls of the app go on; they are ended with the worker, and the app shuts down before"
+        );
+    }
+    left.saturating_sub(began.elapsed()).max(LEAST)
 }
 
 /// Closes the seat, however this life ends.

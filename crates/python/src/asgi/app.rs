@@ -118,12 +118,13 @@ impl App for AsgiApp {
         Box::pin(self.0.lifespan.started())
     }
 
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
+    /// Tasks that go on after their responses may need what the lifespan ends.
+    fn settle(&self) -> BoxFuture<'_, ()> {
         let agenda = &self.0.agenda;
-        Box::pin(async move {
-            // Tasks that go on after their responses may need what the lifespan ends.
-            poll_fn(|cx| if agenda.is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
-            self.0.lifespan.stopped().await;
-        })
+        Box::pin(poll_fn(|cx| if agenda.is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }))
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.lifespan.stopped())
     }
 }
