@@ -247,6 +247,16 @@ def test_what_ends_a_process_ends_the_worker_alone(serve, loop, page, how):
 # The end.
 
 
+def test_a_unix_socket_that_is_shut_keeps_no_worker_busy(serve, loop):
+    for _ in range(4):
+        server = serve("aio:app", "--asgi-loop", loop, "--graceful-timeout", "60", bind="unix:app.sock")
+        server.address = str(server.folder / "app.sock")
+        with server.connect() as client:
+            assert client.send(b"GET /same-task HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").response().json() is True
+        server.expected_exit = {-signal.SIGTERM} if IS_UVICORN else {0}
+        assert server.stop(timeout=10) in server.expected_exit
+
+
 @only_ferricorn("uvicorn ends by the signal before its loop is closed")
 def test_what_is_open_at_the_end_is_closed(serve, loop):
     server = serve("aio:app", "--asgi-loop", loop)

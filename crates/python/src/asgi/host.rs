@@ -128,7 +128,8 @@ impl Turns {
         }
         for _ in 0..ROUNDS {
             agenda.bell().hush();
-            match self.guest.pump(look) {
+            let pumped = self.guest.pump(look);
+            match pumped {
                 Pumped::Over => {
                     self.over.set(true);
                     self.event_loop.bind(py).call_method0(intern!(py, "stop"))?;
@@ -138,7 +139,8 @@ impl Turns {
                 Pumped::Idle => {}
             }
             self.work_off(py, agenda);
-            if !agenda.bell().has_rung() {
+            // A guest that does not come to an end may need to hear from the kernel, as others of this thread do.
+            if pumped == Pumped::Busy || !agenda.bell().has_rung() {
                 break;
             }
             look = Look::Tasks;
