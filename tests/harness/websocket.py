@@ -25,7 +25,7 @@ def masked(payload):
     """The payload under the client's mask."""
     mask = _MASK * (len(payload) // 4 + 1)
     length = len(payload)
-    return (int.from_bytes(payload) ^ int.from_bytes(mask[:length])).to_bytes(length)
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(mask[:length], "big")).to_bytes(length, "big")
 
 
 def frame(opcode, payload=b"", fin=True, reserved=0, mask=True, length=None):
@@ -78,7 +78,7 @@ class WebSocket(Client):
         assert not second & 0x80, "a server masks nothing"
         length = second
         if second > 125:
-            length = int.from_bytes(self.read_exactly(2 if second == 126 else 8))
+            length = int.from_bytes(self.read_exactly(2 if second == 126 else 8), "big")
             assert length > (125 if second == 126 else 65535), f"{length} is told in more bytes than needed"
         assert first & 15 < 8 or (length < 126 and first & 0x80), "a control frame is short and whole"
         return Frame(first >= 0x80, first >> 4 & 7, first & 15, self.read_exactly(length))
