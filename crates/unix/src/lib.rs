@@ -12,6 +12,7 @@ pub mod cpus;
 pub mod epoll;
 mod exit;
 mod fork;
+pub mod heap;
 mod inheritance;
 pub mod limits;
 pub mod listener;

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ferricorn_protocol::AppFault;
-use ferricorn_unix::Listener;
 use ferricorn_unix::control::Report;
 use ferricorn_unix::scoreboard::State;
+use ferricorn_unix::{Listener, heap};
 
 use crate::accept::Acceptor;
 use crate::drain;
@@ -42,6 +42,8 @@ pub(crate) async fn live(
     }
     drop(listeners);
     worker.lifecycle.serve();
+    // What only the start needed.
+    heap::give_back();
     worker.slot.set_state(State::Ready);
     tell(Report::Ready);
     let left = tokio::select! {

@@ -10,7 +10,7 @@ use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::Slot;
-use ferricorn_unix::{Inheritance, clock};
+use ferricorn_unix::{Inheritance, clock, heap};
 use tokio_util::task::TaskTracker;
 
 use crate::complaints::Complaints;
@@ -29,6 +29,7 @@ use crate::{connections, life, orders, sweeper};
 /// The calling thread becomes the app thread: an app that blocks is loaded and called on it alone.
 pub fn run(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> ExitCode {
     log_panics();
+    heap::keep_for_reuse();
     let pid = std::process::id();
     let code = serve(inheritance, settings, loader);
     tracing::info!("Worker exiting (pid: {pid})");
