@@ -81,28 +81,27 @@ pub(super) fn deflate(message: &[u8], agreed: Agreed) -> Option<Vec<u8>> {
     if message.len() < WORTH {
         return None;
     }
-    COMPRESSORS.with_borrow_mut(|compressors| {
-        let bits = agreed.window_bits;
-        let slot = compressors.get_mut(usize::from(bits.checked_sub(9)?))?;
-        let fresh = || Box::new(Compress::new_with_window_bits(Compression::fast(), false, bits));
-        let compressor = slot.get_or_insert_with(fresh);
-        compressor.reset();
-        // If it does not fit in here it has not become shorter.
-        let mut deflated = Vec::with_capacity(message.len());
-        let status = compressor.compress_vec(message, &mut deflated, FlushCompress::Sync).ok()?;
-        let whole = status == Status::Ok
-            && compressor.total_in() == message.len() as u64
-            && deflated.len() < deflated.capacity()
-            && deflated.ends_with(TAIL);
-        if !whole {
-            // It still holds a part of this message. zlib-rs 0.6.8 does not forget that when it is reset, and would spoil the
-            // next message.
-            *slot = None;
-            return None;
-        }
-        deflated.truncate(deflated.len().saturating_sub(TAIL.len()));
-        Some(deflated)
-    })
+    let bits = agreed.window_bits;
+    let place = usize::from(bits.checked_sub(9)?);
+    let spare = COMPRESSORS.with_borrow_mut(|compressors| compressors.get_mut(place)?.take());
+    let fresh = || Box::new(Compress::new_with_window_bits(Compression::fast(), false, bits));
+    let mut compressor = spare.unwrap_or_else(fresh);
+    // Also what cannot be compressed fits: at this level a byte takes nine bits at most.
+    let mut deflated = Vec::with_capacity(message.len() + message.len() / 8 + 64);
+    let status = compressor.compress_vec(message, &mut deflated, FlushCompress::Sync).ok()?;
+    let whole = status == Status::Ok
+        && compressor.total_in() == message.len() as u64
+        && deflated.len() < deflated.capacity()
+        && deflated.ends_with(TAIL);
+    if !whole {
+        // The compressor still holds a part of this message. zlib-rs 0.6.8 does not forget that when it is reset: it would
+        // spoil the next message, or panic. So it is dropped, as it is by a panic.
+        return None;
+    }
+    compressor.reset();
+    COMPRESSORS.with_borrow_mut(|compressors| compressors[place] = Some(compressor));
+    deflated.truncate(deflated.len() - TAIL.len());
+    (deflated.len() < message.len()).then_some(deflated)
 }
 
 #[cfg(test)]
