@@ -6,6 +6,7 @@ use ferricorn_protocol::{AppFault, Request};
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 use super::agenda::Agenda;
 use super::app::Bridge;
@@ -16,6 +17,9 @@ use super::tasks::{Ending, Tasks};
 use super::websocket;
 use crate::fault::{app_fault, one_line};
 use crate::forked::end_if_forked;
+
+/// How deep what a client brings about may be in an exception.
+const DEEPEST: u8 = 8;
 
 /// A request that waits for its call.
 pub(super) struct Call {
@@ -167,16 +171,20 @@ fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<
 }
 
 /// Whether an exception is what a client who leaves brings about: a cancellation, or what `send()` raised, also
-/// behind an exception of the framework's own.
+/// behind an exception of the framework's own, or as all that is in a group.
 fn comes_of_the_client(py: Python<'_>, error: &PyErr) -> bool {
-    let mut value = Some(error.value(py).clone().into_any());
-    for _ in 0..8 {
-        let Some(exception) = value else { return false };
-        if exception.is_instance_of::<ClientDisconnected>() || exception.is_instance_of::<CancelledError>() {
-            return true;
-        }
-        let next = |name: &str| exception.getattr(name).ok().filter(|next| !next.is_none());
-        value = next("__cause__").or_else(|| next("__context__"));
+    is_of_the_client(error.value(py).as_any(), DEEPEST)
+}
+
+fn is_of_the_client(exception: &Bound<'_, PyAny>, depth: u8) -> bool {
+    if exception.is_instance_of::<ClientDisconnected>() || exception.is_instance_of::<CancelledError>() {
+        return true;
     }
-    false
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    let inner = |name: &str| exception.getattr(name).ok().filter(|inner| !inner.is_none());
+    if let Some(Ok(parts)) = inner("exceptions").map(Bound::cast_into::<PyTuple>) {
+        return parts.iter().all(|part| is_of_the_client(&part, depth));
+    }
+    let next = inner("__cause__").or_else(|| inner("__context__"));
+    next.is_some_and(|next| is_of_the_client(&next, depth))
 }

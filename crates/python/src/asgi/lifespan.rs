@@ -75,9 +75,13 @@ impl Lifespan {
         let scope = bridge.scopes().lifespan(&state)?;
         let receive = Bound::new(py, Receive(self.clone()))?;
         let send = Bound::new(py, Send { lifespan: self.clone(), state: state.unbind() })?;
+        let options = PyDict::new(py);
+        options.set_item("loop", event_loop)?;
         let begun = bridge
             .call(&scope, receive.as_any(), send.as_any())
-            .and_then(|coroutine| event_loop.call_method1("create_task", (coroutine,)))
+            .and_then(|awaitable| {
+                py.import("asyncio")?.call_method("ensure_future", (awaitable,), Some(&options))
+            })
             .and_then(|task| {
                 task.call_method1("add_done_callback", (Bound::new(py, Ended(self.clone()))?,)).map(drop)
             });

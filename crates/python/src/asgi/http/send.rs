@@ -69,10 +69,13 @@ pub(super) fn message<'py>(
 }
 
 fn send_hint(exchange: &Exchange, fields: &HeaderMap) -> Result<(), Unsendable> {
+    if exchange.is_gone() {
+        return Err(Unsendable::Gone);
+    }
     if !exchange.is_fresh() {
         return Err(Unsendable::Order("the response has been started already"));
     }
-    if let Some(hints) = exchange.hints.as_ref().filter(|_| !exchange.is_gone()) {
+    if let Some(hints) = &exchange.hints {
         hints.hint(fields);
     }
     Ok(())

@@ -81,13 +81,15 @@ impl Exchange {
             return senders.wake();
         }
         state.gone = true;
+        // An answer that nobody took holds this exchange, if its body streams.
+        let answer = state.answer.take();
         let body = state.body.take();
         let pieces = mem::take(&mut state.pieces);
         let wakes = Wakes(state.receivers.take(), None);
         let senders = state.senders.take();
         let running = !state.ended;
         drop(state);
-        drop((body, pieces));
+        drop((answer, body, pieces));
         wakes.wake();
         senders.wake();
         if running {

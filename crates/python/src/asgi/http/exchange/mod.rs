@@ -137,11 +137,16 @@ impl Exchange {
 
     /// Nobody waits with this waker any more.
     pub(in crate::asgi::http) fn forget(&self, waker: &Waker) {
-        let forgotten = {
-            let mut state = self.lock();
-            (state.receivers.remove(waker), state.senders.remove(waker))
+        let mut state = self.lock();
+        let forgotten = (state.receivers.remove(waker), state.senders.remove(waker));
+        // The body wakes only the one who asked last, which may have been this one. The others ask again.
+        let others = match &forgotten.0 {
+            Some(_) if !state.body_told => state.receivers.take(),
+            _ => Waiters::default(),
         };
+        drop(state);
         drop(forgotten);
+        others.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -8,6 +8,7 @@ use ferricorn_protocol::{AppFault, BodyError, Head, Response, ResponseBody};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{Exchange, Stage, State, Wakes};
+use crate::asgi::awaitable::Waiters;
 
 /// What `receive()` gives.
 pub(in crate::asgi::http) enum Received {
@@ -38,6 +39,12 @@ impl Exchange {
                     state.body = None;
                     state.body_told = true;
                 }
+                let own = state.receivers.remove(cx.waker());
+                // The body wakes only the one who asked last. The others ask again.
+                let others = if more { state.receivers.take() } else { Waiters::default() };
+                drop(state);
+                drop(own);
+                others.wake();
                 Poll::Ready(Received::Body(data, more))
             }
             Poll::Ready(None) => {

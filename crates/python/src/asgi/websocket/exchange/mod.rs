@@ -118,17 +118,19 @@ impl Exchange {
         if state.end.is_some() {
             return;
         }
-        let abnormal = end.code == ABNORMAL;
+        let abnormal = end.code == ABNORMAL && !matches!(state.stage, Stage::Closed);
         state.end = Some(end);
+        // An answer that nobody took holds this exchange, if it is a consent.
+        let answer = state.answer.take();
         let outbox = mem::take(&mut state.outbox);
         let receivers = state.receivers.take();
         let senders = state.senders.take();
         let running = !state.ended;
         drop(state);
-        drop(outbox);
+        drop((answer, outbox));
         receivers.wake();
         senders.wake();
-        // Who was told of the end in good order may take its time.
+        // Who was told of the end in good order, or has made it, may take its time.
         if running && abnormal {
             self.agenda.let_go(self.clone());
         }
