@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is as good as an assertion")]
 
+mod asgi;
 mod config_file;
 mod early_hints;
 mod environ;
