@@ -377,7 +377,9 @@ fn respond(
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
-    if close || context.gate.is_broken() || context.worker.ends_connections() {
+    // Whoever answers in pieces may read on meanwhile.
+    let unread = context.gate.is_owing() && !matches!(body, Ok(ResponseBody::Stream(_)));
+    if close || unread || context.gate.is_broken() || context.worker.ends_connections() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.head(head.status, &head.headers, log_environ);

@@ -61,6 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             }
             if buf.filled().len() > before {
                 gate.shared.received(buf.filled().len() - before);
+                gate.shared.note_owing(gate.track.in_body());
                 gate.shared.progress();
                 return Poll::Ready(Ok(()));
             }

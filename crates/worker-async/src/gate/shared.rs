@@ -83,6 +83,8 @@ pub(crate) struct Shared {
     received: AtomicU64,
     /// Whether the body behind the head that passed last is broken.
     broken: AtomicBool,
+    /// Whether hyper has not got all of that body.
+    owing: AtomicBool,
     /// Whether the connection belongs to a WebSocket now; see [`hold`](super::hold).
     pub(super) switched: AtomicBool,
     /// Whether `facts` holds any.
@@ -140,6 +142,12 @@ impl Shared {
     /// `Connection: close`.
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.load(Relaxed) && self.passed.load(Relaxed) == self.taken.load(Relaxed)
+    }
+
+    /// Whether some of the body of the request that the service took last has not been read. hyper ends the connection
+    /// if nobody reads it, and the answer must say so.
+    pub(crate) fn is_owing(&self) -> bool {
+        self.owing.load(Relaxed) && self.passed.load(Relaxed) == self.taken.load(Relaxed)
     }
 
     /// Asks the gate to tell when the bytes that hyper holds now, and those that it gets before it next
@@ -283,6 +291,12 @@ impl Shared {
     /// The body behind the head that passed last is broken.
     pub(super) fn note_broken(&self) {
         self.broken.store(true, Relaxed);
+    }
+
+    /// Notes whether hyper has not got all of the body behind the head that passed last.
+    #[inline]
+    pub(super) fn note_owing(&self, owing: bool) {
+        self.owing.store(owing, Relaxed);
     }
 
     /// Whether heads passed that are not answered yet.
