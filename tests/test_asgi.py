@@ -227,6 +227,19 @@ def test_a_body_can_be_answered_as_it_comes(server):
         assert client.read_chunk() == b""
 
 
+def test_an_app_may_give_up_waiting_and_ask_again(server):
+    """What comes between is not lost, and neither is the body where two ask at once."""
+    with server.connect() as client:
+        client.send(b"POST /impatient HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+        server.noted("impatient")
+        for data in (b"one", b"two", b"six"):
+            client.send(data)
+        assert client.response().body == b"onetwosix"
+    with server.connect() as client:
+        client.send(b"POST /together HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nonetwo")
+        assert client.response().body == b"onetwo"
+
+
 def test_a_large_upload_waits_until_the_app_reads(fresh):
     """While it does not, the client's sending stalls and the worker's memory does not grow."""
     worker, size, block = fresh.wait_workers(1)[0], 48 << 20, b"u" * (1 << 20)
@@ -249,15 +262,21 @@ def test_a_large_upload_waits_until_the_app_reads(fresh):
     assert anonymous_kib(worker) - before < 16 * 1024
 
 
-def test_a_body_that_the_app_ignores_does_not_become_the_next_request(server):
-    with server.connect() as client:
-        smuggled = b"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n"
-        client.send(b"POST /ignore-body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(smuggled) + smuggled)
-        assert client.response().body == b"ignored"
-        try:
-            assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().body == b"hello"
-        except (Unanswered, OSError):
-            pass  # It may close instead.
+@pytest.mark.parametrize("size", [0, 5, 20_000, 300_000])
+def test_a_body_that_the_app_ignores_does_not_become_the_next_request(server, size):
+    """The connection is kept, or the answer says that it is not: who keeps it for another request must know."""
+    smuggled = b"GET /enter HTTP/1.1\r\nHost: x\r\n\r\n"
+    for _ in range(3):
+        with server.connect() as client:
+            client.send(b"POST /ignore-body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (len(smuggled) + size))
+            client.send(smuggled + b"x" * size)
+            response = client.response()
+            assert response.body == b"ignored"
+            if response.header("connection", "").lower() == "close":
+                assert client.at_end()
+            else:
+                assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().body == b"hello"
+    assert not server.has("entered")
 
 
 @pytest.mark.parametrize("data", [
@@ -356,6 +375,13 @@ def test_headers_are_sent_in_order_with_duplicates_and_bytes(server):
     assert response.all("set-cookie") == ["a=1", "b=2"]
     assert (response.header("x-latin"), response.header("x-empty")) == ("caf\xe9", "")
     assert b"set-cookie: a=1" in response.raw.lower()
+
+
+def test_an_app_that_says_how_its_body_is_framed_does_not_frame_it_twice(server):
+    with server.connect() as client:
+        response = client.send(b"GET /chunked HTTP/1.1\r\nHost: x\r\n\r\n").response()
+        assert (response.body, response.all("transfer-encoding")) == (b"one two", ["chunked"])
+        assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().body == b"hello"
 
 
 @only_ferricorn("uvicorn sends both")

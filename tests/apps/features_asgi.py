@@ -176,6 +176,41 @@ async def enter(scope, receive, send):
         await answer(send, body)
 
 
+@page("/impatient")
+async def impatient(scope, receive, send):
+    """Gives up waiting for a message again and again."""
+    body, more = b"", True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), 0.02)
+        except asyncio.TimeoutError:
+            note("impatient")
+            continue
+        body, more = body + message["body"], message["more_body"]
+    await answer(send, body)
+
+
+@page("/together")
+async def together(scope, receive, send):
+    """Asks twice at once; the body is in one message, or in both."""
+    first, second = [asyncio.ensure_future(receive()) for _ in range(2)]
+    done, _ = await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
+    body = b"".join(task.result()["body"] for task in (first, second) if task in done)
+    while len(body) < 6:
+        await asyncio.sleep(0.01)
+        body = b"".join(task.result()["body"] for task in (first, second) if task.done())
+    await answer(send, body)
+    for task in (first, second):
+        assert (await task)["type"] in ("http.request", "http.disconnect")
+
+
+@page("/chunked")
+async def chunked(scope, receive, send):
+    await start(send, 200, [(b"transfer-encoding", b"chunked")])
+    await piece(send, b"one ")
+    await piece(send, b"two", False)
+
+
 @page("/continue")
 async def await_word(scope, receive, send):
     """Receives only when told to."""
