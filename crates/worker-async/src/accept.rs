@@ -2,14 +2,17 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ferricorn_protocol::{Connection, ExitCode, Local};
 use ferricorn_unix::{Listener, limits};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use crate::connection;
 use crate::timer::{sleep, timeout, turn};
@@ -32,7 +35,8 @@ pub(crate) struct Acceptor {
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    /// Not Tokio's own, which asks for ever in one poll when the master has shut the queue.
+    Unix(AsyncFd<UnixListener>),
 }
 
 enum Client {
@@ -52,9 +56,7 @@ impl Acceptor {
         };
         let socket = match listener.to_socket()? {
             ferricorn_unix::listener::Socket::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
-            ferricorn_unix::listener::Socket::Unix(listener) => {
-                Socket::Unix(UnixListener::from_std(listener)?)
-            }
+            ferricorn_unix::listener::Socket::Unix(listener) => Socket::Unix(watched(listener)?),
         };
         Ok(Self { socket, local })
     }
@@ -161,9 +163,39 @@ impl Acceptor {
             Socket::Tcp(listener) => {
                 listener.poll_accept(cx).map_ok(|(stream, peer)| Client::Tcp(stream, peer))
             }
-            Socket::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| Client::Unix(stream)),
+            Socket::Unix(listener) => poll_accept_unix(listener, cx),
         }
     }
+}
+
+/// The runtime watches it from now on.
+#[expect(
+    deprecated,
+    reason = "it is wrong for what may be closed while it is watched, and a listener keeps its descriptor"
+)]
+fn watched(listener: UnixListener) -> io::Result<AsyncFd<UnixListener>> {
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+/// Pending for good once the queue is shut and empty: the drain, which follows, ends the wait.
+fn poll_accept_unix(listener: &AsyncFd<UnixListener>, cx: &mut Context<'_>) -> Poll<io::Result<Client>> {
+    loop {
+        let mut ready = ready!(listener.poll_read_ready(cx))?;
+        let shut = ready.ready().is_read_closed();
+        if let Ok(accepted) = ready.try_io(|listener| accept_unix(listener.get_ref())) {
+            return Poll::Ready(accepted);
+        }
+        // This readiness is never cleared.
+        if shut {
+            return Poll::Pending;
+        }
+    }
+}
+
+fn accept_unix(listener: &UnixListener) -> io::Result<Client> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok(Client::Unix(UnixStream::from_std(stream)?))
 }
 
 /// A listener whose clients are asked for by hand: the runtime knows only of those who came before its last look.
@@ -178,7 +210,7 @@ impl Queue {
 
         let socket = match acceptor.socket {
             Socket::Tcp(listener) => Plain::Tcp(listener.into_std()?),
-            Socket::Unix(listener) => Plain::Unix(listener.into_std()?),
+            Socket::Unix(listener) => Plain::Unix(listener.into_inner()),
         };
         Ok(Self { socket, local: acceptor.local })
     }
@@ -206,11 +238,7 @@ impl Queue {
                 stream.set_nonblocking(true)?;
                 Ok(Client::Tcp(TcpStream::from_std(stream)?, peer))
             }
-            Plain::Unix(listener) => {
-                let (stream, _) = listener.accept()?;
-                stream.set_nonblocking(true)?;
-                Ok(Client::Unix(UnixStream::from_std(stream)?))
-            }
+            Plain::Unix(listener) => accept_unix(listener),
         }
     }
 }
