@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Unanswered, alive, anonymous_kib, cpu_seconds, sleeps, until
+from harness import Client, Unanswered, alive, anonymous_kib, cpu_seconds, sleeps, until
 
 only_ferricorn = pytest.mark.only_ferricorn
 
@@ -132,6 +132,17 @@ def test_term_lets_open_streams_end_and_refuses_newcomers(serve, loop):
         assert client.at_end()
     server.wait_exit()
     assert server.has("shutdown")
+
+
+def test_term_on_a_unix_socket_is_heard_at_once(serve, loop):
+    """That no more clients come must not keep the worker from hearing that it is to leave."""
+    for _ in range(6):
+        server = serve("features_asgi:app", "--asgi-loop", loop, bind="unix:a.sock")
+        with Client(str(server.folder / "a.sock")) as client:
+            assert ask(client, "/", "Connection: close").response().body == b"hello"
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 8
 
 
 def test_term_ends_streams_that_do_not_at_the_graceful_timeout(serve, loop):
