@@ -1,7 +1,8 @@
 //! What `receive()` and `send()` return: awaitables.
 //!
-//! Most of the time there is nothing to wait for, and awaiting [`ready::Done`] or [`ready::Given`] goes on at once.
-//! Else it is a [`Waiting`]. All are coroutines too, since applications pass `receive()` to `create_task`.
+//! As a rule `send()` has nothing to wait for, and awaiting [`ready::Done`] goes on at once. Else it is a [`Waiting`],
+//! which does nothing before it is awaited: a message is never taken for a task that does not begin. Both are
+//! coroutines too, since applications pass `receive()` to `create_task`.
 
 mod ready;
 mod waiters;
@@ -17,7 +18,7 @@ use pyo3::{PyTypeInfo, create_exception};
 
 use super::agenda::Agenda;
 
-pub(super) use ready::{done, given};
+pub(super) use ready::done;
 pub(super) use waiters::Waiters;
 pub(super) use waiting::Waiting;
 
@@ -33,23 +34,19 @@ pub(super) trait Operation: Send + Sync {
 }
 
 /// An awaitable for what is to be had now or later.
+#[inline]
 pub(super) fn awaitable<'py, O: Operation + 'static>(
     py: Python<'py>,
     agenda: &Arc<Agenda>,
     operation: O,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match operation.poll(py, &mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(None)) => done(py),
-        Poll::Ready(Ok(Some(value))) => given(py, value),
-        Poll::Ready(Err(error)) => Err(error),
-        Poll::Pending => Ok(Bound::new(py, Waiting::new(agenda, operation))?.into_any()),
-    }
+    Ok(Bound::new(py, Waiting::new(agenda, operation))?.into_any())
 }
 
 /// Makes coroutines of the awaitables, in the eyes of whoever asks.
 pub(super) fn register(py: Python<'_>) -> PyResult<()> {
     let coroutine = py.import("collections.abc")?.getattr("Coroutine")?;
-    for kind in [ready::Done::type_object(py), ready::Given::type_object(py), Waiting::type_object(py)] {
+    for kind in [ready::Done::type_object(py), Waiting::type_object(py)] {
         coroutine.call_method1("register", (kind,))?;
     }
     Ok(())

@@ -1,23 +1,15 @@
-//! Awaitables that do not wait.
-
-use std::sync::Mutex;
+//! The awaitable that does not wait.
 
 use pyo3::exceptions::PyStopIteration;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::thrown;
-use crate::asgi::agenda::lock;
 
 /// An awaitable of `None` that does not wait.
 pub(in crate::asgi) fn done(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static DONE: PyOnceLock<Py<Done>> = PyOnceLock::new();
     Ok(DONE.get_or_try_init(py, || Py::new(py, Done))?.bind(py).clone().into_any())
-}
-
-/// An awaitable of `value` that does not wait.
-pub(in crate::asgi) fn given(py: Python<'_>, value: Py<PyAny>) -> PyResult<Bound<'_, PyAny>> {
-    Ok(Bound::new(py, Given(Mutex::new(Some(value))))?.into_any())
 }
 
 /// See [`done`].
@@ -41,46 +33,6 @@ impl Done {
 
     fn send(&self, _value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         Err(PyStopIteration::new_err(()))
-    }
-
-    #[pyo3(signature = (kind, value=None, _traceback=None))]
-    fn throw(
-        &self,
-        kind: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        _traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        Err(thrown(kind, value))
-    }
-
-    fn close(&self) {}
-}
-
-/// See [`given`].
-#[pyclass(module = "ferricorn", frozen)]
-pub(super) struct Given(Mutex<Option<Py<PyAny>>>);
-
-#[pymethods]
-#[expect(clippy::unused_self, reason = "Python's protocols")]
-impl Given {
-    fn __await__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__(&self) -> PyResult<Option<Py<PyAny>>> {
-        match lock(&self.0).take() {
-            Some(value) => Err(PyStopIteration::new_err((value,))),
-            None => Ok(None),
-        }
-    }
-
-    fn send(&self, _value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let value = lock(&self.0).take();
-        Err(PyStopIteration::new_err((value,)))
     }
 
     #[pyo3(signature = (kind, value=None, _traceback=None))]

@@ -8,8 +8,8 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use pyo3::exceptions::PyStopIteration;
 use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -67,29 +67,43 @@ impl Waiting {
         let this = slf.get();
         this.check(slf.py())?;
         let known = lock(&this.state).waker.clone();
+        // As a rule it is ready, and then it needs no waker.
+        if known.is_none()
+            && let Poll::Ready(result) = this.poll(slf.py(), Waker::noop())
+        {
+            return result.map(Some);
+        }
         let waker = known.unwrap_or_else(|| {
             let resume = Resume { waiting: slf.clone().unbind(), agenda: this.agenda.clone() };
             Waker::from(Arc::new(resume))
         });
-        match this.operation.poll(slf.py(), &mut Context::from_waker(&waker)) {
+        match this.poll(slf.py(), &waker) {
             Poll::Pending => {
                 let mut state = lock(&this.state);
                 state.blocking = Some(true);
                 state.waker = Some(waker);
                 Ok(None)
             }
-            Poll::Ready(result) => {
-                this.end();
-                result.map(Some)
-            }
+            Poll::Ready(result) => result.map(Some),
         }
     }
 
+    fn poll(&self, py: Python<'_>, waker: &Waker) -> Poll<PyResult<Option<Py<PyAny>>>> {
+        let polled = self.operation.poll(py, &mut Context::from_waker(waker));
+        if polled.is_ready() {
+            self.end();
+        }
+        polled
+    }
+
     /// # Errors
-    /// `CancelledError`, if it was cancelled.
+    /// `CancelledError`, if it was cancelled; `RuntimeError`, if it was awaited to its end before.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         let cancelled = {
             let state = lock(&self.state);
+            if state.over {
+                return Err(PyRuntimeError::new_err("cannot reuse already awaited receive() or send()"));
+            }
             state.cancelled.as_ref().map(|message| message.as_ref().map(|message| message.clone_ref(py)))
         };
         cancelled.map_or(Ok(()), |message| Err(cancelled_error(py, message)))
@@ -223,11 +237,11 @@ impl Waiting {
 
     /// Nothing: the value comes by `await`. asyncio asks only for the exception.
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        self.check(py)
+        if lock(&self.state).over { Ok(()) } else { self.check(py) }
     }
 
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.check(py).map(|()| None)
+        self.result(py).map(|()| None)
     }
 
     fn done(&self) -> bool {
