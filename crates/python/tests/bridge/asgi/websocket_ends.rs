@@ -266,7 +266,7 @@ fn receives_that_are_given_up_lose_no_message() {
 for _ in range(50):
     try:
         await asyncio.wait_for(receive(), 0.0001)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         pass
 say('waits')
 say(await receive())
