@@ -82,15 +82,18 @@ fn a_client_that_just_leaves_is_told_with_1006() {
 fn a_client_that_leaves_before_its_answer_is_told_too() {
     let script = Script::default();
     let (go, gone) = std::sync::mpsc::channel::<()>();
-    let gone = Arc::new(Mutex::new(gone));
+    let (called, calls) = std::sync::mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
     let consenting = script.clone();
     let server = Server::new(TestApp::in_task(move |_| {
+        called.send(()).unwrap();
         // The loop stands still until the client has left.
         gone.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         answer(head(200, &[]), consenting.consent())
     }));
     let mut client = server.client();
     client.send(request("").as_bytes());
+    calls.recv_timeout(PATIENCE).unwrap();
     drop(client);
     go.send(()).unwrap();
     assert_eq!(script.end().0, 1006);
