@@ -20,8 +20,8 @@ pub trait Conversation: Send {
     /// Hands over a message of the client, after [`Conversation::poll_room`] was ready.
     fn receive(&mut self, message: Message);
 
-    /// The application's next word. The server asks again once all before was written to the socket, so an
-    /// application that sends faster than its client reads is held up here.
+    /// The application's next word. The server gathers up to 64 KiB for one write, and asks again once that was written
+    /// to the socket, so an application that sends faster than its client reads is held up here.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Outgoing>;
 
     /// The WebSocket has ended. Called once; the application's close is answered by it too.

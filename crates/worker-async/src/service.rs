@@ -26,7 +26,7 @@ use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
 use crate::real_ip;
 use crate::record::Record;
-use crate::websocket::{Accepted, Agreed, Handshake, NotMet, Opening, Party, VERSION};
+use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION, switch};
 use crate::worker::Worker;
 
 /// What every request of one connection shares.
@@ -137,50 +137,19 @@ fn open(
     };
     let party = Party::new(conversation);
     let consent = match handshake {
-        Some(handshake) => accept(&record, &handshake, head),
+        Some(handshake) => check_headers(&head).map(|()| handshake),
         None => Err(AppFault::new("the app accepts a WebSocket that the client did not ask for")),
     };
     match consent {
-        Ok((head, deflate)) => {
-            context.gate.switch();
-            context.gate.expect_flush();
-            context.accepted.put(Opening { party, deflate });
-            switch(context, record, head, log_environ)
+        Ok(handshake) => {
+            context.accepted.put(Opening { party, deflate: handshake.deflate() });
+            switch(&context.gate, record, &handshake, head, log_environ)
         }
         Err(fault) => {
             let page = Given::Whole(fail(&context.worker, &record, &fault));
             respond(context, record, page, false, true)
         }
     }
-}
-
-/// The head that consents, and the extension that it agrees to.
-fn accept(
-    record: &Record,
-    handshake: &Handshake,
-    mut head: Head,
-) -> Result<(Head, Option<Agreed>), AppFault> {
-    check_headers(&head)?;
-    if let Err(fault) = handshake.accept(&mut head) {
-        log_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
-    }
-    Ok((head, handshake.deflate()))
-}
-
-/// The answer that ends HTTP on the connection. With it the books on the request are closed.
-fn switch(
-    context: &Context,
-    mut record: Record,
-    mut head: Head,
-    log_environ: Vec<Option<String>>,
-) -> http::Response<OutBody> {
-    head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
-    record.head(head.status, &head.headers, log_environ);
-    let body = OutBody::none(ResponseBody::Empty, None, context.gate.clone(), record);
-    let mut response = http::Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    response
 }
 
 /// Applies what the gate found and what the operator allows.

@@ -17,6 +17,7 @@ mod party;
 mod pulse;
 mod scratch;
 mod session;
+mod switch;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,7 @@ pub(crate) use handshake::{Handshake, NotMet, VERSION};
 pub(crate) use party::Party;
 pub(crate) use pulse::Pulse;
 pub(crate) use session::Session;
+pub(crate) use switch::switch;
 
 /// A WebSocket that was accepted, on its way from the service to the connection's task.
 pub(crate) struct Opening {
