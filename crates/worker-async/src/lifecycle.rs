@@ -78,11 +78,12 @@ impl Lifecycle {
         self.leave(if ready { ExitCode::FAILURE } else { ExitCode::BOOT_ERROR });
     }
 
-    /// Ends at once: nothing that is in flight is waited for.
-    pub(crate) fn quit(&self) {
-        self.quitting.store(true, Ordering::SeqCst);
+    /// Ends at once: nothing that is in flight is waited for. False if that was so already.
+    pub(crate) fn quit(&self) -> bool {
+        let first = !self.quitting.swap(true, Ordering::SeqCst);
         self.drain();
         self.changed.notify_waiters();
+        first
     }
 
     /// Whether nobody accepts after this worker.

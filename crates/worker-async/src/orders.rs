@@ -70,23 +70,27 @@ pub(crate) async fn follow_master(worker: Arc<Worker>, alive: Alive) -> io::Resu
     pipe.readable().await?;
     tracing::info!("The master is gone, shutting down");
     let limit = worker.settings.graceful_timeout;
-    end_after(&worker, limit + MARGIN, move || {
-        format!("within the graceful timeout ({} s) after its master had died", limit.as_secs())
-    })?;
+    let when =
+        move || format!("within the graceful timeout ({} s) after its master had died", limit.as_secs());
+    end_after(&worker, limit + MARGIN, |_| true, when)?;
     worker.lifecycle.drain_last();
     Ok(())
 }
 
-/// Does what a master would do to a worker that does not leave in time. It takes a thread that needs neither the
-/// loop nor Python: both may be what does not come to an end.
+/// Does what a master would do to a worker that does not leave in time, if that `lasts` even then. It takes a thread
+/// that needs neither the loop nor Python: both may be what does not come to an end.
 fn end_after(
     worker: &Arc<Worker>,
     limit: Duration,
+    lasts: impl FnOnce(&Worker) -> bool + Send + 'static,
     when: impl FnOnce() -> String + Send + 'static,
 ) -> io::Result<()> {
     let worker = worker.clone();
     let end = move || {
         thread::sleep(limit);
+        if !lasts(&worker) {
+            return;
+        }
         tracing::error!(
             "This worker (pid:{}) did not leave {}, and ends now; {}",
             std::process::id(),
@@ -112,11 +116,16 @@ fn obey(worker: &Arc<Worker>, order: Order, notices: Notices) {
 /// Ends the worker at once. If an app thread is in a call there is nobody to run Python's finalization, and a
 /// call that lasts must not hold up a quick stop.
 fn quit(worker: &Arc<Worker>) {
-    worker.lifecycle.quit();
+    // The same order comes by message and by signal.
+    let first = worker.lifecycle.quit();
     if worker.seat.blocked() {
         end_now(worker);
     }
-    if let Err(error) = end_after(worker, QUICK, || "at once, as it was told to".to_owned()) {
+    // An app that hosts the loop may have threads of its own at work for its requests, and wait for them.
+    let busy = worker.slot.is_busy();
+    let lasts = move |worker: &Worker| busy || !worker.seat.stopping();
+    let watched = || end_after(worker, QUICK, lasts, || "at once, as it was told to".to_owned());
+    if first && let Err(error) = watched() {
         tracing::debug!("Nobody watches over the end of this worker: {error}");
     }
 }

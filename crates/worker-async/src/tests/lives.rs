@@ -19,6 +19,7 @@ use super::app::full;
 use super::host::host;
 use super::{Client, PATIENCE, body, settings};
 use crate::life;
+use crate::lifecycle::Lifecycle;
 use crate::run::{assemble, see_through};
 use crate::worker::Worker;
 
@@ -167,9 +168,9 @@ fn clients_are_accepted_once_the_app_has_started() {
 #[test]
 fn a_start_that_lasts_does_not_hold_up_the_end() {
     for drive in DRIVES {
-        for leave in [|worker: &Worker| worker.lifecycle.drain(), |worker: &Worker| worker.lifecycle.quit()] {
+        for leave in [Lifecycle::drain, |lifecycle: &Lifecycle| assert!(lifecycle.quit())] {
             let life = Life::of(Mortal::new(drive).starts(std::future::pending()), |_| {});
-            leave(&life.worker);
+            leave(&life.worker.lifecycle);
             assert_eq!(life.end(), (ExitCode::OK, false));
         }
     }
@@ -206,7 +207,7 @@ fn a_quick_end_waits_for_no_request() {
         let mut client = life.client();
         client.send(b"GET /ever HTTP/1.1\r\nHost: a\r\n\r\n");
         super::wait_for("the request", || life.worker.slot.is_busy());
-        life.worker.lifecycle.quit();
+        assert!(life.worker.lifecycle.quit());
         assert_eq!(client.read_to_end(), "");
         ended.recv_timeout(PATIENCE).unwrap();
         assert_eq!(life.end(), (ExitCode::OK, false));
