@@ -185,6 +185,11 @@ fn is_of_the_client(exception: &Bound<'_, PyAny>, depth: u8) -> bool {
     if let Some(Ok(parts)) = inner("exceptions").map(Bound::cast_into::<PyTuple>) {
         return parts.iter().all(|part| is_of_the_client(&part, depth));
     }
-    let next = inner("__cause__").or_else(|| inner("__context__"));
-    next.is_some_and(|next| is_of_the_client(&next, depth))
+    // What is merely raised meanwhile may be an error of the app's own, unless it says what it is, as those of
+    // frameworks do.
+    let meanwhile = || {
+        let name = exception.get_type().qualname().ok()?;
+        name.to_string_lossy().contains("Disconnect").then(|| inner("__context__"))?
+    };
+    inner("__cause__").or_else(meanwhile).is_some_and(|next| is_of_the_client(&next, depth))
 }
