@@ -59,7 +59,7 @@ impl Bell {
             let called =
                 rope.event_loop.bind(py).call_method(intern!(py, "call_soon"), (&rope.pump,), Some(options));
             if let Err(error) = called {
-                // The loop is closed, so nothing is to be done any more.
+                self.hush();
                 tracing::debug!("The event loop cannot be told to go on: {error}");
             }
         });

@@ -120,12 +120,24 @@ impl Pump {
     }
 }
 
+/// A pump at work.
+struct Pumping<'a>(&'a Agenda);
+
+impl Drop for Pumping<'_> {
+    fn drop(&mut self) {
+        self.0.bell().end();
+    }
+}
+
 impl Turns {
     fn pump(&self, py: Python<'_>, mut look: Look) -> PyResult<()> {
         let agenda = &self.bridge.agenda;
         if self.over.get() || !agenda.bell().begin() {
             return Ok(());
         }
+        // However this ends, by a panic too: asyncio goes on, and so must the pump. What has rung at the last round is
+        // for the next one.
+        let _pumping = Pumping(agenda);
         for _ in 0..ROUNDS {
             agenda.bell().hush();
             let pumped = self.guest.pump(look);
@@ -145,8 +157,6 @@ impl Turns {
             }
             look = Look::Tasks;
         }
-        // What has rung at the last round is for the next pump.
-        agenda.bell().end();
         Ok(())
     }
 

@@ -91,26 +91,39 @@ impl Ending {
     pub(super) fn ended(&self, py: Python<'_>) {
         let State { task, timer } = mem::take(&mut *lock(&self.state));
         drop(task);
-        if let Some(timer) = timer
-            && let Err(error) = timer.bind(py).call_method0(intern!(py, "cancel"))
-        {
-            tracing::debug!("A timer cannot be cancelled: {error}");
+        if let Some(timer) = timer {
+            cancel_timer(py, &timer);
         }
     }
 
-    /// Cancels the task after the grace period, or now if there is none.
-    pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// The task may go on after all.
+    pub(super) fn keep(&self) {
+        let timer = lock(&self.state).timer.take();
+        if let Some(timer) = timer {
+            Python::attach(|py| cancel_timer(py, &timer));
+        }
+    }
+
+    /// Cancels the task after the grace period, but not before `least` has passed.
+    pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>, least: Duration) -> PyResult<()> {
         let py = event_loop.py();
         let task = lock(&self.state).task.as_ref().map(|task| task.clone_ref(py));
         let Some(task) = task else { return Ok(()) };
         let cancel = task.bind(py).getattr(intern!(py, "cancel"))?;
-        if self.grace.is_zero() {
+        let grace = self.grace.max(least);
+        if grace.is_zero() {
             cancel.call0()?;
             return Ok(());
         }
-        let arguments = (self.grace.as_secs_f64(), cancel);
+        let arguments = (grace.as_secs_f64(), cancel);
         let timer = event_loop.call_method1(intern!(py, "call_later"), arguments)?;
         lock(&self.state).timer = Some(timer.unbind());
         Ok(())
+    }
+}
+
+fn cancel_timer(py: Python<'_>, timer: &Py<PyAny>) {
+    if let Err(error) = timer.bind(py).call_method0(intern!(py, "cancel")) {
+        tracing::debug!("A timer cannot be cancelled: {error}");
     }
 }

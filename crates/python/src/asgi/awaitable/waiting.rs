@@ -125,6 +125,11 @@ impl Waiting {
     pub(in crate::asgi) fn resume(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let callbacks = mem::take(&mut lock(&slf.get().state).callbacks);
+        if callbacks.is_empty() {
+            // No task waits: it was begun by hand. Without its waker, which holds this object, that can go.
+            let waker = lock(&slf.get().state).waker.take();
+            drop(waker);
+        }
         for (callback, context) in callbacks {
             match context {
                 Some(context) => context.bind(py).call_method1(intern!(py, "run"), (callback, slf))?,

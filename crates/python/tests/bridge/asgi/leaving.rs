@@ -116,7 +116,8 @@ fn what_comes_of_a_client_that_left_is_no_error_but_anything_else_is() {
     for (raised, logged) in [
         ("raise", None),
         ("raise RuntimeError('the framework gives up') from error", None),
-        ("raise RuntimeError('while it was handled')", None),
+        ("raise type('ClientDisconnect', (Exception,), {})", None),
+        ("raise RuntimeError('while it was handled')", Some("RuntimeError: while it was handled")),
         ("pass\n    raise ValueError('its own')", Some("ValueError: its own")),
     ] {
         let code = format!(
@@ -227,4 +228,74 @@ async def app(scope, receive, send):
         });
         assert_eq!(ended.logged("ERROR").len(), logged, "{:?}", ended.log);
     }
+}
+
+#[test]
+fn what_the_connection_wants_no_more_of_is_dropped_and_no_client_has_left() {
+    let code = "
+async def app(scope, receive, send):
+    length = [] if scope['method'] == 'HEAD' else [(b'content-length', b'5')]
+    await send({'type': 'http.response.start', 'status': 200, 'headers': length})
+    await send(body(b'hello', True))
+    say('begun')
+    await receive()
+    await send(body(b'too much', True))
+    await send(body())
+    say(await receive())
+";
+    let mut settings = settings();
+    settings.disconnect_grace = Duration::ZERO;
+    let ended = run_with((settings, Calling::Single), code, |site| async move {
+        for method in ["GET", "HEAD"] {
+            let upload = Upload::default();
+            let mut request = upload.request();
+            request.head.method = method.parse().unwrap();
+            let response = site.respond(request).await;
+            assert_eq!(site.heard().await, "'begun'");
+            let mut download = Download::of(response);
+            if method == "GET" {
+                assert_eq!(download.piece().await, "hello");
+            }
+            drop(download);
+            site.settle().await;
+            upload.end();
+            assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
+        }
+    });
+    assert_eq!(ended.logged("ERROR"), [""; 0]);
+}
+
+#[test]
+fn a_body_that_nobody_wants_and_that_never_ends_is_ended() {
+    let code = "
+async def app(scope, receive, send):
+    await send(start())
+    try:
+        while True:
+            await send(body(b'x', True))
+    except asyncio.CancelledError:
+        say('cancelled')
+";
+    run(code, |site| async move {
+        let mut request = get("/");
+        request.head.method = http::Method::HEAD;
+        drop(Download::of(site.respond(request).await));
+        assert_eq!(site.heard().await, "'cancelled'");
+    });
+}
+
+#[test]
+fn a_complete_response_lets_go_of_the_request_body() {
+    let code = "
+async def app(scope, receive, send):
+    await respond(send)
+    say('answered')
+    await asyncio.Event().wait()
+";
+    run(code, |site| async move {
+        let upload = Upload::default();
+        site.respond(upload.request()).await;
+        assert_eq!(site.heard().await, "'answered'");
+        assert!(upload.is_let_go());
+    });
 }

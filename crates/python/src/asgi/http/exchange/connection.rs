@@ -36,6 +36,7 @@ impl Exchange {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut state = self.lock();
         if let Some(piece) = state.next_piece() {
+            state.left = state.left.map(|left| left.saturating_sub(piece.len() as u64));
             let senders = match state.ahead {
                 ahead if ahead <= LOW => state.senders.take(),
                 _ => Waiters::default(),
@@ -66,19 +67,22 @@ impl Exchange {
         state.pieces.is_empty() && matches!(state.end, Some(Ok(None)))
     }
 
-    /// The connection wants nothing more: the client has left, unless the response has no body anyway.
+    /// The connection wants nothing more. It has all there is to be sent if the response has no body, or has got its
+    /// whole length; the application has the grace period to say so too. Else the client has left.
     pub(in crate::asgi::http) fn abandoned(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.gone {
             return;
         }
-        if state.bodiless && state.answer.is_none() && !matches!(state.stage, Stage::Fresh | Stage::Begun(..))
-        {
+        let sent = state.bodiless || state.left == Some(0);
+        if sent && state.answer.is_none() && matches!(state.stage, Stage::Streaming(_) | Stage::Trailers(_)) {
+            state.settled = true;
             state.ahead = 0;
             let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
             drop(state);
             drop(pieces);
-            return senders.wake();
+            senders.wake();
+            return self.agenda.let_go(self.clone());
         }
         state.gone = true;
         // An answer that nobody took holds this exchange, if its body streams.

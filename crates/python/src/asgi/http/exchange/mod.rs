@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferricorn_protocol::{AppFault, BodyError, Head, Hints, Request, RequestBody, Response, Stream};
@@ -25,6 +26,9 @@ use crate::asgi::tasks::Ending;
 
 pub(super) use receiving::Received;
 pub(super) use sending::Unsendable;
+
+/// How long an application has at the least to end a body of which nobody wants more.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// See the module's first line.
 pub(in crate::asgi) struct Exchange {
@@ -56,6 +60,10 @@ struct State {
     gone: bool,
     /// Whether the response has no body, whatever the application sends.
     bodiless: bool,
+    /// How many bytes of a body that streams are left of the length that its head told, if it did.
+    left: Option<u64>,
+    /// Whether the connection has all it wants, though the application has not said that its body ends.
+    settled: bool,
     /// Whether the task has ended.
     ended: bool,
     connection: Option<Waker>,
@@ -127,6 +135,8 @@ impl Exchange {
                 end: None,
                 gone: false,
                 bodiless: request.head.method == Method::HEAD,
+                left: None,
+                settled: false,
                 ended: false,
                 connection: None,
                 receivers: Waiters::default(),
@@ -156,7 +166,13 @@ impl Exchange {
 
 impl Abandoned for Exchange {
     fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.ending.let_go(event_loop)
+        // What goes on after a response is complete runs to its end.
+        let (complete, settled) = {
+            let state = self.lock();
+            (matches!(state.stage, Stage::Complete), state.settled)
+        };
+        let least = if settled { SETTLED } else { Duration::ZERO };
+        if complete { Ok(()) } else { self.ending.let_go(event_loop, least) }
     }
 }
 
@@ -175,7 +191,8 @@ impl call::Exchange for Exchange {
     }
 
     fn is_gone(&self) -> bool {
-        self.lock().gone
+        let state = self.lock();
+        state.gone || state.settled
     }
 
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {
@@ -184,7 +201,7 @@ impl call::Exchange for Exchange {
         let (receivers, senders) = (state.receivers.take(), state.senders.take());
         let untold = match (&state.stage, fault) {
             (Stage::Complete, fault) => fault,
-            (_, fault) if state.gone => fault,
+            (_, fault) if state.gone || state.settled => fault,
             (Stage::Fresh, fault) => {
                 state.answer = Some(Err(fault.unwrap_or_else(|| {
                     AppFault::new("the ASGI application returned without starting a response")

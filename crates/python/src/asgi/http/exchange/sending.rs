@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use ferricorn_protocol::{Head, Response, ResponseBody};
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
@@ -17,6 +18,9 @@ const AHEAD: usize = 128 * 1024;
 
 /// How little of it must be left before `send()` goes on: each time that it waits costs as much as many pieces.
 pub(super) const LOW: usize = 32 * 1024;
+
+/// How much is dropped of what nobody wants before `send()` waits for the end of its task.
+const DROPPED: usize = 16 * 1024 * 1024;
 
 /// What a piece costs beside its bytes.
 const PIECE: usize = 64;
@@ -32,6 +36,11 @@ pub(in crate::asgi::http) enum Unsendable {
     Gone,
     /// It is out of order.
     Order(&'static str),
+}
+
+/// The length that a head tells.
+fn content_length(head: &Head) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Exchange {
@@ -65,6 +74,7 @@ impl Exchange {
                 Wakes(state.receivers.take(), state.connection.take())
             }
             Stage::Begun(head, trailers) => {
+                state.left = content_length(&head);
                 state.push(data);
                 let stream = ResponseBody::Stream(Box::pin(Outgoing(self.clone())));
                 state.answer = Some(Ok(Response::new(*head, stream)));
@@ -83,8 +93,16 @@ impl Exchange {
                 return Err(Unsendable::Order("the response body has ended already"));
             }
         };
-        let room = !more || state.ahead < AHEAD;
+        let room = !more || state.has_room();
+        let complete = matches!(state.stage, Stage::Complete);
+        let settled = complete && state.settled;
+        // What is left of the request body is nobody's, and the connection need not keep it.
+        let unread = complete.then(|| (state.body.take(), state.early.take()));
         drop(state);
+        drop(unread);
+        if settled {
+            self.ending.keep();
+        }
         wakes.wake();
         Ok(room)
     }
@@ -98,6 +116,9 @@ impl Exchange {
         let Stage::Trailers(all) = &mut state.stage else {
             return Err(Unsendable::Order("no trailers were announced, or the body has not ended"));
         };
+        if all.len() + fields.len() > Head::MOST_HEADERS {
+            return Err(Unsendable::Order("there are too many trailers"));
+        }
         all.extend(fields);
         if more {
             return Ok(());
@@ -116,7 +137,7 @@ impl Exchange {
         if state.gone {
             return Poll::Ready(Err(Unsendable::Gone));
         }
-        if state.ahead < AHEAD || matches!(state.stage, Stage::Complete) {
+        if state.has_room() || matches!(state.stage, Stage::Complete) {
             return Poll::Ready(Ok(()));
         }
         state.senders.add(cx);
@@ -131,10 +152,22 @@ impl Exchange {
 
 impl State {
     fn push(&mut self, data: Bytes) {
-        if !data.is_empty() && !self.bodiless {
-            self.ahead += weight(&data);
+        if data.is_empty() {
+            return;
+        }
+        self.ahead += weight(&data);
+        if !self.is_unwanted() {
             self.pieces.push_back(data);
         }
+    }
+
+    /// Whether nobody wants what is sent.
+    fn is_unwanted(&self) -> bool {
+        self.bodiless || self.settled
+    }
+
+    fn has_room(&self) -> bool {
+        self.ahead < if self.is_unwanted() { DROPPED } else { AHEAD }
     }
 
     /// What follows a piece of a body that streams.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response};
 use http::Uri;
@@ -139,7 +140,7 @@ impl Exchange {
 
 impl Abandoned for Exchange {
     fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.ending.let_go(event_loop)
+        self.ending.let_go(event_loop, Duration::ZERO)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::asgi::websocket::conversation::Talking;
 /// How much is taken from the application before `send()` waits for the client.
 const AHEAD: usize = 64 * 1024;
 
+/// How many bytes the response may have with which a WebSocket is declined: it is kept until it is whole.
+const LONGEST_REFUSAL: usize = 1024 * 1024;
+
 /// What a message costs beside its bytes.
 const MESSAGE: usize = 64;
 
@@ -88,6 +91,10 @@ impl Exchange {
     ) -> Result<(), Unsendable> {
         self.step(|state| match mem::replace(&mut state.stage, Stage::Closed) {
             Stage::Denying(head, mut body) => {
+                if body.len() + data.len() > LONGEST_REFUSAL {
+                    state.stage = Stage::Denying(head, body);
+                    return Err("the response is longer than 1 MiB");
+                }
                 body.extend_from_slice(data);
                 if more {
                     state.stage = Stage::Denying(head, body);
