@@ -99,8 +99,13 @@ pub(crate) fn asgi(read: &mut Reader<'_>, class: WorkerClass) -> AsgiSettings {
             event_loop = AsgiLoop::Asyncio;
             meaning.push_str(", and asgi_loop asyncio");
         }
-        let message =
-            format!("worker_class {name} means {meaning} (from {})", read.layers.source("worker_class"));
+        let source = read.layers.source("worker_class");
+        let mut message = format!("worker_class {name} means {meaning} (from {source})");
+        if read.is_default("real_ip_header") {
+            message.push_str(
+                "; behind a proxy set --real-ip-header X-Forwarded-For, or the app takes the proxy for its client",
+            );
+        }
         read.notes.push(Note { level: LogLevel::Info, message });
     }
     let root_path = read.text("root_path");

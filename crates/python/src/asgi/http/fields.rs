@@ -1,7 +1,7 @@
 //! The headers in an application's message.
 
 use ferricorn_protocol::Head;
-use http::header::TRAILER;
+use http::header::{CONNECTION, TRAILER};
 use http::{HeaderMap, HeaderValue};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -35,14 +35,38 @@ fn add(map: &mut HeaderMap, field: &Bound<'_, PyAny>) -> PyResult<()> {
     let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
     match (name.cast::<PyBytes>(), value.cast::<PyBytes>()) {
         (Ok(name_bytes), Ok(value_bytes)) => {
-            append(map, (&name, name_bytes.as_bytes()), (&value, value_bytes.as_bytes()))
+            append_one(map, (&name, name_bytes.as_bytes()), (&value, value_bytes.as_bytes()))
         }
         _ => {
             let (name_bytes, value_bytes) =
                 (bytes(&name, "a header name")?, bytes(&value, "a header value")?);
-            append(map, (&name, &name_bytes), (&value, &value_bytes))
+            append_one(map, (&name, &name_bytes), (&value, &value_bytes))
         }
     }
+}
+
+/// As [`append`], but an application may ask for the end of its connection, as it may under uvicorn.
+#[inline]
+fn append_one(
+    map: &mut HeaderMap,
+    name: (&Bound<'_, PyAny>, &[u8]),
+    value: (&Bound<'_, PyAny>, &[u8]),
+) -> PyResult<()> {
+    if name.1.eq_ignore_ascii_case(b"connection") && value.1.eq_ignore_ascii_case(b"close") {
+        map.insert(CONNECTION, HeaderValue::from_static("close"));
+        return Ok(());
+    }
+    append(map, name, value)
+}
+
+/// Makes a map of fields that are not those of a final response, and so have no say over the connection.
+///
+/// # Errors
+/// As [`response_fields`].
+pub(in crate::asgi) fn other_fields(fields: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
+    let mut map = response_fields(fields)?;
+    map.remove(CONNECTION);
+    Ok(map)
 }
 
 fn bytes(object: &Bound<'_, PyAny>, what: &str) -> PyResult<Vec<u8>> {

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::exchange::{Exchange, Unsendable};
-use super::fields::{add_trailer_field, response_fields};
+use super::fields::{add_trailer_field, other_fields, response_fields};
 use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
@@ -47,7 +47,7 @@ pub(super) fn message<'py>(
         }
         "http.response.trailers" => {
             let fields = match field(message, intern!(py, "headers"))? {
-                Some(fields) => response_fields(&fields).map_err(|error| wrong(py, name, error))?,
+                Some(fields) => other_fields(&fields).map_err(|error| wrong(py, name, error))?,
                 None => HeaderMap::new(),
             };
             exchange.trailers(fields, flag(message, intern!(py, "more_trailers"))?)
@@ -125,6 +125,11 @@ pub(in crate::asgi) fn response_head(message: &Bound<'_, PyDict>, trailers: bool
             add_trailer_field(&mut headers, &fields)?;
         }
     }
+    if trailers && !headers.contains_key(header::TRAILER) {
+        tracing::warn!(
+            "A response announces trailers without a Trailer header that names them; they are not sent"
+        );
+    }
     Ok(Head { status, reason: None, headers })
 }
 
@@ -140,7 +145,7 @@ fn hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
             return Err(PyValueError::new_err("the only informational status that can be sent is 103"));
         }
         if let Some(fields) = field(message, intern!(py, "headers"))? {
-            map = response_fields(&fields)?;
+            map = other_fields(&fields)?;
             map.remove(header::CONTENT_LENGTH);
         }
     } else if let Some(links) = field(message, intern!(py, "links"))? {

@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::exchange::{Exchange, Unsendable};
 use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
-use crate::asgi::http::{response_fields, response_head};
+use crate::asgi::http::{other_fields, response_head};
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 
 /// How many bytes the reason of a close frame may have (RFC 6455 section 5.5).
@@ -66,7 +66,7 @@ pub(super) fn message<'py>(
 fn consent(exchange: &Exchange, message: &Bound<'_, PyDict>) -> PyResult<HeaderMap> {
     let py = message.py();
     let mut headers = match field(message, intern!(py, "headers"))? {
-        Some(fields) => response_fields(&fields)?,
+        Some(fields) => other_fields(&fields)?,
         None => HeaderMap::new(),
     };
     if headers.remove(SEC_WEBSOCKET_PROTOCOL).is_some() {

@@ -49,7 +49,7 @@ fn headers_of_every_form_arrive() {
 
 #[test]
 fn what_belongs_to_the_server_is_dropped() {
-    let start = "start(headers=[(b'Connection', b'close'), (b'Date', b'x'), (b'Server', b'x'), \
+    let start = "start(headers=[(b'Connection', b'keep-alive'), (b'Date', b'x'), (b'Server', b'x'), \
                  (b'Transfer-Encoding', b'chunked'), (b'Trailer', b'x'), (b'x-a', b'1')])";
     assert_eq!(headers_of(start), ["x-a: 1"]);
 }
@@ -174,5 +174,19 @@ async def app(scope, receive, send):
             assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
             assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
         }
+    });
+}
+
+#[test]
+fn an_application_may_end_its_connection_and_has_no_other_say_over_it() {
+    let code = "
+async def app(scope, receive, send):
+    fields = [(b'Connection', scope['path'][1:].encode()), (b'keep-alive', b'timeout=5')]
+    await send({'type': 'http.response.start', 'status': 200, 'headers': fields})
+    await send(body())
+";
+    run(code, |site| async move {
+        assert_eq!(site.respond(get("/Close")).await.head.headers["connection"], "close");
+        assert!(site.respond(get("/upgrade")).await.head.headers.is_empty());
     });
 }
