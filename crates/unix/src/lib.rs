@@ -18,6 +18,7 @@ pub mod limits;
 pub mod listener;
 pub mod memfd;
 mod notices;
+pub mod peer;
 pub mod pidfile;
 pub mod poll;
 pub mod queue;

@@ -26,7 +26,7 @@ where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
 {
     let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
-    let mut gate = gate.with_queue();
+    let mut gate = gate.with_kernel();
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let connection = Arc::new(connection);

@@ -16,6 +16,9 @@ use crate::worker::Worker;
 /// How many ticks a connection has for its first byte, or for a whole head, before it may have to make room.
 const FRESH: u32 = 4;
 
+/// For how many ticks a socket may go unread before its client is looked for.
+const DEAF: u32 = 2;
+
 /// The least time between two words that the loop turns.
 const LEAST_BEAT: Duration = Duration::from_millis(50);
 
@@ -27,6 +30,8 @@ struct Deadlines {
     /// Bytes per second that a body must bring, over spans of `body`.
     body_rate: u64,
     write: u32,
+    /// Whether a client that leaves ends its request.
+    seeks: bool,
 }
 
 impl Deadlines {
@@ -39,6 +44,7 @@ impl Deadlines {
             body: ticks(settings.deadlines.body),
             body_rate,
             write: ticks(settings.deadlines.write),
+            seeks: !drive.blocks(),
         }
     }
 }
@@ -97,6 +103,14 @@ impl Flow {
         let slow = same && bytes.saturating_sub(self.bytes) < bytes_in(passed, rate);
         *self = Self { request, since: now, bytes };
         slow
+    }
+
+    /// Since which look neither bytes nor a request have come.
+    fn stands_since(&mut self, request: u64, bytes: u64, now: u32) -> u32 {
+        if (self.request, self.bytes) != (request, bytes) {
+            *self = Self { request, since: now, bytes };
+        }
+        self.since
     }
 }
 
@@ -177,11 +191,17 @@ fn sweep(entry: &mut Entry, look: &mut Look, deadlines: &Deadlines) {
     let (phase, mark) = phase(gate);
     let age = watch.phase.age(mark, now);
     let since = now - age;
-    if phase != Phase::Body {
+    let (request, bytes) = (gate.last_request(), gate.bytes_received());
+    if deadlines.seeks && matches!(phase, Phase::Deaf | Phase::Body) {
+        let stands = watch.body.stands_since(request, bytes, now);
+        if look.is_over(since.max(stands), DEAF) {
+            gate.seek();
+        }
+    } else if phase != Phase::Body {
         watch.body.request = 0;
     }
     match phase {
-        Phase::App => {}
+        Phase::App | Phase::Deaf => {}
         Phase::Fresh | Phase::Head => {
             if look.is_over(since, deadlines.head) {
                 gate.expire();
@@ -196,7 +216,6 @@ fn sweep(entry: &mut Entry, look: &mut Look, deadlines: &Deadlines) {
             }
         }
         Phase::Body => {
-            let (request, bytes) = (gate.last_request(), gate.bytes_received());
             // It is judged at the end of its span, and so looked at then.
             let slow = deadlines.body_rate > 0
                 && (watch.body.is_slow(request, bytes, now, deadlines.body, deadlines.body_rate)
@@ -218,7 +237,7 @@ impl Entry {
         let waits = match phase {
             Phase::Idle => true,
             Phase::Fresh | Phase::Head => now - since > FRESH,
-            Phase::Body | Phase::App => false,
+            Phase::Body | Phase::App | Phase::Deaf => false,
         };
         let ranks = waits && self.watch.gave_way != mark;
         ranks.then(|| (phase == Phase::Head, since, self.gate.last_request()))

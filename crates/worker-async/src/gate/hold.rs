@@ -32,6 +32,9 @@ impl<S> Gate<S> {
     pub(super) fn holds_on(&mut self) -> bool {
         if self.shared.is_answering() || self.shared.switched.load(Relaxed) {
             self.parked = self.inbox.len() >= HELD;
+            if self.parked {
+                self.shared.wait(Phase::Deaf);
+            }
             return self.parked;
         }
         self.track.resume();
@@ -40,7 +43,7 @@ impl<S> Gate<S> {
     }
 
     /// Takes the connection for a WebSocket, with the bytes that were held. The sweeper leaves it alone from now
-    /// on, unless the client does not read.
+    /// on, unless the client does not read, or is not read.
     pub(crate) fn switch(&mut self) -> BytesMut {
         self.shared.wait(Phase::App);
         std::mem::take(&mut self.inbox)

@@ -1,6 +1,6 @@
 //! Reading and writing through the gate.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, Error, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
@@ -46,6 +46,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             }
             if let Some(end) = gate.ended() {
                 gate.parked = end.is_pending();
+                if gate.parked {
+                    gate.shared.wait(Phase::Deaf);
+                }
                 return end;
             }
             let before = buf.filled().len();
@@ -224,6 +227,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         let gate = self.get_mut();
         if gate.shared.hinted.load(Relaxed) {
             ready!(gate.poll_hints(cx))?;
+        }
+        if gate.shared.seek.load(Relaxed) && gate.has_left() {
+            return Poll::Ready(Err(Error::new(ErrorKind::ConnectionReset, "the client has left")));
         }
         ready!(Pin::new(&mut gate.socket).poll_flush(cx))?;
         gate.shared.flushed();

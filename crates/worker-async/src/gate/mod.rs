@@ -8,7 +8,8 @@
 //!
 //! The pure parts are [`head`] (with [`target`], [`fields`] and [`mend`]), [`chunked`] (with [`trailer`]),
 //! [`track`], which joins them, and the parser in [`preface`], the PROXY protocol before the first head;
-//! [`io`], [`hints`] and [`finish`] do the reading and writing, [`uptake`] sees whether the client reads;
+//! [`io`], [`hints`] and [`finish`] do the reading and writing, [`uptake`] sees whether the client reads, and
+//! [`departure`] whether it is still there;
 //! [`hold`] keeps what follows a request for a WebSocket; [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
 //! stream, so that the requests before it are still answered; [`Gate::finish`] then sends its answer. A broken
 //! body is an error to hyper, and so to whoever reads the body.
@@ -18,6 +19,7 @@
 //! back every end but the client's own until [`Shared::answered`] was called as often as heads have passed.
 
 mod chunked;
+mod departure;
 mod fields;
 mod finish;
 mod head;
@@ -45,10 +47,12 @@ pub mod fuzz;
 pub(crate) mod tests;
 
 use std::io::{Error, ErrorKind};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
+use ferricorn_unix::{peer, queue};
 
 pub(crate) use hints::{MOST_HINTS, early_hints};
 pub(crate) use refusal::{Refusal, Refused};
@@ -80,6 +84,10 @@ pub(crate) struct Gate<S> {
     queue: fn(&S) -> Option<usize>,
     /// What it was at the last look, if there was one since the write that found the socket full.
     queued: Option<usize>,
+    /// Whether the client has left, if that can be known without reading.
+    left: fn(&S) -> bool,
+    /// What `uptake` was when the client was last looked for.
+    sought: u32,
     /// Whether hyper waits to read behind a request that is not answered yet. It will not ask again when the
     /// answer is out.
     parked: bool,
@@ -120,9 +128,22 @@ impl<S> Gate<S> {
             blocked: false,
             queue: |_| None,
             queued: None,
+            left: |_| false,
+            sought: 0,
             parked: false,
         };
         (gate, shared)
+    }
+
+    /// Lets the gate ask the kernel about its socket: what it still holds (else only a write that succeeds is progress),
+    /// and whether the client has left (else only reading tells).
+    pub(crate) fn with_kernel(mut self) -> Self
+    where
+        S: AsFd,
+    {
+        self.queue = |socket| queue::untaken(socket.as_fd()).ok();
+        self.left = |socket| peer::has_left(socket.as_fd());
+        self
     }
 
     /// What the gate refused, if it did.

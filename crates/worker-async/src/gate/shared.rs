@@ -25,8 +25,11 @@ pub(crate) enum Phase {
     Head = 2,
     /// More of a request body.
     Body = 3,
-    /// Nothing of the client: the application is at work, or the response is being written.
+    /// Nothing of the client: the application is at work, or the response is being written. That the client leaves shows
+    /// in the socket, which is read on.
     App = 4,
+    /// The same, but the socket is not read, for what came before was not taken. See [`departure`](super::departure).
+    Deaf = 5,
 }
 
 /// How many low bits of the state hold the phase.
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     blocked: AtomicU32,
     /// Whether the gate is to look for progress; see [`uptake`](super::uptake).
     pub(super) look: AtomicBool,
+    /// Whether the gate is to look for the client; see [`departure`](super::departure).
+    pub(super) seek: AtomicBool,
     wishes: AtomicU8,
     /// Whether somebody waits for the place of this connection, which ends.
     hurried: AtomicBool,
@@ -182,7 +187,8 @@ impl Shared {
             1 => Phase::Idle,
             2 => Phase::Head,
             3 => Phase::Body,
-            _ => Phase::App,
+            4 => Phase::App,
+            _ => Phase::Deaf,
         };
         (phase, state >> PHASE_BITS)
     }
@@ -262,10 +268,11 @@ impl Shared {
         self.doze.stir();
     }
 
-    /// The client sent what was waited for. Wishes that blamed it for not doing so are void.
+    /// The client sent what was waited for. Wishes that blamed it for not doing so are void. Whether the socket is read on
+    /// is still to be seen.
     #[inline]
     pub(super) fn progress(&self) {
-        self.wait(Phase::App);
+        self.wait(Phase::Deaf);
         if self.wishes.load(Relaxed) != wish::NONE {
             self.wishes.fetch_and(wish::FIN, Relaxed);
         }

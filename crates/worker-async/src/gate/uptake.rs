@@ -4,10 +4,7 @@
 //! which may be megabytes). A client that reads steadily but slowly may need longer for that than one may be silent, so
 //! the gate asks the kernel whether the queue has shrunk; not at every write, but when the sweeper wants to know.
 
-use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
-
-use ferricorn_unix::queue;
 
 use super::{Gate, Shared};
 
@@ -17,14 +14,6 @@ impl Shared {
     pub(crate) fn look_at_queue(&self) {
         self.look.store(true, Relaxed);
         self.wake_reader();
-    }
-}
-
-impl<S: AsFd> Gate<S> {
-    /// Lets the gate ask the kernel what the socket still holds; else only a write that succeeds is progress.
-    pub(crate) fn with_queue(mut self) -> Self {
-        self.queue = |socket| queue::untaken(socket.as_fd()).ok();
-        self
     }
 }
 

@@ -4,6 +4,7 @@ mod app;
 mod bodies;
 mod books;
 mod crowd;
+mod departures;
 mod hints;
 pub(crate) mod host;
 mod hosted;
@@ -31,6 +32,9 @@ use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::{Address, Listener};
+use nix::libc::linger;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
 
 use crate::run::assemble;
 use crate::worker::Worker;
@@ -126,6 +130,11 @@ struct Client {
 impl Client {
     fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Leaves with a reset.
+    fn reset(self) {
+        setsockopt(&self.stream, Linger, &linger { l_onoff: 1, l_linger: 0 }).unwrap();
     }
 
     /// Reads until what was read ends with `end`, and returns it.

@@ -39,6 +39,11 @@ impl Outbox {
         !self.body.is_empty() || self.frames.len() >= FULL
     }
 
+    /// Whether all was written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.frames.is_empty()
+    }
+
     /// Adds a message, compressed if that was agreed to and makes it shorter.
     pub(super) fn message(&mut self, message: Message, agreed: Option<Agreed>) {
         let (data, bytes) = match message {

@@ -23,6 +23,7 @@ mod ask {
     pub(super) const PING: u8 = 1;
     pub(super) const GIVE_UP: u8 = 2;
     pub(super) const LEAVE: u8 = 4;
+    pub(super) const PROBE: u8 = 8;
 }
 
 /// All WebSockets of a worker.
@@ -37,6 +38,8 @@ struct Entry {
     beat: Arc<Beat>,
     /// When the ping was sent that is not answered yet.
     pinged: Option<u64>,
+    /// When a client that cannot answer was last pinged.
+    probed: u64,
 }
 
 /// What the task and one session know of each other.
@@ -57,6 +60,9 @@ struct Beat {
 pub(super) struct Asked {
     /// Send a ping.
     pub(super) ping: bool,
+    /// Send a ping whose answer is not waited for, if nothing else is on its way: the kernel finds out whether there is
+    /// still somebody to take it.
+    pub(super) probe: bool,
     /// Give up on a client that did not answer the last one.
     pub(super) give_up: bool,
     /// End, since the worker does.
@@ -76,7 +82,7 @@ impl Member {
         let beat = Arc::new(Beat::default());
         beat.heard.store(clock::coarse_ms(), Relaxed);
         lock(&beat.waker).replace(cx.waker().clone());
-        let key = lock(&worker.pulse.beats).insert(Entry { beat: beat.clone(), pinged: None });
+        let key = lock(&worker.pulse.beats).insert(Entry { beat: beat.clone(), pinged: None, probed: 0 });
         if worker.lifecycle.draining() {
             beat.asks.store(ask::LEAVE, Relaxed);
         } else if !worker.pulse.running.swap(true, Relaxed) {
@@ -105,7 +111,7 @@ impl Member {
         }
         let asks = self.beat.asks.swap(ask::NOTHING, Relaxed);
         let is = |wish| asks & wish != 0;
-        Asked { ping: is(ask::PING), give_up: is(ask::GIVE_UP), leave: is(ask::LEAVE) }
+        Asked { ping: is(ask::PING), probe: is(ask::PROBE), give_up: is(ask::GIVE_UP), leave: is(ask::LEAVE) }
     }
 }
 
@@ -131,6 +137,12 @@ impl Entry {
         let heard = self.beat.heard.load(Relaxed);
         if self.beat.deaf.load(Relaxed) {
             self.pinged = None;
+            let due = heard.max(self.probed) + interval;
+            if now < due {
+                return due;
+            }
+            self.probed = now;
+            self.beat.ask(ask::PROBE);
             return now + interval;
         }
         if self.beat.alive.load(Relaxed) {

@@ -114,6 +114,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return if written { Poll::Ready(Ok(())) } else { self.poll_deadline(cx) };
             }
             let heard = self.poll_hear(member, cx)?;
+            self.gate.listens(self.listens);
+            if self.gate.has_left() && !self.listens {
+                self.cut_off();
+                return Poll::Ready(Err(Lost));
+            }
             // A client that does not take what is written cannot be expected to answer a ping behind it.
             member.listens(written && self.listens);
             let said = if written { self.poll_say(cx) } else { Poll::Pending };
@@ -137,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.fail(Fault { code: 1011, reason: "keepalive ping timeout" }, cx);
         } else if asked.give_up {
             member.heard();
-        } else if asked.ping {
+        } else if asked.ping || (asked.probe && self.outbox.is_empty()) {
             self.outbox.ping();
         }
     }

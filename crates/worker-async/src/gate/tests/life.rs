@@ -40,7 +40,7 @@ fn the_phase_says_what_the_connection_waits_for() {
         client.send("bc").await;
         assert_eq!(client.shared.phase().0, Phase::Idle);
         client.send("GET /slow HTTP/1.1\r\n\r\n").await;
-        assert_eq!(client.shared.phase().0, Phase::App);
+        assert_eq!(client.shared.phase().0, Phase::Deaf, "hyper does not read before it has answered");
     });
 }
 

@@ -33,6 +33,42 @@ fn an_app_without_room_leaves_its_client_unread_and_loses_nothing() {
 }
 
 #[test]
+fn a_client_that_leaves_while_the_app_has_no_room_is_let_go() {
+    for pings in [None, Some(Duration::from_millis(200))] {
+        for leave in [Client::reset, drop] {
+            let script = Script::default();
+            script.change(|words| words.full = true);
+            let server = script.serve_with(|settings| settings.websocket.ping_interval = pings);
+            let mut client = server.websocket("");
+            for _ in 0..40 {
+                client.send(&frame(FIN | TEXT, b"x"));
+            }
+            leave(client);
+            assert_eq!(script.end().0, 1006);
+            server.wait_until_empty();
+        }
+    }
+}
+
+#[test]
+fn a_client_that_stays_is_kept_and_pinged_while_the_app_has_no_room() {
+    let script = Script::default();
+    script.change(|words| words.full = true);
+    let server = script.serve_with(|settings| {
+        settings.websocket.ping_interval = Some(Duration::from_millis(500));
+        settings.websocket.ping_timeout = Some(Duration::from_millis(500));
+    });
+    let mut client = server.websocket("");
+    client.send(&frame(FIN | TEXT, b"x"));
+    for _ in 0..6 {
+        client.expect(FIN | PING, "");
+    }
+    assert!(script.words().ended.is_empty());
+    script.change(|words| words.full = false);
+    script.wait_until("the message", |words| words.heard == [text("x")]);
+}
+
+#[test]
 fn an_app_is_asked_for_more_only_when_its_client_reads() {
     const MESSAGES: usize = 200;
     let script = Script::default();

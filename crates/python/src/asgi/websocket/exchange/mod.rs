@@ -119,16 +119,19 @@ impl Exchange {
         if state.end.is_some() {
             return;
         }
-        let abnormal = end.code == ABNORMAL && !matches!(state.stage, Stage::Closed);
+        let cut = end.code == ABNORMAL;
+        let abnormal = cut && !matches!(state.stage, Stage::Closed);
         state.end = Some(end);
+        // A client that has vanished waits for nothing, and the application may be long in coming for what it sent.
         // An answer that nobody took holds this exchange, if it is a consent.
         let answer = state.answer.take();
         let outbox = mem::take(&mut state.outbox);
+        let inbox = if cut { mem::take(&mut state.inbox) } else { VecDeque::new() };
         let receivers = state.receivers.take();
         let senders = state.senders.take();
         let running = !state.ended;
         drop(state);
-        drop((answer, outbox));
+        drop((answer, outbox, inbox));
         receivers.wake();
         senders.wake();
         // Who was told of the end in good order, or has made it, may take its time.
