@@ -119,14 +119,14 @@ impl Exchange {
         if state.end.is_some() {
             return;
         }
-        let cut = end.code == ABNORMAL;
-        let abnormal = cut && !matches!(state.stage, Stage::Closed);
+        let closed = matches!(state.stage, Stage::Closed);
+        let abnormal = end.code == ABNORMAL && !closed;
         state.end = Some(end);
-        // A client that has vanished waits for nothing, and the application may be long in coming for what it sent.
         // An answer that nobody took holds this exchange, if it is a consent.
         let answer = state.answer.take();
         let outbox = mem::take(&mut state.outbox);
-        let inbox = if cut { mem::take(&mut state.inbox) } else { VecDeque::new() };
+        // What the client said before it vanished is still for the application, unless that has closed.
+        let inbox = if closed { mem::take(&mut state.inbox) } else { VecDeque::new() };
         let receivers = state.receivers.take();
         let senders = state.senders.take();
         let running = !state.ended;
