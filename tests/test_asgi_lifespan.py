@@ -285,3 +285,49 @@ def test_a_stop_without_end_is_bounded_by_the_graceful_timeout(serve, loop):
     server.stop()
     assert notes(server) == ["answered", "stopping"]
     assert time.monotonic() - begin < 7
+    assert "raise --graceful-timeout" in server.log and "Traceback" not in server.log
+
+
+# A stop that comes while the app still works.
+
+WORKS_ON = app_with(COMPLETE.replace(
+    'await send({"type": "lifespan.shutdown.complete"})',
+    'note("stopping")\nawait asyncio.sleep(0.5)\nnote("stopped")\nawait send({"type": "lifespan.shutdown.complete"})')) + '''
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return await lifespan(scope, receive, send)
+    note("asked")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"b")]})
+    await send({"type": "http.response.body", "body": b"data", "more_body": scope["path"] == "/stream"})
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        note("cancelled")
+        raise
+'''
+
+
+@only_ferricorn("uvicorn waits for ever")
+@pytest.mark.parametrize("path", ["/task", "/stream"])
+def test_what_works_on_at_a_stop_is_cancelled_before_the_app_shuts_down(serve, loop, path):
+    server = serve(WORKS_ON, "--asgi-loop", loop, "--graceful-timeout", "2")
+    with server.connect() as client:
+        client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        until(lambda: "asked" in notes(server), "the call")
+        server.stop()
+    noted = notes(server)
+    assert sorted(noted) == ["asked", "cancelled", "stopped", "stopping"]
+    assert noted.index("stopping") < noted.index("stopped")
+    assert ("The task of GET /task still ran" in server.log) == (path == "/task")
+    assert "Traceback" not in server.log and "raise --graceful-timeout" not in server.log
+
+
+@only_ferricorn("uvicorn serves without")
+def test_system_exit_at_the_start_ends_the_boot(serve, loop):
+    server = serve(app_with('await receive()\nawait asyncio.sleep(0)\nraise SystemExit("DATABASE_URL is not set")'),
+                   "--asgi-loop", loop, listening=False)
+    assert server.wait_exit() == 3
+    assert "The app failed to start: SystemExit: DATABASE_URL is not set" in server.log
+    assert server.log.count("Traceback") == 1
+    assert "told to leave" not in server.log
+    server.expected_exit = {3}

@@ -48,6 +48,18 @@ pub trait App: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// Cancels the calls for which [`App::settle`] waits, and says which those are whose clients have their responses, as
+    /// `METHOD /path`. They may need a moment to end.
+    fn cancel(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether [`App::shutdown`] has something to do, so that a part of the graceful timeout must be left for it. Asked
+    /// when the worker is to leave.
+    fn must_shut_down(&self) -> bool {
+        false
+    }
+
     /// Runs once, in the worker's runtime, after the last request, within the graceful timeout.
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

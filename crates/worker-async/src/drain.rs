@@ -1,10 +1,11 @@
 //! The end of a worker: what is in flight finishes, who is idle is let go, and nobody waits for ever.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferricorn_unix::scoreboard::State;
 
 use crate::record::in_flight;
+use crate::term::Term;
 use crate::timer::timeout;
 use crate::worker::Worker;
 
@@ -12,26 +13,26 @@ use crate::worker::Worker;
 /// before it could know.
 const IDLE_GRACE: Duration = Duration::from_secs(2);
 
-/// Waits for the drain to begin, sees it through, and gives what is left then of the graceful timeout.
+/// Waits for the drain to begin, and sees it through. Gives the time that the worker has.
 ///
 /// `tell` is called if the worker leaves of its own accord, which its master cannot know.
-pub(crate) async fn run(worker: &Worker, tell: impl FnOnce()) -> Duration {
+pub(crate) async fn run(worker: &Worker, tell: impl FnOnce()) -> Term {
     worker.lifecycle.drains().await;
     worker.slot.set_state(State::Draining);
     if worker.lifecycle.own_accord() {
         tell();
     }
-    let began = Instant::now();
-    let limit = worker.settings.graceful_timeout;
+    let term = Term::new(worker, worker.settings.graceful_timeout);
+    let limit = term.for_calls();
     if timeout(limit, let_go(worker)).await.is_err() {
         let open = worker.connections.count();
         tracing::warn!(
             "{open} connections did not end within {} s; closing them; {}",
-            limit.as_secs(),
+            limit.as_secs_f64(),
             in_flight(worker)
         );
     }
-    limit.saturating_sub(began.elapsed())
+    term
 }
 
 async fn let_go(worker: &Worker) {

@@ -35,6 +35,7 @@ mod seat;
 mod service;
 mod slot;
 mod sweeper;
+mod term;
 #[cfg(test)]
 mod tests;
 mod timer;

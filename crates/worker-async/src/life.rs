@@ -1,12 +1,13 @@
 //! A worker's life as one task, whoever turns the loop: the app starts, clients come, they go, the app ends.
 
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ferricorn_protocol::AppFault;
+use ferricorn_protocol::{AppFault, Drive};
 use ferricorn_unix::control::Report;
 use ferricorn_unix::scoreboard::State;
 use ferricorn_unix::{Listener, heap};
@@ -14,14 +15,15 @@ use ferricorn_unix::{Listener, heap};
 use crate::accept::Acceptor;
 use crate::drain;
 use crate::job::{log_fault, poll_guarded};
-use crate::timer::timeout;
+use crate::term::{self, Term};
+use crate::timer::sleep;
 use crate::worker::Worker;
 
-/// How long the app has for its shutdown if the worker is to end at once.
+/// How long the app has if the worker is to end at once.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// What it has at the least, though nothing is left of the graceful timeout; its master waits a little longer.
-const LEAST: Duration = Duration::from_millis(300);
+/// After which time it is told that an app has not started yet.
+const LONG: Duration = Duration::from_secs(5);
 
 /// Lives until the worker is told to leave, or cannot go on; then closes the seat. Clients are accepted, and the
 /// master is told, once the app has started; `begins` is called just before.
@@ -46,27 +48,12 @@ pub(crate) async fn live(
     heap::give_back();
     worker.slot.set_state(State::Ready);
     tell(Report::Ready);
-    let left = tokio::select! {
+    let term = tokio::select! {
         biased;
-        () = worker.lifecycle.quits() => QUICK,
-        left = drain::run(&worker, || tell(Report::Leaving)) => left,
+        () = worker.lifecycle.quits() => Term::new(&worker, QUICK),
+        term = drain::run(&worker, || tell(Report::Leaving)) => term,
     };
-    cut(&worker);
-    let left = settle(&worker, left).await;
-    if timeout(left, worker.app.shutdown()).await.is_err() {
-        tracing::warn!("The app did not shut down in the {:.1} s that it had", left.as_secs_f64());
-    }
-}
-
-/// Waits for calls that go on after their responses, but not until the app has no time left to shut down. Gives that time.
-async fn settle(worker: &Worker, left: Duration) -> Duration {
-    let began = Instant::now();
-    if timeout(left.saturating_sub(QUICK.min(left / 4)), worker.app.settle()).await.is_err() {
-        tracing::warn!(
-            "Calls of the app go on; they are ended with the worker, and the app shuts down before"
-        );
-    }
-    left.saturating_sub(began.elapsed()).max(LEAST)
+    term::end(&worker, &term).await;
 }
 
 /// Closes the seat, however this life ends.
@@ -88,6 +75,7 @@ async fn start(worker: &Worker) -> bool {
         biased;
         () = worker.lifecycle.drains() => None,
         started = poll_fn(|cx| poll_guarded(startup.as_mut(), cx)) => Some(started),
+        never = tell_of_a_wait(worker.app.drive()) => match never {},
     };
     match started {
         Some(Ok(())) => return true,
@@ -98,6 +86,16 @@ async fn start(worker: &Worker) -> bool {
         None => tracing::info!("The worker was told to leave before the app had started"),
     }
     false
+}
+
+/// Says once that the app takes its time. Only an app that hosts the loop has a protocol for its start that can be at
+/// fault.
+async fn tell_of_a_wait(drive: Drive) -> Infallible {
+    if drive == Drive::Hosted {
+        sleep(LONG).await;
+        tracing::info!("Waiting for the app to start (lifespan.startup)");
+    }
+    pending().await
 }
 
 fn tell_failed_start(fault: &AppFault) {
@@ -115,13 +113,4 @@ fn accept(worker: &Arc<Worker>, listeners: &[Listener]) -> io::Result<()> {
     }
     worker.acceptors.close();
     Ok(())
-}
-
-/// Ends the connections that are still open: no request may meet an app that shuts down.
-fn cut(worker: &Worker) {
-    worker.connections.for_each(|entry| {
-        if let Some(abort) = &entry.abort {
-            abort.abort();
-        }
-    });
 }

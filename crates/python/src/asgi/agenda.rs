@@ -3,8 +3,8 @@
 //! Connections never call Python. They note here what is to be done: a request to begin, an awaitable whose task
 //! goes on, a client who left. The host works it off between two pumps, on the same thread and outside of any task.
 
+use std::collections::BTreeMap;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -12,17 +12,25 @@ use pyo3::prelude::*;
 
 use super::awaitable::Waiting;
 use super::bell::Bell;
-use super::call::Call;
+use super::call::{Call, Exchange};
 
 /// See the module's first line.
 #[derive(Default)]
 pub(super) struct Agenda {
     items: Mutex<Items>,
     bell: Bell,
-    /// Calls whose tasks have not ended.
-    running: AtomicUsize,
-    /// Who waits for the last of them.
-    quiet: Mutex<Option<Waker>>,
+    running: Mutex<Running>,
+}
+
+/// Calls whose tasks did not end at their first step, and have not ended.
+#[derive(Default)]
+struct Running {
+    /// By their numbers, and so in the order in which they began.
+    calls: BTreeMap<u64, Arc<dyn Exchange>>,
+    /// The number of the next one.
+    next: u64,
+    /// Who waits for the last of them to end.
+    quiet: Option<Waker>,
 }
 
 /// What is to be done, in this order.
@@ -34,6 +42,8 @@ pub(super) struct Items {
     pub(super) calls: Vec<Call>,
     /// Calls whose clients have left.
     pub(super) left: Vec<Arc<dyn Abandoned>>,
+    /// Whether all calls are to be cancelled that run.
+    pub(super) cancel: bool,
     /// The application asked for the end of its process, with this status.
     pub(super) leave: Option<u8>,
 }
@@ -78,25 +88,48 @@ impl Agenda {
         mem::swap(&mut *lock(&self.items), emptied);
     }
 
-    pub(super) fn call_begins(&self) {
-        self.running.fetch_add(1, Relaxed);
+    /// A call goes on after its first step. Gives its number.
+    pub(super) fn call_goes_on(&self, call: Arc<dyn Exchange>) -> u64 {
+        let mut running = lock(&self.running);
+        let number = running.next;
+        running.next += 1;
+        running.calls.insert(number, call);
+        number
     }
 
-    pub(super) fn call_ends(&self) {
-        if self.running.fetch_sub(1, Relaxed) == 1
-            && let Some(waker) = lock(&self.quiet).take()
-        {
+    /// The call with this number has ended.
+    pub(super) fn call_ends(&self, number: u64) {
+        let mut running = lock(&self.running);
+        let call = running.calls.remove(&number);
+        let waker = running.calls.is_empty().then(|| running.quiet.take()).flatten();
+        drop(running);
+        drop(call);
+        if let Some(waker) = waker {
             waker.wake();
         }
     }
 
+    /// The calls that go on.
+    pub(super) fn running(&self) -> Vec<Arc<dyn Exchange>> {
+        lock(&self.running).calls.values().cloned().collect()
+    }
+
     /// Whether no call runs; else `waker` is woken when the last one has ended.
     pub(super) fn is_quiet(&self, waker: &Waker) -> bool {
-        if self.running.load(Relaxed) == 0 {
+        let mut running = lock(&self.running);
+        if running.calls.is_empty() {
             return true;
         }
-        *lock(&self.quiet) = Some(waker.clone());
+        running.quiet = Some(waker.clone());
         false
+    }
+
+    /// Has all calls cancelled that run, and gives the requests of those whose clients have not left.
+    pub(super) fn cancel(&self) -> Vec<String> {
+        lock(&self.items).cancel = true;
+        self.bell.ring();
+        let clients = self.running().into_iter().filter(|call| !call.is_gone());
+        clients.map(|call| call.request()).collect()
     }
 }
 

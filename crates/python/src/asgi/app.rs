@@ -124,6 +124,14 @@ impl App for AsgiApp {
         Box::pin(poll_fn(|cx| if agenda.is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }))
     }
 
+    fn cancel(&self) -> Vec<String> {
+        self.0.agenda.cancel()
+    }
+
+    fn must_shut_down(&self) -> bool {
+        self.0.lifespan.goes_on()
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.0.lifespan.stopped())
     }

@@ -44,6 +44,9 @@ pub(super) trait Exchange: Send + Sync {
     /// Takes the end of the task, with a fault or without. Gives back a fault that nobody else will tell of.
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault>;
 
+    /// The request, for the log: `GET /`.
+    fn request(&self) -> String;
+
     /// Where an error is that nobody else tells of, for the log: `after the response to GET /`.
     fn place(&self) -> String;
 
@@ -83,7 +86,6 @@ fn begin<'py, E: Exchange + 'static>(
     if exchange.is_gone() {
         return Ok(());
     }
-    exchange.agenda().call_begins();
     let begun = bridge.scope(py, kind, request).and_then(|scope| {
         let channel = channel(exchange.clone())?;
         let receive = channel.getattr(intern!(py, "receive"))?;
@@ -108,10 +110,14 @@ fn follow<E: Exchange + 'static>(
         Ok(true) => end(py, &*exchange, failure(&task)),
         Ok(false) => {
             exchange.ending().set_task(&task);
-            let finished = Bound::new(py, Finished(exchange.clone()));
+            let number = exchange.agenda().call_goes_on(exchange.clone());
+            let finished = Bound::new(py, Finished { exchange: exchange.clone(), number });
             let added = finished
                 .and_then(|finished| task.call_method1(intern!(py, "add_done_callback"), (finished,)));
-            added.map_or_else(|error| end(py, &*exchange, Some(error)), |_| Ok(()))
+            added.map(drop).or_else(|error| {
+                exchange.agenda().call_ends(number);
+                end(py, &*exchange, Some(error))
+            })
         }
         Err(error) => end(py, &*exchange, Some(error)),
     }
@@ -130,15 +136,21 @@ fn failure(task: &Bound<'_, PyAny>) -> Option<PyErr> {
 
 /// Called by asyncio when a task ends that did not end at its first step.
 #[pyclass(module = "ferricorn", frozen)]
-struct Finished(Arc<dyn Exchange>);
+struct Finished {
+    exchange: Arc<dyn Exchange>,
+    /// The call's number in the agenda.
+    number: u64,
+}
 
 #[pymethods]
 impl Finished {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         let py = task.py();
-        self.0.ending().ended(py);
-        if let Err(status) = end(py, &*self.0, failure(task)) {
-            self.0.agenda().leave(status);
+        let Self { exchange, number } = self;
+        exchange.agenda().call_ends(*number);
+        exchange.ending().ended(py);
+        if let Err(status) = end(py, &**exchange, failure(task)) {
+            exchange.agenda().leave(status);
         }
     }
 }
@@ -149,14 +161,14 @@ impl Finished {
 /// The status with which the application asked its process to end, if nobody else will hear of it.
 fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<(), u8> {
     end_if_forked(py, error.as_ref());
-    exchange.agenda().call_ends();
     let Some(error) = error else {
         exchange.ended(None);
         return Ok(());
     };
-    if exchange.is_gone() && comes_of_the_client(py, &error) {
+    if (exchange.is_gone() || exchange.ending().is_cancelled()) && comes_of_the_client(py, &error) {
         let fault = AppFault::new(one_line(py, &error));
-        tracing::debug!("An error {}, whose client had left: {fault}", exchange.place());
+        let why = if exchange.is_gone() { "whose client had left" } else { "which was cancelled" };
+        tracing::debug!("An error {}, {why}: {fault}", exchange.place());
         exchange.ended(Some(fault));
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Runs asyncio with the server's loop as its guest.
 
 use std::cell::Cell;
+use std::mem;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ fn serve(bridge: &Arc<Bridge>, guest: &Rc<dyn Guest>, event_loop: &Bound<'_, PyA
         if let Err(error) = event_loop.call_method0("run_forever") {
             // asyncio lets through what ends a process. The worker drains first.
             match exit_status(py, &error) {
+                // Before the application has started, it is its start that has failed.
+                Some(_) if bridge.lifespan.fails(py, &error) => {}
                 Some(status) => guest.leave(status),
                 None => return Err(error),
             }
@@ -181,6 +184,13 @@ impl Turns {
         for call in items.left.drain(..) {
             if let Err(error) = call.let_go(self.event_loop.bind(py)) {
                 tracing::error!("A task whose client has left cannot be cancelled: {error}");
+            }
+        }
+        if mem::take(&mut items.cancel) {
+            for call in agenda.running() {
+                if let Err(error) = call.ending().cancel(py) {
+                    tracing::error!("The task of {} cannot be cancelled: {error}", call.request());
+                }
             }
         }
         if let Some(status) = items.leave.take() {

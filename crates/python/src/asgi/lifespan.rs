@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use ferricorn_config::Lifespan as Mode;
 use ferricorn_protocol::AppFault;
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -31,6 +32,8 @@ pub(super) struct Lifespan {
 struct Progress {
     /// How the start-up ended.
     started: Option<Result<(), AppFault>>,
+    /// Whether it has failed, and that is told.
+    failed: bool,
     /// Whether the application has got `lifespan.startup`.
     startup_told: bool,
     /// Whether the server wants it to end.
@@ -41,6 +44,8 @@ struct Progress {
     stopped: bool,
     /// Whether its task has ended.
     over: bool,
+    /// Whether the server waits no longer for what it has asked for, and ends the task.
+    given_up: bool,
     server: Option<Waker>,
     receivers: Waiters,
 }
@@ -93,7 +98,8 @@ impl Lifespan {
 
     /// Returns when the application has started, or has failed to.
     pub(super) async fn started(&self) -> Result<(), AppFault> {
-        poll_fn(|cx| {
+        let waits = Waits(self);
+        let started = poll_fn(|cx| {
             let mut progress = lock(&self.progress);
             match progress.started.take() {
                 Some(result) => {
@@ -103,7 +109,32 @@ impl Lifespan {
                 None => progress.wait(cx),
             }
         })
-        .await
+        .await;
+        waits.end();
+        started
+    }
+
+    /// Takes an exception that ends a process as the end of the start-up, if that is not over.
+    pub(super) fn fails(&self, py: Python<'_>, error: &PyErr) -> bool {
+        if matches!(lock(&self.progress).started, Some(Ok(()))) {
+            return false;
+        }
+        let fault = app_fault(py, error);
+        let mut progress = lock(&self.progress);
+        progress.failed = true;
+        // What the application has said of it itself counts.
+        progress.started.get_or_insert(Err(fault));
+        let server = progress.server.take();
+        drop(progress);
+        if let Some(waker) = server {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Whether the application waits for the server's end.
+    pub(super) fn goes_on(&self) -> bool {
+        !lock(&self.progress).over
     }
 
     /// Tells the application that the last request is over, and returns when it is done with that.
@@ -114,18 +145,25 @@ impl Lifespan {
             progress.receivers.take()
         };
         receivers.wake();
+        let waits = Waits(self);
         poll_fn(|cx| {
             let mut progress = lock(&self.progress);
             if progress.stopped || progress.over { Poll::Ready(()) } else { progress.wait(cx) }
         })
         .await;
+        waits.end();
     }
 
     /// The task has ended.
     fn ended(&self, py: Python<'_>, error: Option<&PyErr>) {
+        let cancelled = error.is_some_and(|error| error.is_instance_of::<CancelledError>(py));
         let fault = error.map(|error| app_fault(py, error));
         let mut progress = lock(&self.progress);
         progress.over = true;
+        if progress.given_up && cancelled {
+            return;
+        }
+        let failed = progress.failed;
         let before = progress.started.is_none();
         if before {
             progress.started = Some(self.judge(fault.as_ref()));
@@ -136,7 +174,7 @@ impl Lifespan {
         if let Some(waker) = server {
             waker.wake();
         }
-        if let Some(fault) = fault.filter(|fault| !before && !fault.told) {
+        if let Some(fault) = fault.filter(|fault| !before && !failed && !fault.told) {
             let when = if stopping { "while it shut down" } else { "before the server ended" };
             let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
             tracing::error!("The lifespan of the app failed {when}\n{told}");
@@ -160,12 +198,38 @@ impl Lifespan {
     }
 }
 
+/// What an application says of its failure is a traceback, as a rule.
+fn reported(why: String) -> AppFault {
+    let why = why.trim_end();
+    match why.lines().last() {
+        Some(last) if why.contains('\n') => {
+            AppFault { traceback: Some(why.to_owned()), ..AppFault::new(last.trim()) }
+        }
+        _ => AppFault::new(why),
+    }
+}
+
 fn copy(fault: &AppFault) -> AppFault {
     AppFault {
         message: fault.message.clone(),
         traceback: fault.traceback.clone(),
         exit: fault.exit,
         told: fault.told,
+    }
+}
+
+/// The server while it waits: dropped before [`Waits::end`], it has given up.
+struct Waits<'a>(&'a Lifespan);
+
+impl Waits<'_> {
+    fn end(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.progress).given_up = true;
     }
 }
 
@@ -258,10 +322,12 @@ impl Send {
             }
             "lifespan.startup.failed" => {
                 let why = if told.is_empty() { "lifespan.startup.failed".to_owned() } else { told.clone() };
-                progress.started = Some(Err(AppFault { traceback: Some(why.clone()), ..AppFault::new(why) }));
+                progress.failed = true;
+                progress.started = Some(Err(reported(why)));
             }
             _ => {
-                failed = name == "lifespan.shutdown.failed";
+                // Frameworks report the cancellation too.
+                failed = name == "lifespan.shutdown.failed" && !progress.given_up;
                 progress.stopped = true;
             }
         }

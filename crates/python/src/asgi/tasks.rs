@@ -1,7 +1,6 @@
 //! A task of asyncio for each request, and when it is ended.
 
 use std::cell::Cell;
-use std::mem;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -76,6 +75,8 @@ struct State {
     task: Option<Py<PyAny>>,
     /// What cancels it when the grace period is over.
     timer: Option<Py<PyAny>>,
+    /// Whether it was cancelled for the end of its worker.
+    cancelled: bool,
 }
 
 impl Ending {
@@ -89,7 +90,10 @@ impl Ending {
 
     /// The task has ended by itself.
     pub(super) fn ended(&self, py: Python<'_>) {
-        let State { task, timer } = mem::take(&mut *lock(&self.state));
+        let (task, timer) = {
+            let mut state = lock(&self.state);
+            (state.task.take(), state.timer.take())
+        };
         drop(task);
         if let Some(timer) = timer {
             cancel_timer(py, &timer);
@@ -102,6 +106,21 @@ impl Ending {
         if let Some(timer) = timer {
             Python::attach(|py| cancel_timer(py, &timer));
         }
+    }
+
+    /// Cancels the task at once, for its worker ends.
+    pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        let task = {
+            let mut state = lock(&self.state);
+            state.cancelled = true;
+            state.task.as_ref().map(|task| task.clone_ref(py))
+        };
+        task.map_or(Ok(()), |task| task.bind(py).call_method0(intern!(py, "cancel")).map(drop))
+    }
+
+    /// Whether the task was cancelled for the end of its worker.
+    pub(super) fn is_cancelled(&self) -> bool {
+        lock(&self.state).cancelled
     }
 
     /// Cancels the task after the grace period, but not before `least` has passed.

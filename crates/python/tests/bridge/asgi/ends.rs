@@ -70,6 +70,16 @@ fn an_exception_after_the_response_is_logged() {
 }
 
 #[test]
+fn an_exception_that_a_framework_has_answered_is_one_of_the_request() {
+    let code = ending("start(500), body(b'sorry')", "raise ValueError('boom')");
+    let ended = run(&code, |site| async move {
+        assert_eq!(whole(site.respond(get("/err")).await), "sorry");
+    });
+    let [told] = ended.logged("ERROR")[..] else { panic!("{:?}", ended.log) };
+    assert!(told.starts_with("Error handling request GET /err\nTraceback"), "{told}");
+}
+
+#[test]
 fn a_return_before_the_end_is_a_fault() {
     run(&ending("", "return"), |site| async move {
         let fault = site.fail(get("/")).await;

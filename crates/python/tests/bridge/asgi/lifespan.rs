@@ -117,7 +117,13 @@ await receive()
 await tell(send, 'startup.failed', message='Traceback: no database')";
         let fault = startup(mode, failed).0.unwrap_err();
         assert_eq!(fault.message, "Traceback: no database");
-        assert_eq!(fault.traceback.as_deref(), Some("Traceback: no database"));
+        assert_eq!(fault.traceback, None);
+        let failed = "
+await receive()
+await tell(send, 'startup.failed', message='Traceback\\n  in app\\nValueError: no database\\n')";
+        let fault = startup(mode, failed).0.unwrap_err();
+        assert_eq!(fault.message, "ValueError: no database");
+        assert_eq!(fault.traceback.as_deref(), Some("Traceback\n  in app\nValueError: no database"));
         let silent = "
 await receive()
 await tell(send, 'startup.failed')";

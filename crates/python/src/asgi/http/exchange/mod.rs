@@ -58,6 +58,8 @@ struct State {
     end: Option<Result<Option<HeaderMap>, AppFault>>,
     /// Whether the client has left.
     gone: bool,
+    /// Whether the response says that the server has failed.
+    refused: bool,
     /// Whether the response has no body, whatever the application sends.
     bodiless: bool,
     /// How many bytes of a body that streams are left of the length that its head told, if it did.
@@ -134,6 +136,7 @@ impl Exchange {
                 ahead: 0,
                 end: None,
                 gone: false,
+                refused: false,
                 bodiless: request.head.method == Method::HEAD,
                 left: None,
                 settled: false,
@@ -186,8 +189,14 @@ impl call::Exchange for Exchange {
         &self.ending
     }
 
+    fn request(&self) -> String {
+        format!("{} {}", self.method, self.uri.path())
+    }
+
+    /// Frameworks answer an error with a response of their own, and raise it again after that.
     fn place(&self) -> String {
-        format!("after the response to {} {}", self.method, self.uri.path())
+        let place = if self.lock().refused { "handling request" } else { "after the response to" };
+        format!("{place} {}", call::Exchange::request(self))
     }
 
     fn is_gone(&self) -> bool {

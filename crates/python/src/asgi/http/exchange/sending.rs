@@ -54,6 +54,7 @@ impl Exchange {
             Stage::Fresh => {
                 // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5.
                 state.bodiless |= matches!(head.status.as_u16(), 204 | 205 | 304);
+                state.refused = head.status.is_server_error();
                 state.stage = Stage::Begun(Box::new(head), trailers);
                 Ok(())
             }

@@ -157,8 +157,12 @@ impl call::Exchange for Exchange {
         &self.ending
     }
 
+    fn request(&self) -> String {
+        format!("the WebSocket {}", self.uri.path())
+    }
+
     fn place(&self) -> String {
-        format!("in the WebSocket {}", self.uri.path())
+        format!("in {}", call::Exchange::request(self))
     }
 
     fn is_gone(&self) -> bool {
