@@ -197,7 +197,19 @@ impl<'a> Driver<'a> {
     fn look(&mut self) {
         let snapshot = |(&age, worker): (&u64, &Worker)| Some((age, self.board.snapshot(worker.slot)?));
         let seen = self.workers.iter().filter_map(snapshot).collect();
-        self.events.push_back(Event::Seen(seen));
+        let clients = self.clients_wait();
+        self.events.push_back(Event::Seen { workers: seen, clients });
+    }
+
+    /// Whether there are clients that no worker has accepted yet.
+    fn clients_wait(&self) -> bool {
+        let sockets = self.generations.values().flat_map(|generation| generation.sockets.listeners());
+        let fds: Vec<BorrowedFd<'_>> = sockets.map(AsFd::as_fd).collect();
+        let readable = poll::readable(&fds, Some(0)).unwrap_or_else(|error| {
+            tracing::debug!("The queues of the listeners cannot be seen: {error}");
+            Vec::new()
+        });
+        readable.contains(&true)
     }
 
     fn tell_stack(&self, age: u64) {

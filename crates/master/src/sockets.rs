@@ -115,6 +115,11 @@ impl Sockets {
     }
 
     /// The sockets themselves.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.open.iter().map(|(_, listener)| listener)
+    }
+
+    /// The same, to keep.
     pub(crate) fn into_listeners(self) -> Vec<Listener> {
         self.open.into_iter().map(|(_, listener)| listener).collect()
     }

@@ -8,6 +8,7 @@ mod balance;
 mod children;
 mod exits;
 mod progress;
+mod question;
 mod words;
 
 #[cfg(test)]
@@ -64,7 +65,12 @@ pub(crate) enum Event {
     /// A worker stopped, went on, or ended.
     Changed { age: u64, change: Change },
     /// The answer to [`Action::Look`].
-    Seen(Vec<(u64, Snapshot)>),
+    Seen {
+        /// What each worker's slot says.
+        workers: Vec<(u64, Snapshot)>,
+        /// Whether clients wait to be accepted.
+        clients: bool,
+    },
     /// The answer to [`Action::Reload`]: new settings, and the number of their generation.
     Reloaded { generation: u64, policy: Policy },
     /// The other answer to it: what is wrong with the configuration.
@@ -80,7 +86,7 @@ pub(crate) enum Action {
     Order { age: u64, order: Order },
     /// Send a worker a signal that is no order.
     Kill { age: u64, kill: Kill },
-    /// Read the scoreboard.
+    /// Read the scoreboard, and see whether clients wait to be accepted.
     Look,
     /// Log the stack that a worker wrote when it was sent [`Kill::Stack`].
     TellStack { age: u64 },
@@ -173,7 +179,7 @@ impl Supervisor {
             }
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
-            Event::Seen(seen) => self.on_seen(&seen, now, &mut actions),
+            Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
             Event::Reloaded { generation, policy } => self.on_reloaded(generation, policy),
             Event::NotReloaded(why) => {
                 let line = format!("Reload failed, the workers go on as before: {why}");

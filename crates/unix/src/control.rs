@@ -22,6 +22,8 @@ pub enum Order {
     Abort,
     /// Open the log files again. USR1 means the same.
     Reopen,
+    /// Note that the loop turns. No signal means the same: a handler may run while the loop is blocked.
+    Ask,
 }
 
 /// What a worker tells its master.
@@ -48,11 +50,12 @@ impl Frame for Order {
             Self::Quick => b'Q',
             Self::Abort => b'A',
             Self::Reopen => b'O',
+            Self::Ask => b'?',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen];
+        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen, Self::Ask];
         all.into_iter().find(|order| order.to_byte() == byte)
     }
 }
@@ -204,10 +207,10 @@ mod tests {
     #[test]
     fn every_message_survives_the_way_and_they_keep_their_order() {
         let (master, worker) = pair().unwrap();
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask] {
             master.send(order).unwrap();
         }
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask] {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use ferricorn_protocol::ExitCode;
 use ferricorn_telemetry::{AccessLog, error_log};
-use ferricorn_unix::Notices;
 use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
 use ferricorn_unix::signal::WorkerSignals;
+use ferricorn_unix::{Notices, clock};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
@@ -110,6 +110,8 @@ fn obey(worker: &Arc<Worker>, order: Order, notices: Notices) {
         // Whatever becomes of the call: the app may catch what ends it.
         Order::Abort => worker.lifecycle.leave(ABORTED),
         Order::Reopen => reopen_logs(worker.access_log.as_deref()),
+        // One that is never without work would not say so by itself.
+        Order::Ask => worker.slot.beat(clock::coarse_ms()),
     }
 }
 

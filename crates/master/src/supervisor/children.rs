@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Millis;
 use super::progress::Stuck;
+use super::question::Question;
 
 /// Where a worker is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(super) struct Child {
     pub(super) running_since: Millis,
     /// How many requests it had answered when the scoreboard was last read, and when that number was new.
     pub(super) answered: (u64, Millis),
+    /// What it was asked and has not answered.
+    pub(super) question: Option<Question>,
 }
 
 impl Child {
@@ -103,6 +106,7 @@ impl Children {
             frozen: None,
             running_since: now,
             answered: (0, now),
+            question: None,
         };
         self.by_age.insert(child.age, child);
         self.last_age

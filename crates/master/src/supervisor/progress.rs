@@ -9,6 +9,7 @@ use ferricorn_unix::scoreboard::{Call, Snapshot};
 use ferricorn_unix::signal::Kill;
 
 use super::children::{Child, Life};
+use super::question::Question;
 use super::{Action, MARGIN, Millis, Supervisor, words};
 
 /// How often the scoreboard is read, unless the timeout is so short that it must be more often.
@@ -35,6 +36,8 @@ enum Evidence {
     Call(Millis),
     /// Requests are in flight, the loop last turned at this time, and so many requests had been answered.
     Beat(Millis, u64),
+    /// It has been asked for a beat, and has given none.
+    Silence(Question),
 }
 
 impl Supervisor {
@@ -72,7 +75,13 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn on_seen(&mut self, seen: &[(u64, Snapshot)], now: Millis, actions: &mut Vec<Action>) {
+    pub(super) fn on_seen(
+        &mut self,
+        seen: &[(u64, Snapshot)],
+        clients: bool,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
         if now > self.last_look + PAUSE && self.next_look().is_some() {
             self.resumed = now;
         }
@@ -85,6 +94,9 @@ impl Supervisor {
                     let Some(timeout) = timeout else { continue };
                     if let Some(evidence) = judge(child, snapshot, resumed, now, timeout) {
                         accuse(child, evidence, snapshot, now, actions);
+                    } else if child.wants_question(snapshot, clients, resumed, now, timeout) {
+                        child.question = Some(Question::put(snapshot, now));
+                        actions.push(Action::Order { age: child.age, order: Order::Ask });
                     }
                 }
                 Life::Stuck(stuck) if now >= stuck.until => {
@@ -159,7 +171,10 @@ fn judge(
     if child.answered.0 != seen.requests {
         child.answered = (seen.requests, now);
     }
-    find(seen, resumed.max(child.running_since), child.answered.1, now, timeout)
+    let since = resumed.max(child.running_since);
+    child.question = child.question.filter(|question| question.is_open(seen));
+    let silent = child.question.filter(|question| now >= question.at.max(since) + timeout);
+    find(seen, since, child.answered.1, now, timeout).or(silent.map(Evidence::Silence))
 }
 
 /// Looks for a lack of progress that has lasted for the timeout. Time before `since` does not count; at `answered`
@@ -184,6 +199,7 @@ fn still_holds(evidence: Evidence, seen: &Snapshot) -> bool {
         Evidence::Beat(beat, answered) => {
             seen.beat_ms == beat && seen.requests == answered && !seen.in_flight.is_empty()
         }
+        Evidence::Silence(question) => question.is_open(seen),
     }
 }
 
@@ -208,18 +224,26 @@ fn accuse(child: &mut Child, evidence: Evidence, seen: &Snapshot, now: Millis, a
                 time(since),
             ),
         },
-        Evidence::Beat(beat, _) => {
-            // A loop that sleeps notes nothing: what counts is the time since it had something to do.
-            let since = seen.in_flight.first().map_or(beat, |request| request.since_ms.max(beat));
-            format!(
-                "The loop of worker (pid:{pid}) has not turned for {}; it had answered {before} requests before; {}",
-                time(since),
-                words::in_flight(seen, now),
-            )
-        }
+        // A loop that sleeps notes nothing: what counts is the time since it had something to do.
+        Evidence::Beat(beat, _) => still_loop(
+            pid,
+            seen.in_flight.first().map_or(beat, |request| request.since_ms.max(beat)),
+            seen,
+            now,
+        ),
+        Evidence::Silence(question) => still_loop(pid, question.at, seen, now),
     };
     actions.push(Action::Say(LogLevel::Critical, format!("WORKER TIMEOUT (pid:{pid})")));
     actions.push(Action::Say(LogLevel::Critical, line));
     actions.push(Action::Kill { age: child.age, kill: Kill::Stack });
     child.life = Life::Stuck(Stuck { evidence, until: now + STACK });
+}
+
+fn still_loop(pid: i32, since: Millis, seen: &Snapshot, now: Millis) -> String {
+    format!(
+        "The loop of worker (pid:{pid}) has not turned for {}; it had answered {} requests before; {}",
+        words::duration(now.saturating_sub(since)),
+        seen.requests,
+        words::in_flight(seen, now),
+    )
 }

@@ -23,6 +23,8 @@ pub(super) struct Process {
     pub(super) immortal: bool,
     /// Whether its call goes on at SIGABRT.
     pub(super) stubborn: bool,
+    /// Whether its loop is blocked.
+    pub(super) deaf: bool,
 }
 
 /// The supervisor, its children, and what it said.
@@ -33,6 +35,10 @@ pub(super) struct World {
     pub(super) lines: Vec<(LogLevel, String)>,
     pub(super) halted: Option<ExitCode>,
     pub(super) listening: bool,
+    /// Whether clients wait to be accepted.
+    pub(super) clients: bool,
+    /// Who was asked for a beat.
+    pub(super) asked: Vec<u64>,
     /// What the next reloads give; with none left the configuration is as it was.
     pub(super) reloads: Vec<Result<Policy, String>>,
     /// How many forks fail from now on.
@@ -53,6 +59,8 @@ impl World {
             lines: Vec::new(),
             halted: None,
             listening: true,
+            clients: false,
+            asked: Vec::new(),
             reloads: Vec::new(),
             failing_forks: 0,
             spawns: Vec::new(),
@@ -110,13 +118,19 @@ impl World {
                     events.push(Event::Changed { age, change: Change::Exited(1) });
                 }
             }
+            Action::Order { age, order: Order::Ask } => {
+                self.asked.push(age);
+                if !self.process(age).deaf {
+                    self.beat(age);
+                }
+            }
             Action::Order { age, order } => self.process(age).orders.push(order),
             Action::Kill { age, .. } | Action::TellStack { age } => {
                 self.process(age);
             }
             Action::Look => {
                 let seen = self.processes.iter().map(|(&age, process)| (age, process.seen.clone()));
-                events.push(Event::Seen(seen.collect()));
+                events.push(Event::Seen { workers: seen.collect(), clients: self.clients });
             }
             Action::Reload => {
                 let result = if self.reloads.is_empty() { Ok(self.policy) } else { self.reloads.remove(0) };
