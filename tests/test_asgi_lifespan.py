@@ -323,8 +323,11 @@ def test_what_works_on_at_a_stop_is_cancelled_before_the_app_shuts_down(serve, l
 
 
 @only_ferricorn("uvicorn serves without")
-def test_system_exit_at_the_start_ends_the_boot(serve, loop):
-    server = serve(app_with('await receive()\nawait asyncio.sleep(0)\nraise SystemExit("DATABASE_URL is not set")'),
+@pytest.mark.parametrize("reported", [False, True], ids=["raised", "reported as well"])
+def test_system_exit_at_the_start_ends_the_boot(serve, loop, reported):
+    """Starlette reports it, and raises it again."""
+    told = 'await send({"type": "lifespan.startup.failed", "message": "Traceback:\\nSystemExit: DATABASE_URL is not set"})\n'
+    server = serve(app_with(f'await receive()\nawait asyncio.sleep(0)\n{told if reported else ""}raise SystemExit("DATABASE_URL is not set")'),
                    "--asgi-loop", loop, listening=False)
     assert server.wait_exit() == 3
     assert "The app failed to start: SystemExit: DATABASE_URL is not set" in server.log

@@ -116,8 +116,12 @@ impl Lifespan {
 
     /// Takes an exception that ends a process as the end of the start-up, if that is not over.
     pub(super) fn fails(&self, py: Python<'_>, error: &PyErr) -> bool {
-        if matches!(lock(&self.progress).started, Some(Ok(()))) {
-            return false;
+        {
+            let progress = lock(&self.progress);
+            // uvloop raises it only when its turn is over, in which the server may have taken the failure already.
+            if progress.failed || matches!(progress.started, Some(Ok(()))) {
+                return progress.failed;
+            }
         }
         let fault = app_fault(py, error);
         let mut progress = lock(&self.progress);
@@ -166,7 +170,9 @@ impl Lifespan {
         let failed = progress.failed;
         let before = progress.started.is_none();
         if before {
-            progress.started = Some(self.judge(fault.as_ref()));
+            let judged = self.judge(fault.as_ref());
+            progress.failed = judged.is_err();
+            progress.started = Some(judged);
         }
         let stopping = progress.shutdown_told;
         let server = progress.server.take();
