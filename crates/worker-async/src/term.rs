@@ -50,6 +50,10 @@ impl Term {
 
 /// Sees to the end of what is left when the worker has drained: connections, calls, and the app itself.
 pub(crate) async fn end(worker: &Worker, term: &Term) {
+    // An app that blocks has no shutdown; its calls cannot be cut off, and are to be named if they hold up the end.
+    if worker.app.drive().blocks() {
+        return;
+    }
     cut(worker);
     // What waits for a connection has to hear of its end before anything is said of it.
     let _ = timeout(TURN, worker.connections.until(|open| open == 0)).await;
