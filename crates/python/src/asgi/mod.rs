@@ -12,6 +12,7 @@ mod lifespan;
 mod message;
 mod scope;
 mod tasks;
+mod unsendable;
 mod websocket;
 
 pub use app::{AsgiApp, Calling};

@@ -6,16 +6,17 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use ferricorn_protocol::Head;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::exchange::{Exchange, Unsendable};
+use super::exchange::Exchange;
 use super::fields::{add_trailer_field, other_fields, response_fields};
-use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
+use crate::asgi::awaitable::{Operation, awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
+use crate::asgi::unsendable::Unsendable;
 
 /// How long the names and values of one early hint may be, in bytes: about what clients and proxies take.
 const LONGEST_HINT: usize = 16 * 1024;
@@ -64,7 +65,7 @@ pub(super) fn message<'py>(
     };
     match sent {
         Ok(()) => done(py),
-        Err(why) => Err(refusal(name, &why)),
+        Err(why) => Err(why.refusal(name)),
     }
 }
 
@@ -87,20 +88,11 @@ struct Room(Arc<Exchange>);
 impl Operation for Room {
     fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
         let room = self.0.poll_room(cx);
-        room.map(|room| room.map(|()| None).map_err(|why| refusal("http.response.body", &why)))
+        room.map(|room| room.map(|()| None).map_err(|why| why.refusal("http.response.body")))
     }
 
     fn forget(&self, waker: &Waker) {
         self.0.forget(waker);
-    }
-}
-
-fn refusal(name: &str, why: &Unsendable) -> PyErr {
-    match why {
-        Unsendable::Gone => {
-            ClientDisconnected::new_err(format!("{name} was sent after the client had disconnected"))
-        }
-        Unsendable::Order(why) => PyRuntimeError::new_err(format!("{name} was sent out of order: {why}")),
     }
 }
 

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use ferricorn_protocol::Message;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::exchange::{Exchange, Unsendable};
-use crate::asgi::awaitable::{ClientDisconnected, Operation, awaitable, done};
+use super::exchange::Exchange;
+use crate::asgi::awaitable::{Operation, awaitable, done};
 use crate::asgi::http::{other_fields, response_head};
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 
@@ -58,7 +58,7 @@ pub(super) fn message<'py>(
     };
     match sent {
         Ok(()) => done(py),
-        Err(why) => Err(refusal(name, &why)),
+        Err(why) => Err(why.refusal(name)),
     }
 }
 
@@ -97,20 +97,11 @@ struct Room(Arc<Exchange>);
 impl Operation for Room {
     fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
         let room = self.0.poll_room(cx);
-        room.map(|room| room.map(|()| None).map_err(|why| refusal("websocket.send", &why)))
+        room.map(|room| room.map(|()| None).map_err(|why| why.refusal("websocket.send")))
     }
 
     fn forget(&self, waker: &Waker) {
         self.0.forget(waker);
-    }
-}
-
-fn refusal(name: &str, why: &Unsendable) -> PyErr {
-    match why {
-        Unsendable::Gone => {
-            ClientDisconnected::new_err(format!("{name} was sent after the client had disconnected"))
-        }
-        Unsendable::Order(why) => PyRuntimeError::new_err(format!("{name} was sent out of order: {why}")),
     }
 }
 

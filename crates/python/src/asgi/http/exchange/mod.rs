@@ -25,7 +25,6 @@ use crate::asgi::call;
 use crate::asgi::tasks::Ending;
 
 pub(super) use receiving::Received;
-pub(super) use sending::Unsendable;
 
 /// How long an application has at the least to end a body of which nobody wants more.
 const SETTLED: Duration = Duration::from_secs(3);

@@ -12,6 +12,7 @@ use http::header::CONTENT_LENGTH;
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
 use crate::asgi::http::outgoing::Outgoing;
+use crate::asgi::unsendable::Unsendable;
 
 /// How much of a response that streams is taken from the application before `send()` waits for the client.
 const AHEAD: usize = 128 * 1024;
@@ -28,14 +29,6 @@ const PIECE: usize = 64;
 /// What a piece counts for.
 pub(super) fn weight(piece: &Bytes) -> usize {
     piece.len() + PIECE
-}
-
-/// Why a message cannot be sent.
-pub(in crate::asgi::http) enum Unsendable {
-    /// The client has left.
-    Gone,
-    /// It is out of order.
-    Order(&'static str),
 }
 
 /// The length that a head tells.

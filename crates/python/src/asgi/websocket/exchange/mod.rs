@@ -25,7 +25,6 @@ use crate::asgi::tasks::Ending;
 pub(in crate::asgi::websocket) const ABNORMAL: u16 = 1006;
 
 pub(in crate::asgi::websocket) use inbox::Received;
-pub(in crate::asgi::websocket) use outbox::Unsendable;
 
 /// See the module's first line.
 pub(in crate::asgi) struct Exchange {

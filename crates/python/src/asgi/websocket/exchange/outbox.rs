@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::inbox::length;
 use super::{Exchange, Stage, State, keep};
 use crate::asgi::awaitable::Waiters;
+use crate::asgi::unsendable::Unsendable;
 use crate::asgi::websocket::conversation::Talking;
 
 /// How much is taken from the application before `send()` waits for the client.
@@ -25,14 +26,6 @@ const MESSAGE: usize = 64;
 /// What a message counts for.
 fn weight(message: &Message) -> usize {
     length(message) + MESSAGE
-}
-
-/// Why a message cannot be sent.
-pub(in crate::asgi::websocket) enum Unsendable {
-    /// The client has left.
-    Gone,
-    /// It is out of order.
-    Order(&'static str),
 }
 
 impl Exchange {
