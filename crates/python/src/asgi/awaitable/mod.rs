@@ -19,7 +19,7 @@ use pyo3::{PyTypeInfo, create_exception};
 use super::agenda::Agenda;
 
 pub(super) use ready::done;
-pub(super) use waiters::Waiters;
+pub(super) use waiters::{Waiters, keep};
 pub(super) use waiting::Waiting;
 
 create_exception!(ferricorn, ClientDisconnected, PyOSError, "The client has closed the connection.");

@@ -1,4 +1,4 @@
-//! The tasks that wait for something.
+//! Who waits for something: tasks of the application, or the connection.
 
 use std::mem;
 use std::task::{Context, Waker};
@@ -30,5 +30,13 @@ impl Waiters {
 
     pub(in crate::asgi) fn wake(self) {
         self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Has the one who polls woken, instead of whoever waited here before.
+pub(in crate::asgi) fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
     }
 }

@@ -10,7 +10,7 @@ use http_body::Frame;
 
 use super::sending::{LOW, weight};
 use super::{Exchange, Stage, State, Wakes};
-use crate::asgi::awaitable::Waiters;
+use crate::asgi::awaitable::{Waiters, keep};
 
 /// Up to this many bytes pieces are joined that wait for the connection.
 const JOINED: usize = 16 * 1024;
@@ -24,7 +24,7 @@ impl Exchange {
         match state.answer.take() {
             Some(answer) => Poll::Ready(answer),
             None => {
-                state.wait(cx);
+                keep(&mut state.connection, cx);
                 Poll::Pending
             }
         }
@@ -47,7 +47,7 @@ impl Exchange {
         }
         match state.end.take() {
             None => {
-                state.wait(cx);
+                keep(&mut state.connection, cx);
                 Poll::Pending
             }
             Some(Err(fault)) => {
@@ -119,12 +119,5 @@ impl State {
             self.pieces.pop_front();
         }
         Some(joined.map_or(first, BytesMut::freeze))
-    }
-
-    fn wait(&mut self, cx: &Context<'_>) {
-        match &mut self.connection {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
     }
 }

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 
 use ferricorn_protocol::{End, Message};
 
-use super::{Exchange, keep};
+use super::Exchange;
+use crate::asgi::awaitable::keep;
 
 /// How many bytes of messages, and how many messages, are read from the client before the application takes one.
 const AHEAD_IN: usize = 64 * 1024;

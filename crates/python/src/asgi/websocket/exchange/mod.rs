@@ -9,7 +9,7 @@ mod outbox;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response};
@@ -199,12 +199,5 @@ impl call::Exchange for Exchange {
         drop(dropped);
         wakers.into_iter().flatten().for_each(Waker::wake);
         untold
-    }
-}
-
-fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
-    match waker {
-        Some(waker) => waker.clone_from(cx.waker()),
-        none => *none = Some(cx.waker().clone()),
     }
 }

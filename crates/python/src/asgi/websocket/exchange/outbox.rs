@@ -9,8 +9,8 @@ use ferricorn_protocol::{AppFault, Head, Message, Outgoing, Response, ResponseBo
 use http::{HeaderMap, StatusCode};
 
 use super::inbox::length;
-use super::{Exchange, Stage, State, keep};
-use crate::asgi::awaitable::Waiters;
+use super::{Exchange, Stage, State};
+use crate::asgi::awaitable::{Waiters, keep};
 use crate::asgi::unsendable::Unsendable;
 use crate::asgi::websocket::conversation::Talking;
 
