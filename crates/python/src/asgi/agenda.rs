@@ -41,17 +41,11 @@ pub(super) struct Items {
     /// Requests that begin.
     pub(super) calls: Vec<Call>,
     /// Calls whose clients have left.
-    pub(super) left: Vec<Arc<dyn Abandoned>>,
+    pub(super) left: Vec<Arc<dyn Exchange>>,
     /// Whether all calls are to be cancelled that run.
     pub(super) cancel: bool,
     /// The application asked for the end of its process, with this status.
     pub(super) leave: Option<u8>,
-}
-
-/// A call whose client has left.
-pub(super) trait Abandoned: Send + Sync {
-    /// Sees to it that the task ends in time.
-    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()>;
 }
 
 impl Agenda {
@@ -72,7 +66,7 @@ impl Agenda {
     }
 
     /// Has a call come to its end, for its client has left.
-    pub(super) fn let_go(&self, call: Arc<dyn Abandoned>) {
+    pub(super) fn let_go(&self, call: Arc<dyn Exchange>) {
         lock(&self.items).left.push(call);
         self.bell.ring();
     }

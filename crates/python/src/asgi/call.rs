@@ -1,6 +1,7 @@
 //! A call of the application: how it begins, and what becomes of its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, Request};
 use pyo3::exceptions::asyncio::CancelledError;
@@ -35,7 +36,7 @@ pub(super) enum Kinds {
     WebSocket(Arc<websocket::Exchange>),
 }
 
-/// What a call is told to when it ends.
+/// What a call is told to when it ends, or is to end.
 pub(super) trait Exchange: Send + Sync {
     fn agenda(&self) -> &Agenda;
 
@@ -52,6 +53,11 @@ pub(super) trait Exchange: Send + Sync {
 
     /// Whether the client has left.
     fn is_gone(&self) -> bool;
+
+    /// The client has left: sees to it that the task ends in time.
+    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.ending().let_go(event_loop, Duration::ZERO)
+    }
 }
 
 impl Call {

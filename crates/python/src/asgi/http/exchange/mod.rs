@@ -19,7 +19,7 @@ use ferricorn_protocol::{AppFault, BodyError, Head, Hints, Request, RequestBody,
 use http::{HeaderMap, Method, Uri, header};
 use pyo3::prelude::*;
 
-use crate::asgi::agenda::{Abandoned, Agenda, lock};
+use crate::asgi::agenda::{Agenda, lock};
 use crate::asgi::awaitable::Waiters;
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
@@ -166,18 +166,6 @@ impl Exchange {
     }
 }
 
-impl Abandoned for Exchange {
-    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        // What goes on after a response is complete runs to its end.
-        let (complete, settled) = {
-            let state = self.lock();
-            (matches!(state.stage, Stage::Complete), state.settled)
-        };
-        let least = if settled { SETTLED } else { Duration::ZERO };
-        if complete { Ok(()) } else { self.ending.let_go(event_loop, least) }
-    }
-}
-
 /// For the task.
 impl call::Exchange for Exchange {
     fn agenda(&self) -> &Agenda {
@@ -201,6 +189,16 @@ impl call::Exchange for Exchange {
     fn is_gone(&self) -> bool {
         let state = self.lock();
         state.gone || state.settled
+    }
+
+    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        // What goes on after a response is complete runs to its end.
+        let (complete, settled) = {
+            let state = self.lock();
+            (matches!(state.stage, Stage::Complete), state.settled)
+        };
+        let least = if settled { SETTLED } else { Duration::ZERO };
+        if complete { Ok(()) } else { self.ending.let_go(event_loop, least) }
     }
 
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {

@@ -10,13 +10,11 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
-use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response};
 use http::Uri;
-use pyo3::prelude::*;
 
-use crate::asgi::agenda::{Abandoned, Agenda, lock};
+use crate::asgi::agenda::{Agenda, lock};
 use crate::asgi::awaitable::Waiters;
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
@@ -137,12 +135,6 @@ impl Exchange {
         if running && abnormal {
             self.agenda.let_go(self.clone());
         }
-    }
-}
-
-impl Abandoned for Exchange {
-    fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.ending.let_go(event_loop, Duration::ZERO)
     }
 }
 
