@@ -84,6 +84,11 @@ fn check_length(map: &HeaderMap, length: &HeaderValue) -> PyResult<bool> {
     }
 }
 
+/// The length that a head tells, in bytes.
+pub(crate) fn content_length(head: &Head) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Hop-by-hop headers (RFC 9110 section 7.6.1) and the two that the server writes; gunicorn drops them as well.
 fn belongs_to_the_server(name: &HeaderName) -> bool {
     matches!(

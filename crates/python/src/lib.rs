@@ -10,6 +10,7 @@ mod fault;
 mod fields;
 mod forked;
 mod header_names;
+mod hint;
 mod load;
 mod process;
 mod raw;

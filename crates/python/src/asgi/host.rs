@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ferricorn_protocol::{AppFault, Guest, Look, Pumped};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::agenda::{Agenda, Items};
 use super::app::Bridge;
@@ -84,7 +85,7 @@ fn close(event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         for task in tasks.try_iter()? {
             task?.call_method0("cancel")?;
         }
-        let options = pyo3::types::PyDict::new(py);
+        let options = PyDict::new(py);
         options.set_item("timeout", PATIENCE)?;
         let wait = asyncio.call_method("wait", (tasks,), Some(&options))?;
         event_loop.call_method1("run_until_complete", (wait,))?;

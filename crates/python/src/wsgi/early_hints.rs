@@ -7,17 +7,13 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
 use http::Version;
-use http::header::CONTENT_LENGTH;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::head::parse_headers;
 use super::start_response::StartResponse;
+use crate::hint;
 use crate::raw::latin1;
-
-/// How long the names and values of one call may be, in bytes: about what clients and proxies take.
-const LONGEST: usize = 16 * 1024;
 
 thread_local! {
     /// The `start_response` of the call that this thread runs. [`Current`] drops it: a type that needs no drop
@@ -75,11 +71,7 @@ impl EarlyHints {
             fields.append(PyList::new(py, parts)?)?;
         }
         let mut map = parse_headers(&fields)?;
-        // No 1xx response has a body (RFC 9110 section 8.6).
-        map.remove(CONTENT_LENGTH);
-        if map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > LONGEST {
-            return Err(PyValueError::new_err(format!("early hints are longer than {LONGEST} bytes")));
-        }
+        hint::fit(&mut map, "early hints are")?;
         start.borrow().hint(&map);
         Ok(())
     }

@@ -1,8 +1,7 @@
 //! What the server makes of the iterable that an application returns.
 
 use bytes::{Bytes, BytesMut};
-use ferricorn_protocol::{FileBody, Head, ResponseBody};
-use http::header::CONTENT_LENGTH;
+use ferricorn_protocol::{FileBody, ResponseBody};
 use http::request::Parts;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -13,6 +12,7 @@ use super::file_wrapper::FileWrapper;
 use super::pieces::{Iteration, OnlyClose, next_piece, piece};
 use super::start_response::StartResponse;
 use crate::data::to_bytes;
+use crate::fields::content_length;
 
 /// Up to this many bytes the items of a list are joined and sent as one.
 const JOINED: usize = 64 * 1024;
@@ -111,8 +111,4 @@ fn file(
         length,
         rest: Some(rest),
     })))
-}
-
-fn content_length(head: &Head) -> Option<u64> {
-    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -17,9 +17,7 @@ use crate::asgi::awaitable::{Operation, awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 use crate::asgi::unsendable::Unsendable;
-
-/// How long the names and values of one early hint may be, in bytes: about what clients and proxies take.
-const LONGEST_HINT: usize = 16 * 1024;
+use crate::hint;
 
 /// Sends a message; gives an awaitable.
 ///
@@ -54,7 +52,7 @@ pub(super) fn message<'py>(
             exchange.trailers(fields, flag(message, intern!(py, "more_trailers"))?)
         }
         "http.response.early_hint" | "http.response.informational" => {
-            let fields = hint(message, name).map_err(|error| wrong(py, name, error))?;
+            let fields = early_hint(message, name).map_err(|error| wrong(py, name, error))?;
             send_hint(exchange, &fields)
         }
         other => {
@@ -127,7 +125,7 @@ pub(in crate::asgi) fn response_head(message: &Bound<'_, PyDict>, trailers: bool
 
 /// The headers of a 103: `links` (the extension `http.response.early_hint`), or `headers` under the status 103
 /// (gunicorn's `http.response.informational`).
-fn hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
+fn early_hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
     let py = message.py();
     let mut map = HeaderMap::new();
     if name == "http.response.informational" {
@@ -138,7 +136,6 @@ fn hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
         }
         if let Some(fields) = field(message, intern!(py, "headers"))? {
             map = other_fields(&fields)?;
-            map.remove(header::CONTENT_LENGTH);
         }
     } else if let Some(links) = field(message, intern!(py, "links"))? {
         for link in links.try_iter()? {
@@ -148,8 +145,6 @@ fn hint(message: &Bound<'_, PyDict>, name: &str) -> PyResult<HeaderMap> {
             map.append(header::LINK, value);
         }
     }
-    if map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() > LONGEST_HINT {
-        return Err(PyValueError::new_err(format!("it is longer than {LONGEST_HINT} bytes")));
-    }
+    hint::fit(&mut map, "it is")?;
     Ok(map)
 }

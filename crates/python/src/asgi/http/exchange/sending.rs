@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use ferricorn_protocol::{Head, Response, ResponseBody};
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
 use crate::asgi::http::outgoing::Outgoing;
 use crate::asgi::unsendable::Unsendable;
+use crate::fields::content_length;
 
 /// How much of a response that streams is taken from the application before `send()` waits for the client.
 const AHEAD: usize = 128 * 1024;
@@ -29,11 +29,6 @@ const PIECE: usize = 64;
 /// What a piece counts for.
 pub(super) fn weight(piece: &Bytes) -> usize {
     piece.len() + PIECE
-}
-
-/// The length that a head tells.
-fn content_length(head: &Head) -> Option<u64> {
-    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Exchange {
