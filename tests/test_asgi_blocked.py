@@ -24,6 +24,7 @@ async def answer(send):
 
 async def left(receive, send):
     await receive()
+    Path("waits").write_text("yes")
     assert (await receive())["type"] == "http.disconnect"
 
 
@@ -62,13 +63,13 @@ async def app(scope, receive, send):
 def left(server):
     with server.connect() as client:
         client.send(b"GET /left HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)
+        server.noted("waits")
 
 
 def spin(server):
     with server.connect() as client:
         client.send(b"GET /spin HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)
+        server.noted("waits")
 
 
 def background(server):
@@ -90,12 +91,12 @@ def test_a_loop_that_is_blocked_by_no_request_is_ended_with_its_place(serve, loo
     client = begin(server)
     server.noted("blocked")
     assert server.get().body == b"hello"
+    if client:
+        client.close()
     server.wait_for(rf"WORKER TIMEOUT \(pid:{worker}\)")
     server.wait_for(rf"The loop of worker \(pid:{worker}\) has not turned for 2\.")
     server.wait_for(" in app" if begin is spin else " in block")
     server.wait_workers(1, without=[worker])
-    if client:
-        client.close()
 
 
 def test_nobody_needs_to_come_for_a_blocked_loop_that_has_a_connection_to_be_found(serve, loop):
@@ -104,7 +105,7 @@ def test_nobody_needs_to_come_for_a_blocked_loop_that_has_a_connection_to_be_fou
     with server.websocket() as client:
         client.say("now")
         server.wait_for(rf"WORKER TIMEOUT \(pid:{worker}\)")
-        server.wait_workers(1, without=[worker])
+    server.wait_workers(1, without=[worker])
 
 
 def test_a_worker_whose_connections_are_idle_is_let_be(serve, loop):
