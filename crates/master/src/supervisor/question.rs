@@ -1,8 +1,8 @@
 //! Whether a loop still turns that no request tells about: its worker is asked for a beat.
 //!
 //! A loop that has nothing to do sleeps and notes nothing, so a beat that is old may mean both. What blocks it may be
-//! no request at all: the task of a client that left, a background task, a WebSocket. A worker that nobody wants
-//! anything of is not asked, and so not woken.
+//! no request at all: the task of a client that left, a background task, a WebSocket. So a worker that has connections,
+//! though idle ones, is woken once in each half of the timeout. One that has none, and no client waiting, is not asked.
 
 use ferricorn_unix::scoreboard::Snapshot;
 
