@@ -34,7 +34,7 @@ pub(super) struct Fields {
     /// Whether there is a Host.
     pub(super) host: bool,
     content_type: bool,
-    /// Whether a WebSocket is asked for (RFC 6455 section 4.1).
+    /// Whether the Upgrade field names WebSockets (RFC 6455 section 4.1).
     pub(super) websocket: bool,
 }
 
@@ -189,6 +189,19 @@ fn is_port(digits: &[u8]) -> bool {
 fn is_websocket(element: &[u8]) -> bool {
     let name = element.split(|&byte| byte == b'/').next().unwrap_or_default();
     trim(name).eq_ignore_ascii_case(b"websocket")
+}
+
+/// Whether the Connection field of a good head lists `upgrade`. Without it Upgrade was not meant for this server, but for
+/// one on the way, and does not count (RFC 9110 section 7.8). Only heads that name the protocol are read again for it.
+#[cold]
+pub(super) fn lists_upgrade(head: &[u8]) -> bool {
+    head.split(|&byte| byte == b'\n').any(|line| {
+        let (name, rest) = line.split_at(token_prefix(line).0);
+        name.eq_ignore_ascii_case(b"connection")
+            && rest.strip_prefix(b":").and_then(|rest| rest.strip_suffix(b"\r")).is_some_and(|value| {
+                value.split(|&byte| byte == b',').any(|option| trim(option).eq_ignore_ascii_case(b"upgrade"))
+            })
+    })
 }
 
 fn once(seen: &mut bool, why: &'static str) -> Result<(), Refusal> {

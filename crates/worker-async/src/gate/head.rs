@@ -5,7 +5,7 @@ use std::ops::Range;
 use ferricorn_config::Grammar;
 use memchr::memchr;
 
-use super::fields::{Fields, Framing};
+use super::fields::{Fields, Framing, lists_upgrade};
 use super::refusal::Refusal;
 use super::rules::HeadRules;
 use super::target::{self, Form, RequestLine};
@@ -98,7 +98,8 @@ impl HeadScanner {
             };
             let end = self.searched + distance;
             let line = &buffer[self.line..end];
-            if let Some(head) = self.finished(line, end + 1, rules)? {
+            if let Some(mut head) = self.finished(line, end + 1, rules)? {
+                head.websocket = head.websocket && lists_upgrade(&buffer[..head.length]);
                 return Ok(Some(head));
             }
             self.line = end + 1;

@@ -37,7 +37,8 @@ pub(crate) struct NotMet {
 }
 
 impl Handshake {
-    /// Holds a request that names the protocol in its Upgrade field, in HTTP/1.1, against the rules for the others.
+    /// Holds a request of HTTP/1.1 that names the protocol in its Upgrade field, and that field in Connection, against the
+    /// rules for the others.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -48,9 +49,6 @@ impl Handshake {
         }
         if has_body {
             return Err(bad("the request for a WebSocket has a body"));
-        }
-        if !lists(headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
-            return Err(bad("the Connection header of the request for a WebSocket does not say upgrade"));
         }
         if only(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
             let why = "the Sec-WebSocket-Version header is not 13";

@@ -103,6 +103,31 @@ fn what_hyper_does_not_say_is_noted() {
 }
 
 #[test]
+fn a_websocket_is_asked_for_by_two_fields() {
+    let rules = HeadRules::standard().with_websockets(true);
+    for (fields, asks) in [
+        ("Upgrade: websocket\r\nConnection: Upgrade", true),
+        ("connection:upgrade\r\nUPGRADE:WebSocket", true),
+        ("Connection: keep-alive\r\nUpgrade: websocket\r\nConnection: ,\tUPGRADE ,close", true),
+        ("Upgrade: websocket", false),
+        ("Upgrade: websocket\r\nConnection: keep-alive", false),
+        ("Upgrade: websocket\r\nConnection:", false),
+        ("Upgrade: websocket\r\nConnection: up grade, upgrades, -upgrade", false),
+        ("Upgrade: websocket\r\nX-Connection: upgrade\r\nX: Connection: upgrade", false),
+        ("Upgrade: h2c\r\nConnection: upgrade", false),
+    ] {
+        for more in ["", "Connection: upgrade\r\n\r\n"] {
+            let text = format!("\r\nGET / HTTP/1.1\r\n{fields}\r\n\r\n{more}");
+            let head = whole(text.as_bytes(), &rules).unwrap().unwrap();
+            assert_eq!(head.websocket, asks, "{text:?}");
+            assert_eq!(bytewise(text.as_bytes(), &rules), Some((head.length, Ok(head))), "{text:?}");
+        }
+        let text = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
+        assert!(!whole(text.as_bytes(), &HeadRules::standard()).unwrap().unwrap().websocket, "{text:?}");
+    }
+}
+
+#[test]
 fn a_rewritten_head_keeps_all_but_what_hyper_refuses() {
     let rewritten = |text: &str| {
         let head = whole(text.as_bytes(), &HeadRules::standard()).unwrap().unwrap();
