@@ -1,0 +1,14 @@
+//! The supervisor's behaviour, told as stories in the simulated world.
+
+mod aborts;
+mod boots;
+mod questions;
+mod reloads;
+mod signals;
+mod stops;
+mod timeouts;
+
+use super::simulation::World;
+use super::{Event, MARGIN, Policy};
+
+const POLICY: Policy = Policy { workers: 2, timeout: Some(30_000), graceful: 30_000 };
