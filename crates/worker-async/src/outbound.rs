@@ -56,16 +56,7 @@ impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
         let source = Source::of(body, record.worker(), record.ticket());
-        let mut body = Self {
-            source,
-            left: length,
-            unwritten: false,
-            pending: 0,
-            broken: None,
-            ended: false,
-            gate,
-            record,
-        };
+        let mut body = Self::of(source, length, gate, record);
         if body.left == Some(0) {
             body.complete();
         }
@@ -81,16 +72,7 @@ impl OutBody {
         bodiless: bool,
     ) -> Self {
         let source = Source::Piped(pipe, record.worker().clone(), record.ticket());
-        let mut body = Self {
-            source,
-            left: length,
-            unwritten: false,
-            pending: 0,
-            broken: None,
-            ended: false,
-            gate,
-            record,
-        };
+        let mut body = Self::of(source, length, gate, record);
         if bodiless {
             body.ended = true;
             body.complete();
@@ -107,16 +89,14 @@ impl OutBody {
         record: Record,
     ) -> Self {
         dispose(record.worker(), offered, record.ticket());
-        Self {
-            source: Source::End,
-            left: length,
-            unwritten: false,
-            pending: 0,
-            broken: None,
-            ended: true,
-            gate,
-            record,
-        }
+        let mut body = Self::of(Source::End, length, gate, record);
+        body.ended = true;
+        body
+    }
+
+    /// A body of which nothing was given to hyper yet.
+    fn of(source: Source, left: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
+        Self { source, left, unwritten: false, pending: 0, broken: None, ended: false, gate, record }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
