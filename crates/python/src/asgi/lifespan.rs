@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyString};
 
 use super::agenda::{Agenda, lock};
 use super::app::Bridge;
-use super::awaitable::{Operation, Waiters, awaitable, done};
+use super::awaitable::{Outcome, Source, Waiters, awaitable, done};
 use super::message::{field, kind};
 use crate::fault::app_fault;
 
@@ -253,16 +253,14 @@ struct Receive(Arc<Lifespan>);
 #[pymethods]
 impl Receive {
     fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, &self.0.agenda, Next(self.0.clone()))
+        awaitable(py, &self.0.agenda, &self.0, |lifespan, py, cx| lifespan.poll_next(py, cx))
     }
 }
 
-/// The next message.
-struct Next(Arc<Lifespan>);
-
-impl Operation for Next {
-    fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
-        let mut progress = lock(&self.0.progress);
+impl Lifespan {
+    /// The next message.
+    fn poll_next(&self, py: Python<'_>, cx: &Context<'_>) -> Outcome {
+        let mut progress = lock(&self.progress);
         let kind = if !progress.startup_told {
             progress.startup_told = true;
             "lifespan.startup"
@@ -278,9 +276,11 @@ impl Operation for Next {
         let set = message.set_item(intern!(py, "type"), PyString::new(py, kind));
         Poll::Ready(set.map(|()| Some(message.into_any().unbind())))
     }
+}
 
+impl Source for Lifespan {
     fn forget(&self, waker: &Waker) {
-        let forgotten = lock(&self.0.progress).receivers.remove(waker);
+        let forgotten = lock(&self.progress).receivers.remove(waker);
         drop(forgotten);
     }
 }

@@ -4,12 +4,13 @@
 //! which does nothing before it is awaited: a message is never taken for a task that does not begin. Both are
 //! coroutines too, since applications pass `receive()` to `create_task`.
 
+mod operation;
 mod ready;
 mod waiters;
 mod waiting;
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Context;
 
 use pyo3::exceptions::{PyBaseException, PyOSError};
 use pyo3::prelude::*;
@@ -18,29 +19,27 @@ use pyo3::{PyTypeInfo, create_exception};
 
 use super::agenda::Agenda;
 
+use operation::Asked;
+pub(super) use operation::{Outcome, Source};
 pub(super) use ready::done;
 pub(super) use waiters::{Waiters, keep};
 pub(super) use waiting::Waiting;
 
 create_exception!(ferricorn, ClientDisconnected, PyOSError, "The client has closed the connection.");
 
-/// What an awaitable waits for.
-pub(super) trait Operation: Send + Sync {
-    /// What it is awaited for; `None` for Python's `None`. It may be asked as often as one likes.
-    fn poll(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>>;
-
-    /// Nobody waits with this waker any more.
-    fn forget(&self, waker: &Waker);
-}
-
-/// An awaitable for what is to be had now or later.
+/// An awaitable for what is to be had of `source`, now or later: `poll` asks for it.
 #[inline]
-pub(super) fn awaitable<'py, O: Operation + 'static>(
+pub(super) fn awaitable<'py, S, P>(
     py: Python<'py>,
     agenda: &Arc<Agenda>,
-    operation: O,
-) -> PyResult<Bound<'py, PyAny>> {
-    Ok(Bound::new(py, Waiting::new(agenda, operation))?.into_any())
+    source: &Arc<S>,
+    poll: P,
+) -> PyResult<Bound<'py, PyAny>>
+where
+    S: Source + 'static,
+    P: Fn(&Arc<S>, Python<'_>, &mut Context<'_>) -> Outcome + Send + Sync + 'static,
+{
+    Ok(Bound::new(py, Waiting::new(agenda, Asked(source.clone(), poll)))?.into_any())
 }
 
 /// Makes coroutines of the awaitables, in the eyes of whoever asks.

@@ -14,7 +14,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::{Operation, thrown};
+use super::operation::{Operation, Outcome};
+use super::thrown;
 use crate::asgi::agenda::{Agenda, lock};
 
 /// An awaitable whose task goes on when its operation is ready.
@@ -88,7 +89,7 @@ impl Waiting {
         }
     }
 
-    fn poll(&self, py: Python<'_>, waker: &Waker) -> Poll<PyResult<Option<Py<PyAny>>>> {
+    fn poll(&self, py: Python<'_>, waker: &Waker) -> Outcome {
         let polled = self.operation.poll(py, &mut Context::from_waker(waker));
         if polled.is_ready() {
             self.end();

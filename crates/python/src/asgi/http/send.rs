@@ -1,7 +1,6 @@
 //! `send()` of an HTTP response.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferricorn_protocol::Head;
@@ -13,7 +12,7 @@ use pyo3::types::PyDict;
 
 use super::exchange::Exchange;
 use super::fields::{add_trailer_field, other_fields, response_fields};
-use crate::asgi::awaitable::{Operation, awaitable, done};
+use crate::asgi::awaitable::{awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 use crate::asgi::unsendable::Unsendable;
@@ -35,7 +34,7 @@ pub(super) fn message<'py>(
             let body = data(message, name, intern!(py, "body"))?;
             match exchange.body(body, flag(message, intern!(py, "more_body"))?) {
                 Ok(true) => Ok(()),
-                Ok(false) => return awaitable(py, &exchange.agenda, Room(exchange.clone())),
+                Ok(false) => return room(py, exchange),
                 Err(why) => Err(why),
             }
         }
@@ -80,18 +79,11 @@ fn send_hint(exchange: &Exchange, fields: &HeaderMap) -> Result<(), Unsendable> 
     Ok(())
 }
 
-/// Room for another piece.
-struct Room(Arc<Exchange>);
-
-impl Operation for Room {
-    fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
-        let room = self.0.poll_room(cx);
-        room.map(|room| room.map(|()| None).map_err(|why| why.refusal("http.response.body")))
-    }
-
-    fn forget(&self, waker: &Waker) {
-        self.0.forget(waker);
-    }
+/// An awaitable of room for another piece.
+fn room<'py>(py: Python<'py>, exchange: &Arc<Exchange>) -> PyResult<Bound<'py, PyAny>> {
+    awaitable(py, &exchange.agenda, exchange, |exchange, _py, cx| {
+        exchange.poll_room(cx).map_ok(|()| None).map_err(|why| why.refusal("http.response.body"))
+    })
 }
 
 /// Status and headers of a response.

@@ -1,7 +1,6 @@
 //! `send()` of a WebSocket.
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferricorn_protocol::Message;
@@ -13,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use super::exchange::Exchange;
-use crate::asgi::awaitable::{Operation, awaitable, done};
+use crate::asgi::awaitable::{awaitable, done};
 use crate::asgi::http::{other_fields, response_head};
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 
@@ -35,7 +34,7 @@ pub(super) fn message<'py>(
     let sent = match name {
         "websocket.send" => match exchange.send(words(message).map_err(named)?) {
             Ok(true) => Ok(()),
-            Ok(false) => return awaitable(py, &exchange.agenda, Room(exchange.clone())),
+            Ok(false) => return room(py, exchange),
             Err(why) => Err(why),
         },
         "websocket.accept" => exchange.accept(consent(exchange, message).map_err(named)?),
@@ -91,18 +90,11 @@ fn consent(exchange: &Exchange, message: &Bound<'_, PyDict>) -> PyResult<HeaderM
     Ok(headers)
 }
 
-/// Room for another message.
-struct Room(Arc<Exchange>);
-
-impl Operation for Room {
-    fn poll(&self, _py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Option<Py<PyAny>>>> {
-        let room = self.0.poll_room(cx);
-        room.map(|room| room.map(|()| None).map_err(|why| why.refusal("websocket.send")))
-    }
-
-    fn forget(&self, waker: &Waker) {
-        self.0.forget(waker);
-    }
+/// An awaitable of room for another message.
+fn room<'py>(py: Python<'py>, exchange: &Arc<Exchange>) -> PyResult<Bound<'py, PyAny>> {
+    awaitable(py, &exchange.agenda, exchange, |exchange, _py, cx| {
+        exchange.poll_room(cx).map_ok(|()| None).map_err(|why| why.refusal("websocket.send"))
+    })
 }
 
 /// Text or bytes.

@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, Uri, header};
 use pyo3::prelude::*;
 
 use crate::asgi::agenda::{Agenda, lock};
-use crate::asgi::awaitable::Waiters;
+use crate::asgi::awaitable::{Source, Waiters};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
 
@@ -147,8 +147,13 @@ impl Exchange {
         })
     }
 
-    /// Nobody waits with this waker any more.
-    pub(in crate::asgi::http) fn forget(&self, waker: &Waker) {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Source for Exchange {
+    fn forget(&self, waker: &Waker) {
         let mut state = self.lock();
         let forgotten = (state.receivers.remove(waker), state.senders.remove(waker));
         // The body wakes only the one who asked last, which may have been this one. The others ask again.
@@ -159,10 +164,6 @@ impl Exchange {
         drop(state);
         drop(forgotten);
         others.wake();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 

@@ -15,7 +15,7 @@ use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Respon
 use http::Uri;
 
 use crate::asgi::agenda::{Agenda, lock};
-use crate::asgi::awaitable::Waiters;
+use crate::asgi::awaitable::{Source, Waiters};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
 
@@ -94,15 +94,6 @@ impl Exchange {
         })
     }
 
-    /// Nobody waits with this waker any more.
-    pub(in crate::asgi::websocket) fn forget(&self, waker: &Waker) {
-        let forgotten = {
-            let mut state = self.lock();
-            (state.receivers.remove(waker), state.senders.remove(waker))
-        };
-        drop(forgotten);
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -135,6 +126,16 @@ impl Exchange {
         if running && abnormal {
             self.agenda.let_go(self.clone());
         }
+    }
+}
+
+impl Source for Exchange {
+    fn forget(&self, waker: &Waker) {
+        let forgotten = {
+            let mut state = self.lock();
+            (state.receivers.remove(waker), state.senders.remove(waker))
+        };
+        drop(forgotten);
     }
 }
 
