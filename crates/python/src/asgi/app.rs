@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::agenda::Agenda;
+use super::answering::Answering;
 use super::call::{Call, Kinds};
 use super::host;
 use super::http;
@@ -103,11 +104,11 @@ impl App for AsgiApp {
         if request.websocket.is_some() {
             let exchange = websocket::Exchange::new(agenda, ending, &request);
             agenda.begin(Call { request, kind: Kinds::WebSocket(exchange.clone()) });
-            return Answer::Later(Box::pin(websocket::Answering::new(exchange)));
+            return Answer::Later(Box::pin(Answering::new(exchange)));
         }
         let exchange = http::Exchange::new(agenda, ending, &mut request);
         agenda.begin(Call { request, kind: Kinds::Http(exchange.clone()) });
-        Answer::Later(Box::pin(http::Answering::new(exchange)))
+        Answer::Later(Box::pin(Answering::new(exchange)))
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {

@@ -10,5 +10,4 @@ mod send;
 pub(super) use channel::HttpRequest;
 pub(super) use exchange::Exchange;
 pub(super) use fields::other_fields;
-pub(super) use outgoing::Answering;
 pub(super) use send::response_head;

@@ -1,52 +1,12 @@
-//! The connection's side of a WebSocket: the answer to the handshake as a future, and the conversation.
+//! The connection's side of a WebSocket that the application has accepted: the conversation.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_protocol::{AppFault, Conversation, End, Message, Outgoing, Response, ResponseBody};
+use ferricorn_protocol::{Conversation, End, Message, Outgoing};
 
-use super::exchange::{ABNORMAL, Exchange};
-
-/// The answer, once the application has given it. Dropping it before says that the client has left.
-pub(in crate::asgi) struct Answering(Option<Arc<Exchange>>);
-
-impl Answering {
-    pub(in crate::asgi) fn new(exchange: Arc<Exchange>) -> Self {
-        Self(Some(exchange))
-    }
-}
-
-impl Future for Answering {
-    type Output = Result<Response, AppFault>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(exchange) = &self.0 else {
-            return Poll::Ready(Err(AppFault::new("the answer was taken already")));
-        };
-        let answer = exchange.poll_answer(cx);
-        if let Poll::Ready(answer) = &answer
-            && let Some(exchange) = self.0.take()
-            && !matches!(answer, Ok(Response { body: ResponseBody::WebSocket(_), .. }))
-        {
-            exchange.over(abnormal());
-        }
-        answer
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        if let Some(exchange) = self.0.take() {
-            exchange.over(abnormal());
-        }
-    }
-}
-
-fn abnormal() -> End {
-    End { code: ABNORMAL, reason: String::new() }
-}
+use super::exchange::Exchange;
+use crate::asgi::answering::Answered;
 
 /// An open WebSocket. Dropping it before it was told of the end is an end too.
 pub(super) struct Talking(Arc<Exchange>);
@@ -77,6 +37,6 @@ impl Conversation for Talking {
 
 impl Drop for Talking {
     fn drop(&mut self) {
-        self.0.over(abnormal());
+        self.0.abandoned();
     }
 }

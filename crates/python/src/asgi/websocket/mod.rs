@@ -7,5 +7,4 @@ mod receive;
 mod send;
 
 pub(super) use channel::WebSocket;
-pub(super) use conversation::Answering;
 pub(super) use exchange::Exchange;

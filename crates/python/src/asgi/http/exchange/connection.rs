@@ -10,16 +10,14 @@ use http_body::Frame;
 
 use super::sending::{LOW, weight};
 use super::{Exchange, Stage, State, Wakes};
+use crate::asgi::answering::Answered;
 use crate::asgi::awaitable::{Waiters, keep};
 
 /// Up to this many bytes pieces are joined that wait for the connection.
 const JOINED: usize = 16 * 1024;
 
-impl Exchange {
-    pub(in crate::asgi::http) fn poll_answer(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response, AppFault>> {
+impl Answered for Exchange {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>> {
         let mut state = self.lock();
         match state.answer.take() {
             Some(answer) => Poll::Ready(answer),
@@ -30,6 +28,42 @@ impl Exchange {
         }
     }
 
+    /// It has all there is to be sent if the response has no body, or has got its whole length; the application has the
+    /// grace period to say so too. Else the client has left.
+    fn abandoned(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.gone {
+            return;
+        }
+        let sent = state.bodiless || state.left == Some(0);
+        if sent && state.answer.is_none() && matches!(state.stage, Stage::Streaming(_) | Stage::Trailers(_)) {
+            state.settled = true;
+            state.ahead = 0;
+            let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
+            drop(state);
+            drop(pieces);
+            senders.wake();
+            return self.agenda.let_go(self.clone());
+        }
+        state.gone = true;
+        // An answer that nobody took holds this exchange, if its body streams.
+        let answer = state.answer.take();
+        let body = state.body.take();
+        let pieces = mem::take(&mut state.pieces);
+        let wakes = Wakes(state.receivers.take(), None);
+        let senders = state.senders.take();
+        let running = !state.ended;
+        drop(state);
+        drop((answer, body, pieces));
+        wakes.wake();
+        senders.wake();
+        if running {
+            self.agenda.let_go(self.clone());
+        }
+    }
+}
+
+impl Exchange {
     pub(in crate::asgi::http) fn poll_piece(
         &self,
         cx: &mut Context<'_>,
@@ -65,40 +99,6 @@ impl Exchange {
     pub(in crate::asgi::http) fn is_taken(&self) -> bool {
         let state = self.lock();
         state.pieces.is_empty() && matches!(state.end, Some(Ok(None)))
-    }
-
-    /// The connection wants nothing more. It has all there is to be sent if the response has no body, or has got its
-    /// whole length; the application has the grace period to say so too. Else the client has left.
-    pub(in crate::asgi::http) fn abandoned(self: &Arc<Self>) {
-        let mut state = self.lock();
-        if state.gone {
-            return;
-        }
-        let sent = state.bodiless || state.left == Some(0);
-        if sent && state.answer.is_none() && matches!(state.stage, Stage::Streaming(_) | Stage::Trailers(_)) {
-            state.settled = true;
-            state.ahead = 0;
-            let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
-            drop(state);
-            drop(pieces);
-            senders.wake();
-            return self.agenda.let_go(self.clone());
-        }
-        state.gone = true;
-        // An answer that nobody took holds this exchange, if its body streams.
-        let answer = state.answer.take();
-        let body = state.body.take();
-        let pieces = mem::take(&mut state.pieces);
-        let wakes = Wakes(state.receivers.take(), None);
-        let senders = state.senders.take();
-        let running = !state.ended;
-        drop(state);
-        drop((answer, body, pieces));
-        wakes.wake();
-        senders.wake();
-        if running {
-            self.agenda.let_go(self.clone());
-        }
     }
 }
 

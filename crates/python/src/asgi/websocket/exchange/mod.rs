@@ -9,18 +9,19 @@ mod outbox;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
-use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response};
+use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response, ResponseBody};
 use http::Uri;
 
 use crate::asgi::agenda::{Agenda, lock};
-use crate::asgi::awaitable::{Source, Waiters};
+use crate::asgi::answering::Answered;
+use crate::asgi::awaitable::{Source, Waiters, keep};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
 
 /// The close code of a WebSocket that ended without a close frame (RFC 6455 section 7.1.5).
-pub(in crate::asgi::websocket) const ABNORMAL: u16 = 1006;
+const ABNORMAL: u16 = 1006;
 
 pub(in crate::asgi::websocket) use inbox::Received;
 
@@ -100,6 +101,26 @@ impl Exchange {
 }
 
 /// For the connection.
+impl Answered for Exchange {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>> {
+        let mut state = self.lock();
+        let Some(answer) = state.answer.take() else {
+            keep(&mut state.connection, cx);
+            return Poll::Pending;
+        };
+        drop(state);
+        if !matches!(answer, Ok(Response { body: ResponseBody::WebSocket(_), .. })) {
+            self.abandoned();
+        }
+        Poll::Ready(answer)
+    }
+
+    /// It has ended without a close frame, or has not begun.
+    fn abandoned(self: &Arc<Self>) {
+        self.over(End { code: ABNORMAL, reason: String::new() });
+    }
+}
+
 impl Exchange {
     /// The WebSocket has ended, or the request before it could become one.
     pub(in crate::asgi::websocket) fn over(self: &Arc<Self>, end: End) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, Head, Message, Outgoing, Response, ResponseBody};
+use ferricorn_protocol::{Head, Message, Outgoing, Response, ResponseBody};
 use http::{HeaderMap, StatusCode};
 
 use super::inbox::length;
@@ -152,21 +152,6 @@ impl Exchange {
             waker.wake();
         }
         Ok(())
-    }
-
-    /// The answer to the handshake, once there is one.
-    pub(in crate::asgi::websocket) fn poll_answer(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response, AppFault>> {
-        let mut state = self.lock();
-        match state.answer.take() {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                keep(&mut state.connection, cx);
-                Poll::Pending
-            }
-        }
     }
 
     /// What the application says next.
