@@ -1,6 +1,7 @@
 //! A worker's life, whoever turns its loop: a start that fails or lasts, an end that lasts, a host that gives up.
 
 use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
@@ -13,10 +14,13 @@ use ferricorn_unix::control::Report;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::{Address, Listener};
+use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::app::full;
 use super::host::host;
+use super::log::Log;
 use super::{Client, PATIENCE, body, settings};
 use crate::life;
 use crate::lifecycle::Lifecycle;
@@ -162,6 +166,39 @@ fn clients_are_accepted_once_the_app_has_started() {
         life.wait_ready();
         life.worker.lifecycle.drain();
         assert_eq!(life.end(), (ExitCode::OK, false));
+    }
+}
+
+#[test]
+fn it_is_told_once_that_an_app_with_a_lifespan_takes_its_time_to_start() {
+    for (drive, told) in
+        [(Drive::Hosted, &["INFO Waiting for the app to start (lifespan.startup)"][..]), (Drive::Task, &[])]
+    {
+        let (go, gone) = oneshot::channel();
+        let app = Mortal::new(drive).starts(async { gone.await.unwrap() });
+        let slot = Scoreboard::create().unwrap().slot(0).unwrap();
+        let (driver, worker) = assemble(settings(), Arc::new(app), slot, None).unwrap();
+        // The loop here has a clock that leaps ahead when there is nothing else to do.
+        drop(driver);
+        let leaping =
+            runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (tell, reports) = mpsc::channel();
+        let log = Log::default();
+        log.of(|| {
+            leaping.block_on(async {
+                let mut life =
+                    pin!(life::live(worker, Vec::new(), || {}, |report| tell.send(report).unwrap()));
+                for (seconds, lines) in [(4, &[][..]), (2, told), (3600, told)] {
+                    assert!(timeout(Duration::from_secs(seconds), life.as_mut()).await.is_err());
+                    assert_eq!(log.lines(), lines);
+                }
+                assert!(reports.try_recv().is_err());
+                go.send(Ok(())).unwrap();
+                assert!(timeout(Duration::from_secs(3600), life).await.is_err());
+                assert_eq!(reports.try_recv(), Ok(Report::Ready));
+                assert_eq!(log.lines(), told);
+            });
+        });
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod host;
 mod hosted;
 mod keepalive;
 mod lives;
+mod log;
 mod panics;
 mod proxies;
 mod quiet;
