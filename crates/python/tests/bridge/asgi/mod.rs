@@ -1,7 +1,9 @@
 //! ASGI message by message: an application in an event loop of its own, and a script that plays the server.
 
 mod client;
+mod contexts;
 mod ends;
+mod event_loop;
 mod guest;
 mod leaving;
 mod lifespan;
@@ -10,11 +12,12 @@ mod receive;
 mod refusals;
 mod scope;
 mod send;
+mod sending;
 mod streams;
 mod tasks;
+mod unwanted;
 mod waiting;
 mod websocket;
-mod websocket_ends;
 
 use std::collections::VecDeque;
 use std::ffi::CString;

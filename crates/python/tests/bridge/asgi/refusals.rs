@@ -1,32 +1,11 @@
 //! Messages of an HTTP response that are out of order or wrong, and in which words they are refused.
 
-use super::run;
+use super::sending::{self, assert_last_untimely};
 use crate::support::get;
 
 /// What comes of sending these one after the other: `sent`, or the error.
 fn outcomes(messages: &[&str]) -> Vec<String> {
-    let count = messages.len();
-    let code = format!(
-        "
-async def app(scope, receive, send):
-    for message in [{}]:
-        try:
-            await send(message)
-        except Exception as error:
-            say(f'{{type(error).__name__}}: {{error}}')
-        else:
-            say('sent')
-",
-        messages.join(", ")
-    );
-    let ended = run(&code, |site| async move {
-        let answer = site.answer(get("/"));
-        site.settle().await;
-        drop(answer);
-    });
-    let outcomes: Vec<_> = ended.unheard().iter().map(|word| word[1..word.len() - 1].to_owned()).collect();
-    assert_eq!(outcomes.len(), count);
-    outcomes
+    sending::outcomes(get("/"), "", messages)
 }
 
 /// What is wrong in this message, sent where it would be in order.
@@ -89,9 +68,7 @@ fn messages_out_of_order_are_refused_by_name() {
         (&[START, HINT], "http.response.early_hint", started),
         (&[START, BODY, HINT], "http.response.early_hint", started),
     ] {
-        let outcomes = outcomes(messages);
-        assert_eq!(*outcomes.last().unwrap(), format!("RuntimeError: {name} was sent out of order: {why}"));
-        assert!(outcomes[..outcomes.len() - 1].iter().all(|outcome| outcome == "sent"), "{messages:?}");
+        assert_last_untimely(&outcomes(messages), name, why);
     }
 }
 

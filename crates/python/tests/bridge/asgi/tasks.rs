@@ -1,4 +1,4 @@
-//! The task in which a call runs: how it is made, what it may be made of, and what it shares with others.
+//! The task in which a call runs: how it is made, and what it may be made of.
 
 use ferricorn_python::asgi::Calling;
 
@@ -140,70 +140,6 @@ tasks = set()
 }
 
 #[test]
-fn what_a_call_sets_in_its_context_is_its_own_and_its_tasks() {
-    let code = "
-import contextvars
-var = contextvars.ContextVar('var', default='unset')
-async def app(scope, receive, send):
-    say(var.get())
-    var.set(scope['path'])
-    await receive()
-    await asyncio.sleep(0)
-    # The script hears this, and begins another call before this one goes on.
-    say('here')
-    await asyncio.sleep(0)
-    await send(start())
-    async def child():
-        return var.get()
-    say([var.get(), await asyncio.create_task(child()), await asyncio.to_thread(var.get)])
-    await send(body())
-";
-    run(code, |site| async move {
-        let first = site.answer(get("/first"));
-        assert_eq!(site.heard().await, "'unset'");
-        assert_eq!(site.heard().await, "'here'");
-        let second = site.answer(get("/second"));
-        assert_eq!(site.heard().await, "'unset'");
-        let mut heard = vec![site.heard().await, site.heard().await, site.heard().await];
-        heard.sort();
-        let all = |path: &str| format!("['{path}', '{path}', '{path}']");
-        assert_eq!(heard, ["'here'".to_owned(), all("/first"), all("/second")]);
-        first.await.unwrap();
-        second.await.unwrap();
-        assert_eq!(site.eval("var.get()"), "'unset'");
-    });
-}
-
-#[test]
-fn the_context_is_the_same_after_every_kind_of_wait() {
-    let code = "
-import contextvars
-var = contextvars.ContextVar('var', default='unset')
-async def app(scope, receive, send):
-    var.set('set')
-    say('waits')
-    await receive()
-    say(var.get())
-    await send(start())
-    await send(body(bytes(300_000), True))
-    say(var.get())
-    await send(body())
-";
-    run(code, |site| async move {
-        let upload = super::client::Upload::default();
-        let answer = site.answer(upload.request());
-        assert_eq!(site.heard().await, "'waits'");
-        site.settle().await;
-        upload.last(b"x");
-        let mut download = super::client::Download::of(answer.await.unwrap());
-        assert_eq!(site.heard().await, "'set'");
-        site.settle().await;
-        download.rest().await;
-        assert_eq!(site.heard().await, "'set'");
-    });
-}
-
-#[test]
 fn calls_overlap() {
     let code = "
 waiting = []
@@ -221,47 +157,4 @@ all_here = asyncio.Event()
             assert_eq!(whole(answer.await.unwrap()), path);
         }
     });
-}
-
-#[test]
-fn a_loop_that_the_application_stops_is_run_again_and_the_worker_leaves() {
-    let code = "
-async def app(scope, receive, send):
-    asyncio.get_running_loop().stop()
-    await asyncio.sleep(0)
-    await respond(send, b'still here')
-";
-    let ended = run(code, |site| async move {
-        let answer = site.answer(get("/"));
-        assert_eq!(site.heard().await, "leave 0");
-        assert_eq!(whole(answer.await.unwrap()), "still here");
-    });
-    assert_eq!(ended.logged("WARN"), ["The app has stopped the event loop; this worker leaves"]);
-}
-
-#[test]
-fn what_is_left_in_the_loop_is_cancelled_at_its_end() {
-    let code = "
-async def linger():
-    try:
-        await asyncio.Event().wait()
-    finally:
-        say('cancelled')
-async def generate():
-    try:
-        yield
-    finally:
-        say('closed')
-async def app(scope, receive, send):
-    global kept
-    kept = asyncio.create_task(linger()), generate()
-    await anext(kept[1])
-    await asyncio.sleep(0)
-    await respond(send)
-";
-    let ended = run(code, |site| async move {
-        site.respond(get("/")).await;
-    });
-    assert_eq!(ended.unheard(), ["'cancelled'", "'closed'"]);
-    ended.hosted.unwrap();
 }
