@@ -39,9 +39,13 @@ async def lifespan(scope, receive, send):
     await send({"type": "lifespan.shutdown.complete"})
 
 
+def of_length(length):
+    return [(b"content-length", b"%d" % length)]
+
+
 async def answer(send, body, status=200, headers=()):
     body = body if isinstance(body, bytes) else body.encode()
-    await start(send, status, [*TEXT, (b"content-length", b"%d" % len(body)), *headers])
+    await start(send, status, [*TEXT, *of_length(len(body)), *headers])
     await piece(send, body, False)
 
 
@@ -161,11 +165,6 @@ async def unread(scope, receive, send):
     await count(scope, receive, send)
 
 
-@page("/ignore-body")
-async def ignore_body(scope, receive, send):
-    await answer(send, "ignored")
-
-
 @page("/enter")
 async def enter(scope, receive, send):
     """Notes that it was called, and what came of the body."""
@@ -204,20 +203,6 @@ async def together(scope, receive, send):
         assert (await task)["type"] in ("http.request", "http.disconnect")
 
 
-@page("/chunked")
-async def chunked(scope, receive, send):
-    await start(send, 200, [(b"transfer-encoding", b"chunked")])
-    await piece(send, b"one ")
-    await piece(send, b"two", False)
-
-
-@page("/continue")
-async def await_word(scope, receive, send):
-    """Receives only when told to."""
-    await go(query(scope))
-    await echo(scope, receive, send)
-
-
 @page("/after")
 async def after(scope, receive, send):
     """What receive() gives when the response is complete."""
@@ -238,7 +223,7 @@ async def late(scope, receive, send):
 async def status(scope, receive, send):
     """The status in the path, with a body or, if the query says so, a length too."""
     code = int(scope["path"].rsplit("/", 1)[1])
-    await start(send, code, [(b"x-kept", b"yes"), *([(b"content-length", b"28")] if query(scope) == "length" else [])])
+    await start(send, code, [(b"x-kept", b"yes"), *(of_length(28) if query(scope) == "length" else [])])
     await piece(send, b"a body that must not be sent" if query(scope) else b"", False)
 
 
@@ -275,19 +260,28 @@ async def defaults(scope, receive, send):
     await send({"type": "http.response.body"})
 
 
-@page("/pieces")
-async def pieces(scope, receive, send):
-    await start(send, 200, TEXT)
-    for body in (b"one ", b"", b"two "):
-        await piece(send, body)
-    await piece(send, b"three", False)
+def in_pieces(headers, bodies):
+    """A page that sends these pieces, the last of which is the end."""
+    async def several(scope, receive, send):
+        await start(send, 200, headers)
+        for number, body in enumerate(bodies, 1):
+            await piece(send, body, number < len(bodies))
+
+    return several
 
 
-@page("/exact")
-async def exact(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"8")])
-    await piece(send, b"one ")
-    await piece(send, b"two ", False)
+PAGES |= {
+    "/pieces": in_pieces(TEXT, [b"one ", b"", b"two ", b"three"]),
+    "/exact": in_pieces(of_length(8), [b"one ", b"two "]),
+    "/chunked": in_pieces([(b"transfer-encoding", b"chunked")], [b"one ", b"two"]),
+    # Bytes in another guise.
+    "/buffers": in_pieces(TEXT, [bytearray(b"one "), memoryview(b"two "), memoryview(bytearray(b"xthreey"))[1:6], b""]),
+    # Lengths that are wrong.
+    "/too-long": in_pieces(of_length(5), [b"12345 and more than it said"]),
+    "/too-long-pieces": in_pieces(of_length(5), [b"123", b"45 and more than it said"]),
+    "/too-short": in_pieces(of_length(10), [b"12345"]),
+    "/too-short-pieces": in_pieces(of_length(10), [b"123", b"45"]),
+}
 
 
 @page("/paced")
@@ -311,15 +305,6 @@ async def head_alone(scope, receive, send):
     await piece(send, b"late", False)
 
 
-@page("/buffers")
-async def buffers(scope, receive, send):
-    """Bodies that are bytes in another guise."""
-    await start(send, 200, TEXT)
-    for body in (bytearray(b"one "), memoryview(b"two "), memoryview(bytearray(b"xthreey"))[1:6]):
-        await piece(send, body)
-    await piece(send, b"", False)
-
-
 @page("/crumbs")
 async def crumbs(scope, receive, send):
     """Very many small pieces."""
@@ -339,7 +324,7 @@ async def tasks(scope, receive, send):
 async def stream(scope, receive, send):
     """A body of so many pieces of 64 KiB, with its length."""
     number = int(query(scope))
-    await start(send, 200, [(b"content-length", b"%d" % (number * 65536))])
+    await start(send, 200, of_length(number * 65536))
     for left in range(number, 0, -1):
         await piece(send, b"y" * 65536, left > 1)
 
@@ -436,7 +421,7 @@ async def raise_early(scope, receive, send):
 
 @page("/raise-started")
 async def raise_started(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"5")])
+    await start(send, 200, of_length(5))
     raise LookupError("raised between the head and the body")
 
 
@@ -471,39 +456,13 @@ async def no_answer(scope, receive, send):
 
 @page("/no-body")
 async def no_body(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"5")])
+    await start(send, 200, of_length(5))
 
 
 @page("/no-end")
 async def no_end(scope, receive, send):
     await start(send, 200, TEXT)
     await piece(send, b"first")
-
-
-@page("/too-long")
-async def too_long(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"5")])
-    await piece(send, b"12345 and more than it said", False)
-
-
-@page("/too-long-pieces")
-async def too_long_pieces(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"5")])
-    await piece(send, b"123")
-    await piece(send, b"45 and more than it said", False)
-
-
-@page("/too-short")
-async def too_short(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"10")])
-    await piece(send, b"12345", False)
-
-
-@page("/too-short-pieces")
-async def too_short_pieces(scope, receive, send):
-    await start(send, 200, [(b"content-length", b"10")])
-    await piece(send, b"123")
-    await piece(send, b"45", False)
 
 
 # Extensions, each only where the server offers it.
