@@ -20,7 +20,7 @@ await send({"type": "lifespan.shutdown.complete"})
 
 
 def app_with(lifespan):
-    """An app with such a lifespan, in which `note(name)` leaves a line in the file `notes`."""
+    """An app with such a lifespan, in which `note(name)` leaves a line in the file `notes`, and `go(name)` waits for a word of the test."""
     return f'''
 import asyncio
 import os
@@ -28,6 +28,10 @@ import os
 def note(word):
     with open("notes", "a") as file:
         file.write(f"{{word}} {{os.getpid()}}\\n")
+
+async def go(name):
+    while not os.path.exists(name):
+        await asyncio.sleep(0.01)
 
 async def lifespan(scope, receive, send):
 {textwrap.indent(lifespan.strip(), "    ")}
@@ -37,7 +41,7 @@ async def app(scope, receive, send):
         return await lifespan(scope, receive, send)
     if scope["path"] == "/slow":
         note("entered")
-        await asyncio.sleep(1)
+        await go("answer")
     note("answered")
     body = repr(scope.get("state")).encode()
     await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]}})
@@ -50,6 +54,15 @@ def notes(server):
     return [line.split()[0] for line in server.noted("notes").splitlines()]
 
 
+def refuses(server):
+    """Whether it takes no client in any more."""
+    try:
+        server.connect().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_the_scope_of_the_lifespan(serve, loop):
     server = serve(app_with(f'open("scope", "w").write(repr(scope))\n{COMPLETE}'), "--asgi-loop", loop)
     scope = literal_eval(server.noted("scope"))
@@ -60,25 +73,36 @@ def test_the_scope_of_the_lifespan(serve, loop):
 def test_start_comes_before_the_first_request_and_stop_after_the_last(serve, loop):
     server = serve(app_with('''
         assert (await receive())["type"] == "lifespan.startup"
-        await asyncio.sleep(0.5)
+        note("starting")
+        await go("start")
         scope["state"]["pool"] = ["a"]
         note("started")
         await send({"type": "lifespan.startup.complete"})
         assert (await receive())["type"] == "lifespan.shutdown"
         note("stopping")
-        await asyncio.sleep(0.5)
+        await go("stop")
         note("stopped")
         await send({"type": "lifespan.shutdown.complete"})
-    '''.replace("\n        ", "\n")), "--asgi-loop", loop, "--asgi-lifespan", "on")
-    assert literal_eval(server.get().text) == {"pool": ["a"]}
-    with server.connect() as client:
+    '''.replace("\n        ", "\n")), "--asgi-loop", loop, "--asgi-lifespan", "on", listening=False)
+    until(lambda: server.has("notes"), "the start")
+    if IS_UVICORN:  # It does not listen before.
+        server.touch("start")
+    with server.wait_listening().connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.touch("start")
+        assert literal_eval(client.response().text) == {"pool": ["a"]}
         client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         until(lambda: "entered" in notes(server), "the slow call")
         server.send(signal.SIGTERM)
+        until(lambda: refuses(server), "the end of its listening")
+        server.touch("answer")
         assert client.response().status == 200
+    until(lambda: "stopping" in notes(server), "the stop")
+    assert server.process.poll() is None
+    server.touch("stop")
     status = server.wait_exit()
     assert status == 0 or (IS_UVICORN and status == -signal.SIGTERM)
-    assert notes(server) == ["started", "answered", "entered", "answered", "stopping", "stopped"]
+    assert notes(server) == ["starting", "started", "answered", "entered", "answered", "stopping", "stopped"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=only_ferricorn("uvicorn's status differs"))])
@@ -292,7 +316,7 @@ def test_a_stop_without_end_is_bounded_by_the_graceful_timeout(serve, loop):
 
 WORKS_ON = app_with(COMPLETE.replace(
     'await send({"type": "lifespan.shutdown.complete"})',
-    'note("stopping")\nawait asyncio.sleep(0.5)\nnote("stopped")\nawait send({"type": "lifespan.shutdown.complete"})')) + '''
+    'note("stopping")\nawait go("stop")\nnote("stopped")\nawait send({"type": "lifespan.shutdown.complete"})')) + '''
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         return await lifespan(scope, receive, send)
@@ -314,7 +338,10 @@ def test_what_works_on_at_a_stop_is_cancelled_before_the_app_shuts_down(serve, l
     with server.connect() as client:
         client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         until(lambda: "asked" in notes(server), "the call")
-        server.stop()
+        server.send(signal.SIGTERM)
+        until(lambda: "stopping" in notes(server), "the stop of the app")
+        server.touch("stop")
+        assert server.wait_exit() == 0
     noted = notes(server)
     assert sorted(noted) == ["asked", "cancelled", "stopped", "stopping"]
     assert noted.index("stopping") < noted.index("stopped")

@@ -44,6 +44,16 @@ def note(name, text):
         file.write(text + "\n")
 
 
+def go(name):
+    """Waits until the test has left a word; gives whether it has."""
+    end = time.monotonic() + 20
+    while not Path(name).exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 @page("/")
 def hello(environ, start_response):
     return answer(start_response, "hello")
@@ -332,10 +342,7 @@ def paced(environ, start_response):
     """A second piece that exists only once the test has seen the first."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b"first\n"
-    end = time.monotonic() + 10
-    while not Path("go").exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    yield b"second\n" if time.monotonic() < end else b"never asked\n"
+    yield b"second\n" if go("go") else b"never asked\n"
 
 
 @page("/hints")
@@ -349,11 +356,8 @@ def hints(environ, start_response):
     else:
         refused = "nothing"
     hint([("Link", "</a.css>; rel=preload"), ("Link", "</b.js>")])
-    name = f"go{environ['QUERY_STRING']}"
-    end = time.monotonic() + 10
-    while environ["QUERY_STRING"] and not Path(name).exists() and time.monotonic() < end:
-        time.sleep(0.01)
-    body = f"refused {refused}".encode() if time.monotonic() < end else b"never asked"
+    asked = not environ["QUERY_STRING"] or go(f"go{environ['QUERY_STRING']}")
+    body = f"refused {refused}".encode() if asked else b"never asked"
     send = start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     send(body)
     hint([("Link", "</too-late>")])
@@ -405,6 +409,13 @@ def sleep(environ, start_response):
     note("entered", environ["RAW_URI"])
     time.sleep(float(environ["QUERY_STRING"]))
     return answer(start_response, "slept")
+
+
+@page("/held")
+def held(environ, start_response):
+    """Answers only when told to."""
+    note("entered", environ["RAW_URI"])
+    return answer(start_response, "held" if go("go") else "never asked")
 
 
 @page("/big")
