@@ -49,6 +49,13 @@ pub(crate) fn latin1_bytes<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Opti
     }
 }
 
+/// Whether nobody holds the object but the one who asks.
+#[inline]
+pub(crate) fn is_held_once(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the object is alive, for it is borrowed, and the thread is attached, as `Bound` proves.
+    unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
+}
+
 /// What `f` gives, between CPython's preparations for a fork and its repairs after one.
 ///
 /// `in_child` tells from the result of `f` whether this is the new process.

@@ -26,7 +26,9 @@ where
     S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
 {
     let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
-    let mut gate = gate.with_kernel();
+    // An app that blocks answers also a client that has closed its writing side; one that does not must see that its
+    // client left.
+    let mut gate = gate.with_kernel().watching(!worker.app.drive().blocks());
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let connection = Arc::new(connection);
@@ -91,9 +93,7 @@ where
 {
     let settings = &context.worker.settings;
     let mut builder = http1::Builder::new();
-    // An app that blocks answers also a client that has closed its writing side; one that does not must see
-    // that its client left.
-    builder.half_close(context.worker.app.drive().blocks()).header_read_timeout(None);
+    builder.half_close(true).header_read_timeout(None);
     // Without this call hyper keeps its 100 fields on the stack.
     if settings.limits.request_fields != 100 {
         builder.max_headers(settings.limits.request_fields);

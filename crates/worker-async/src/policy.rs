@@ -46,14 +46,17 @@ fn is_forwarder(name: &HeaderName, trust: &Trust) -> bool {
 pub(crate) fn scheme(headers: &HeaderMap, trust: &Trust, trusted: bool) -> Result<Scheme, Forbidden> {
     let mut told = None;
     if trusted {
-        for (name, secure) in &trust.secure_scheme_headers {
-            for value in headers.get_all(name) {
-                let scheme = if value.as_bytes() == secure.as_bytes() { Scheme::Https } else { Scheme::Http };
-                if told.is_some_and(|before| before != scheme) {
-                    return Err(Forbidden::Scheme);
-                }
-                told = Some(scheme);
+        // One pass over the fields that came costs less than a look-up of each name.
+        for (name, value) in headers {
+            let Some((_, secure)) = trust.secure_scheme_headers.iter().find(|(known, _)| known == name)
+            else {
+                continue;
+            };
+            let scheme = if value.as_bytes() == secure.as_bytes() { Scheme::Https } else { Scheme::Http };
+            if told.is_some_and(|before| before != scheme) {
+                return Err(Forbidden::Scheme);
             }
+            told = Some(scheme);
         }
     }
     Ok(told.unwrap_or(Scheme::Http))

@@ -14,7 +14,7 @@ use super::app::Bridge;
 use super::awaitable::ClientDisconnected;
 use super::http;
 use super::scope::Kind;
-use super::tasks::{Ending, Tasks};
+use super::tasks::{Begun, Ending, Tasks, failure};
 use super::websocket;
 use crate::fault::{app_fault, one_line};
 use crate::forked::end_if_forked;
@@ -105,39 +105,23 @@ fn begin<'py, E: Exchange + 'static>(
 /// Sees to the end of a task, which may have come already.
 fn follow<E: Exchange + 'static>(
     py: Python<'_>,
-    begun: PyResult<Bound<'_, PyAny>>,
+    begun: PyResult<Begun<'_>>,
     exchange: Arc<E>,
 ) -> Result<(), u8> {
     let task = match begun {
         Err(error) => return end(py, &*exchange, Some(error)),
-        Ok(task) => task,
+        Ok(Begun::Ended(error)) => return end(py, &*exchange, error),
+        Ok(Begun::Waits(task)) => task,
     };
-    match is_done(&task) {
-        Ok(true) => end(py, &*exchange, failure(&task)),
-        Ok(false) => {
-            exchange.ending().set_task(&task);
-            let number = exchange.agenda().call_goes_on(exchange.clone());
-            let finished = Bound::new(py, Finished { exchange: exchange.clone(), number });
-            let added = finished
-                .and_then(|finished| task.call_method1(intern!(py, "add_done_callback"), (finished,)));
-            added.map(drop).or_else(|error| {
-                exchange.agenda().call_ends(number);
-                end(py, &*exchange, Some(error))
-            })
-        }
-        Err(error) => end(py, &*exchange, Some(error)),
-    }
-}
-
-#[inline]
-fn is_done(task: &Bound<'_, PyAny>) -> PyResult<bool> {
-    task.call_method0(intern!(task.py(), "done"))?.is_truthy()
-}
-
-/// The exception with which a task ended.
-#[inline]
-fn failure(task: &Bound<'_, PyAny>) -> Option<PyErr> {
-    task.call_method0(intern!(task.py(), "result")).err()
+    exchange.ending().set_task(&task);
+    let number = exchange.agenda().call_goes_on(exchange.clone());
+    let finished = Bound::new(py, Finished { exchange: exchange.clone(), number });
+    let added =
+        finished.and_then(|finished| task.call_method1(intern!(py, "add_done_callback"), (finished,)));
+    added.map(drop).or_else(|error| {
+        exchange.agenda().call_ends(number);
+        end(py, &*exchange, Some(error))
+    })
 }
 
 /// Called by asyncio when a task ends that did not end at its first step.

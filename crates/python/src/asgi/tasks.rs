@@ -9,16 +9,35 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::agenda::lock;
+use crate::raw::is_held_once;
 
 /// Makes tasks.
 pub(super) struct Tasks {
     event_loop: Py<PyAny>,
     /// The type of what calling an `async def` gives.
     coroutine: Py<PyType>,
-    /// `asyncio.Task`, if its first step can be taken at once (Python 3.12 and later).
-    eager: Option<(Py<PyAny>, Py<PyDict>)>,
+    /// How a task's first step is taken at once (Python 3.12 and later).
+    eager: Option<Eager>,
     /// Whether the application has set a factory, which decides for itself.
     factory: Cell<bool>,
+}
+
+/// A task that begins at once.
+struct Eager {
+    /// `asyncio.Task`.
+    task: Py<PyAny>,
+    /// What it is called with.
+    options: Py<PyDict>,
+    /// `asyncio.Task.result`: to look it up for each task would cost more than the call.
+    result: Py<PyAny>,
+}
+
+/// A task that was begun.
+pub(super) enum Begun<'py> {
+    /// It has ended already, perhaps with an exception.
+    Ended(Option<PyErr>),
+    /// It waits for something.
+    Waits(Bound<'py, PyAny>),
 }
 
 impl Tasks {
@@ -26,9 +45,12 @@ impl Tasks {
         let py = event_loop.py();
         let eager = if py.version_info() >= (3, 12) {
             let options = PyDict::new(py);
-            options.set_item("loop", event_loop)?;
-            options.set_item("eager_start", true)?;
-            Some((py.import("asyncio")?.getattr("Task")?.unbind(), options.unbind()))
+            // Keys that are interned are found at a glance.
+            options.set_item(intern!(py, "loop"), event_loop)?;
+            options.set_item(intern!(py, "eager_start"), true)?;
+            let task = py.import("asyncio")?.getattr("Task")?;
+            let result = task.getattr("result")?.unbind();
+            Some(Eager { task: task.unbind(), options: options.unbind(), result })
         } else {
             None
         };
@@ -48,19 +70,39 @@ impl Tasks {
     ///
     /// # Errors
     /// It cannot be awaited; or an exception that ends a process was raised at its first step.
-    pub(super) fn begin<'py>(&self, coroutine: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn begin<'py>(&self, coroutine: &Bound<'py, PyAny>) -> PyResult<Begun<'py>> {
         let py = coroutine.py();
         let event_loop = self.event_loop.bind(py);
         if !coroutine.get_type().is(&self.coroutine) {
             let options = PyDict::new(py);
             options.set_item(intern!(py, "loop"), event_loop)?;
-            return py.import("asyncio")?.call_method("ensure_future", (coroutine,), Some(&options));
+            return begun(py.import("asyncio")?.call_method(
+                "ensure_future",
+                (coroutine,),
+                Some(&options),
+            )?);
         }
-        if let Some((task, options)) = self.eager.as_ref().filter(|_| !self.factory.get()) {
-            return task.bind(py).call((coroutine,), Some(options.bind(py)));
+        if let Some(Eager { task, options, result }) = self.eager.as_ref().filter(|_| !self.factory.get()) {
+            let task = task.bind(py).call((coroutine,), Some(options.bind(py)))?;
+            // A task that goes on holds its coroutine.
+            if is_held_once(coroutine) {
+                return Ok(Begun::Ended(result.bind(py).call1((task,)).err()));
+            }
+            return begun(task);
         }
-        event_loop.call_method1(intern!(py, "create_task"), (coroutine,))
+        begun(event_loop.call_method1(intern!(py, "create_task"), (coroutine,))?)
     }
+}
+
+/// Asks a task, or a future, whether it has ended.
+fn begun(task: Bound<'_, PyAny>) -> PyResult<Begun<'_>> {
+    let ended = task.call_method0(intern!(task.py(), "done"))?.is_truthy()?;
+    Ok(if ended { Begun::Ended(failure(&task)) } else { Begun::Waits(task) })
+}
+
+/// The exception with which a task ended.
+pub(super) fn failure(task: &Bound<'_, PyAny>) -> Option<PyErr> {
+    task.call_method0(intern!(task.py(), "result")).err()
 }
 
 /// How a task may be ended, and how long it goes on when its client has left.

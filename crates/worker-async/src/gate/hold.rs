@@ -31,11 +31,7 @@ impl<S> Gate<S> {
     #[cold]
     pub(super) fn holds_on(&mut self) -> bool {
         if self.shared.is_answering() || self.shared.switched.load(Relaxed) {
-            self.parked = self.inbox.len() >= HELD;
-            if self.parked {
-                self.shared.wait(Phase::Deaf);
-            }
-            return self.parked;
+            return self.inbox.len() >= HELD;
         }
         self.track.resume();
         self.admit_inbox();

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::refusal::first_line;
 use super::shared::Granted;
 use super::track::Rest;
-use super::{End, Gate, Phase, Refusal};
+use super::{End, Gate, Refusal};
 
 /// Up to this many bytes, a copy costs less than what writev(2) costs more than write(2).
 const SHORT: usize = 512;
@@ -45,11 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
                 continue;
             }
             if let Some(end) = gate.ended() {
-                gate.parked = end.is_pending();
-                if gate.parked {
-                    gate.shared.wait(Phase::Deaf);
-                }
-                return end;
+                return Poll::Ready(end);
             }
             let before = buf.filled().len();
             match Pin::new(&mut gate.socket).poll_read(cx, buf) {
@@ -138,9 +134,7 @@ impl<S> Gate<S> {
     /// Tells `shared` what the connection waits for, and ends it if somebody wished that. True if so.
     #[inline]
     pub(super) fn grant_wishes(&mut self) -> bool {
-        let waiting = self.awaited();
-        self.parked = waiting == Phase::App;
-        self.shared.wait(waiting);
+        self.shared.wait(self.awaited());
         let Some(granted) = self.shared.granted() else { return false };
         self.end = Some(match granted {
             Granted::Fin => End::Over,
@@ -159,16 +153,6 @@ impl<S> Gate<S> {
         if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.shared.set_reader(cx.waker().clone());
             self.waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// The answer is out: now the connection waits for the client, or ends.
-    fn unpark(&mut self) {
-        self.parked = false;
-        let held = self.track.is_held() && !self.holds_on() && !self.inbox.is_empty();
-        let ends = held || self.end.is_some() || self.track.is_sealed() || self.grant_wishes();
-        if let Some(waker) = self.waker.as_ref().filter(|_| ends) {
-            waker.wake_by_ref();
         }
     }
 
@@ -197,7 +181,7 @@ impl<S> Gate<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let gate = self.get_mut();
         let outcome = Pin::new(&mut gate.socket).poll_write(cx, bytes);
@@ -222,7 +206,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         self.socket.is_write_vectored()
     }
 
-    /// hyper flushes when it has no bytes left, so a flush that is done means that all it had is written.
+    /// hyper flushes when it has no bytes left, so a flush that is done means that all it had is written. It does so at
+    /// the end of each of its turns.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
         if gate.shared.hinted.load(Relaxed) {
@@ -233,10 +218,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         }
         ready!(Pin::new(&mut gate.socket).poll_flush(cx))?;
         gate.shared.flushed();
-        if gate.parked && !gate.shared.is_answering() {
-            gate.unpark();
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(gate.watch(cx))
     }
 
     /// Flushes only: the socket stays open for [`Gate::finish`], which may have an answer to send.

@@ -14,9 +14,8 @@
 //! stream, so that the requests before it are still answered; [`Gate::finish`] then sends its answer. A broken
 //! body is an error to hyper, and so to whoever reads the body.
 //!
-//! hyper reads behind a request that it has not answered yet when it runs with `half_close(false)`, to learn
-//! that the client left. The end of the stream would then cost that request its answer, so the gate holds
-//! back every end but the client's own until [`Shared::answered`] was called as often as heads have passed.
+//! hyper runs with `half_close(true)`, and so reads nothing behind a request that it has not answered. That a client
+//! leaves meanwhile is seen by the gate, if the application can do something about it.
 
 mod chunked;
 mod departure;
@@ -49,7 +48,7 @@ pub(crate) mod tests;
 use std::io::{Error, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use bytes::BytesMut;
 use ferricorn_unix::{peer, queue};
@@ -88,9 +87,8 @@ pub(crate) struct Gate<S> {
     left: fn(&S) -> bool,
     /// What `uptake` was when the client was last looked for.
     sought: u32,
-    /// Whether hyper waits to read behind a request that is not answered yet. It will not ask again when the
-    /// answer is out.
-    parked: bool,
+    /// Whether it matters that the client leaves while a request is not answered; see [`departure`].
+    watches: bool,
 }
 
 /// Why nothing more is read from the socket.
@@ -130,7 +128,7 @@ impl<S> Gate<S> {
             queued: None,
             left: |_| false,
             sought: 0,
-            parked: false,
+            watches: false,
         };
         (gate, shared)
     }
@@ -144,6 +142,11 @@ impl<S> Gate<S> {
         self.queue = |socket| queue::untaken(socket.as_fd()).ok();
         self.left = |socket| peer::has_left(socket.as_fd());
         self
+    }
+
+    /// Ends the connection when the client leaves before its request is answered, if that matters.
+    pub(crate) fn watching(self, watches: bool) -> Self {
+        Self { watches, ..self }
     }
 
     /// What the gate refused, if it did.
@@ -208,18 +211,15 @@ impl<S> Gate<S> {
     }
 
     /// What hyper gets if nothing more is read.
-    fn ended(&mut self) -> Option<Poll<Result<(), Error>>> {
-        let answering = self.shared.is_answering();
+    fn ended(&mut self) -> Option<Result<(), Error>> {
         match &mut self.end {
             None if !self.track.is_sealed() => None,
-            Some(End::Closed) => Some(Poll::Ready(Ok(()))),
-            Some(End::Broken(kind, why)) => Some(Poll::Ready(Err(Error::new(*kind, *why)))),
-            _ if answering => Some(Poll::Pending),
+            Some(End::Broken(kind, why)) => Some(Err(Error::new(*kind, *why))),
             Some(End::Refused { told, .. }) => {
                 *told = true;
-                Some(Poll::Ready(Ok(())))
+                Some(Ok(()))
             }
-            None | Some(End::Over) => Some(Poll::Ready(Ok(()))),
+            None | Some(End::Closed | End::Over) => Some(Ok(())),
         }
     }
 }

@@ -9,6 +9,9 @@ use pyo3::types::{PyByteArray, PyBytes, PyList};
 
 use crate::fields::{append, pair, repr};
 
+/// Room for the fields that the server adds to a head. A map that must grow for them costs more than all else in it.
+const SERVERS: usize = 2;
+
 /// Makes a map of an iterable of `[name, value]`, both bytes, without what belongs to the server.
 ///
 /// # Errors
@@ -17,7 +20,7 @@ use crate::fields::{append, pair, repr};
 pub(in crate::asgi) fn response_fields(fields: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
     let mut map;
     if let Ok(list) = fields.cast_exact::<PyList>() {
-        map = HeaderMap::with_capacity(list.len().min(Head::MOST_HEADERS));
+        map = HeaderMap::with_capacity(list.len().min(Head::MOST_HEADERS) + SERVERS);
         for field in list {
             add(&mut map, &field)?;
         }

@@ -32,7 +32,9 @@ pub(super) fn message<'py>(
     let sent = match name {
         "http.response.body" => {
             let body = data(message, name, intern!(py, "body"))?;
-            match exchange.body(body, flag(message, intern!(py, "more_body"))?) {
+            // A type and a body: there is nothing else to look for.
+            let alone = message.len() == 2 && !body.is_empty();
+            match exchange.body(body, !alone && flag(message, intern!(py, "more_body"))?) {
                 Ok(true) => Ok(()),
                 Ok(false) => return room(py, exchange),
                 Err(why) => Err(why),

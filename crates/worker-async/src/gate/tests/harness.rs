@@ -36,23 +36,23 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn connect() -> Self {
-        Self::with(64 * 1024, true)
+        Self::with(64 * 1024, false)
     }
 
     /// A connection to a server with these switches.
     pub(super) fn under(grammar: Grammar) -> Self {
-        Self::to(64 * 1024, true, HeadRules::with(grammar))
+        Self::to(64 * 1024, false, HeadRules::with(grammar))
     }
 
-    /// A connection that holds so many bytes each way, with hyper's `half_close`.
-    pub(super) fn with(size: usize, half_close: bool) -> Self {
-        Self::to(size, half_close, HeadRules::standard())
+    /// A connection that holds so many bytes each way. `watches` says whether the client may not leave unseen.
+    pub(super) fn with(size: usize, watches: bool) -> Self {
+        Self::to(size, watches, HeadRules::standard())
     }
 
-    fn to(size: usize, half_close: bool, rules: HeadRules) -> Self {
+    fn to(size: usize, watches: bool, rules: HeadRules) -> Self {
         let (stream, socket) = duplex(size);
         let (gate, shared) = Gate::new(socket, rules);
-        let server = tokio::spawn(serve(gate, Arc::clone(&shared), half_close));
+        let server = tokio::spawn(serve(gate.watching(watches), Arc::clone(&shared)));
         Self { stream, shared, server }
     }
 
@@ -118,10 +118,10 @@ pub(super) async fn exchange<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> 
     client.rest().await
 }
 
-async fn serve(gate: Gate<DuplexStream>, shared: Arc<Shared>, half_close: bool) -> Option<Refusal> {
+async fn serve(gate: Gate<DuplexStream>, shared: Arc<Shared>) -> Option<Refusal> {
     let service = service_fn(move |request| answer(request, Arc::clone(&shared)));
     let mut connection = http1::Builder::new()
-        .half_close(half_close)
+        .half_close(true)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(gate), service);
     let _ = (&mut connection).await;

@@ -40,16 +40,16 @@ fn the_phase_says_what_the_connection_waits_for() {
         client.send("bc").await;
         assert_eq!(client.shared.phase().0, Phase::Idle);
         client.send("GET /slow HTTP/1.1\r\n\r\n").await;
-        assert_eq!(client.shared.phase().0, Phase::Deaf, "hyper does not read before it has answered");
+        assert_eq!(client.shared.phase().0, Phase::Deaf, "nobody reads before it is answered");
     });
 }
 
 #[test]
 fn a_slow_app_is_not_an_idle_client() {
     run(async {
-        let mut client = Client::with(1024, false);
+        let mut client = Client::with(1024, true);
         client.send("GET /slow HTTP/1.1\r\n\r\n").await;
-        assert_eq!(client.shared.phase().0, Phase::App, "hyper reads, but the client need not send");
+        assert_eq!(client.shared.phase().0, Phase::App, "the gate reads, but the client need not send");
         client.shared.fin();
         client.settle().await;
         assert!(client.receive().await.is_empty());
@@ -139,7 +139,7 @@ fn a_body_that_stalls_fails() {
 #[test]
 fn a_client_that_does_not_read_is_seen_and_forgotten_when_it_does() {
     run(async {
-        let mut client = Client::with(4096, true);
+        let mut client = Client::with(4096, false);
         client.send("GET /large HTTP/1.1\r\n\r\n").await;
         let blocked = client.shared.write_blocked().expect("the socket is full");
         client.settle().await;
@@ -160,7 +160,7 @@ fn a_client_that_does_not_read_is_seen_and_forgotten_when_it_does() {
 #[test]
 fn a_flush_is_told_when_the_bytes_have_left() {
     run(async {
-        let mut client = Client::with(4096, true);
+        let mut client = Client::with(4096, false);
         client.shared.expect_flush();
         client.send("GET /large HTTP/1.1\r\n\r\n").await;
         let shared = client.shared.clone();
@@ -182,7 +182,7 @@ fn a_flush_is_told_when_the_bytes_have_left() {
 #[test]
 fn an_answer_is_whole_though_the_request_body_was_not_read() {
     run(async {
-        let mut client = Client::with(1024, true);
+        let mut client = Client::with(1024, false);
         client.send("POST /unread HTTP/1.1\r\nContent-Length: 100000\r\n\r\nabc").await;
         let received = client.rest().await;
         let body = received.split_once("\r\n\r\n").unwrap().1;
@@ -193,7 +193,7 @@ fn an_answer_is_whole_though_the_request_body_was_not_read() {
 #[test]
 fn a_refused_client_may_go_on_sending_for_a_while() {
     run(async {
-        let mut client = Client::with(1024, true);
+        let mut client = Client::with(1024, false);
         client.send("nonsense\r\n\r\n").await;
         for _ in 0..100 {
             client.send([b'x'; 1000]).await;
@@ -208,7 +208,7 @@ fn a_refused_client_may_go_on_sending_for_a_while() {
 #[test]
 fn a_refused_client_that_never_stops_is_cut_off() {
     run(async {
-        let mut client = Client::with(64 * 1024, true);
+        let mut client = Client::with(64 * 1024, false);
         client.send("nonsense\r\n\r\n").await;
         let mut sent = 0_usize;
         while client.stream.write_all(&[b'x'; 4096]).await.is_ok() {

@@ -4,8 +4,8 @@ use super::corpus::{BAD, BAD_CHUNKS, GOOD, GOOD_BODIES};
 use super::harness::{Client, exchange, run, statuses};
 
 /// What a client receives that never closes: the server must.
-async fn left_open(pieces: Vec<&[u8]>, half_close: bool) -> String {
-    let mut client = Client::with(64 * 1024, half_close);
+async fn left_open(pieces: Vec<&[u8]>, watches: bool) -> String {
+    let mut client = Client::with(64 * 1024, watches);
     client.send_all(pieces).await;
     client.rest().await
 }
@@ -87,10 +87,10 @@ fn a_body_that_is_cut_short_never_looks_whole() {
 #[test]
 fn good_requests_before_a_bad_one_are_answered() {
     let bytes = b"GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 1\r\n\r\nbGET /3\r\n\r\nGET /4 HTTP/1.1\r\n\r\n";
-    for half_close in [true, false] {
+    for watches in [false, true] {
         for pieces in both_ways(bytes) {
-            let received = run(left_open(pieces, half_close));
-            assert_eq!(statuses(&received), [200, 200, 400], "half_close {half_close}: {received}");
+            let received = run(left_open(pieces, watches));
+            assert_eq!(statuses(&received), [200, 200, 400], "watches {watches}: {received}");
             assert!(received.contains("[GET /1 ]") && received.contains("[POST /2 b]"), "{received}");
         }
     }
@@ -98,14 +98,14 @@ fn good_requests_before_a_bad_one_are_answered() {
 
 #[test]
 fn a_bad_request_behind_a_slow_one_waits_for_its_answer() {
-    for half_close in [true, false] {
+    for watches in [false, true] {
         let received = run(async {
-            let mut client = Client::with(64 * 1024, half_close);
+            let mut client = Client::with(64 * 1024, watches);
             client.send("GET /slow HTTP/1.1\r\n\r\n").await;
             client.send("nonsense\r\n\r\n").await;
             client.rest().await
         });
-        assert_eq!(statuses(&received), [200, 400], "half_close {half_close}: {received}");
+        assert_eq!(statuses(&received), [200, 400], "watches {watches}: {received}");
     }
 }
 
@@ -115,7 +115,7 @@ fn many_requests_in_one_piece_are_answered_in_order() {
         (0..500).map(|n| format!("GET /{n}? HTTP/1.1\r\nHost: a\r\nX_{n}: b\r\n\r\n")).collect();
     for size in [1, 7, 100, 1000, bytes.len()] {
         let received = run(async {
-            let mut client = Client::with(1 << 20, true);
+            let mut client = Client::with(1 << 20, false);
             client.send_all(bytes.as_bytes().chunks(size)).await;
             tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
             client.rest().await
