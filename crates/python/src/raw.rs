@@ -56,6 +56,26 @@ pub(crate) fn is_held_once(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
 }
 
+/// The method of a descriptor, bound to an object: what looking it up on the object gives, without looking.
+///
+/// # Errors
+/// `TypeError` if the descriptor is not one of the object's type.
+#[inline]
+pub(crate) fn bound<'py>(
+    descriptor: &Bound<'py, PyAny>,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: both objects are alive and the thread is attached, as `Bound` proves; the slot is called as CPython does,
+    // with the object and its type, checks them, and gives a new reference, or null with an exception set.
+    unsafe {
+        let Some(get) = (*ffi::Py_TYPE(descriptor.as_ptr())).tp_descr_get else {
+            return Ok(descriptor.clone());
+        };
+        let method = get(descriptor.as_ptr(), object.as_ptr(), ffi::Py_TYPE(object.as_ptr()).cast());
+        Bound::from_owned_ptr_or_err(descriptor.py(), method)
+    }
+}
+
 /// What `f` gives, between CPython's preparations for a fork and its repairs after one.
 ///
 /// `in_child` tells from the result of `f` whether this is the new process.

@@ -69,33 +69,29 @@ impl Call {
         let Self { request, kind } = self;
         match kind {
             Kinds::Http(exchange) => {
-                let channel = |exchange| Ok(Bound::new(py, http::HttpRequest::new(exchange))?.into_any());
-                begin(py, (bridge, tasks), (Kind::Http, &request), exchange, channel)
+                begin(py, (bridge, tasks), (Kind::Http, &request), exchange, http::channel)
             }
             Kinds::WebSocket(exchange) => {
-                let channel = |exchange| Ok(Bound::new(py, websocket::WebSocket::new(exchange))?.into_any());
-                begin(py, (bridge, tasks), (Kind::WebSocket, &request), exchange, channel)
+                begin(py, (bridge, tasks), (Kind::WebSocket, &request), exchange, websocket::channel)
             }
         }
     }
 }
 
-/// `channel` makes the object that has `receive` and `send`.
+/// `channel` makes `receive` and `send`.
 #[inline]
 fn begin<'py, E: Exchange + 'static>(
     py: Python<'py>,
     (bridge, tasks): (&Bridge, &Tasks),
     (kind, request): (Kind, &Request),
     exchange: Arc<E>,
-    channel: impl FnOnce(Arc<E>) -> PyResult<Bound<'py, PyAny>>,
+    channel: impl FnOnce(Python<'py>, Arc<E>) -> PyResult<[Bound<'py, PyAny>; 2]>,
 ) -> Result<(), u8> {
     if exchange.is_gone() {
         return Ok(());
     }
     let begun = bridge.scope(py, kind, request).and_then(|scope| {
-        let channel = channel(exchange.clone())?;
-        let receive = channel.getattr(intern!(py, "receive"))?;
-        let send = channel.getattr(intern!(py, "send"))?;
+        let [receive, send] = channel(py, exchange.clone())?;
         let coroutine = bridge.call(&scope, &receive, &send)?;
         tasks.begin(&coroutine)
     });

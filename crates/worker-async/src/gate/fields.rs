@@ -159,7 +159,7 @@ fn is_host(value: &[u8]) -> bool {
             }
         }
         _ => {
-            let length = value.iter().take_while(|&&byte| is_name_byte(byte)).count();
+            let length = value.iter().take_while(|&&byte| REG_NAME[byte as usize]).count();
             (true, &value[length..])
         }
     };
@@ -170,10 +170,21 @@ fn is_host(value: &[u8]) -> bool {
     }
 }
 
-/// A byte of a `reg-name` (RFC 3986 section 3.2.2); but not the comma, which may stand between two hosts.
-fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b'+' | b';' | b'=')
+/// The bytes of a `reg-name` (RFC 3986 section 3.2.2); but not the comma, which may stand between two hosts.
+static REG_NAME: [bool; 256] = reg_name();
+
+const fn reg_name() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = matches!(
+            byte as u8,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$'
+                | b'&'..=b'+' | b';' | b'='
+        );
+        byte += 1;
+    }
+    table
 }
 
 /// Whether a TCP port can have the number; none is the one of the scheme.

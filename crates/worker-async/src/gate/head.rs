@@ -126,8 +126,15 @@ impl HeadScanner {
             self.skipped = true;
             return Ok(());
         }
-        request_begins(line, rules)?;
-        self.request = Some((self.line, target::request_line(without_cr(line)?, rules.grammar)?));
+        let whole = match line {
+            // Nothing of what is looked at before the end of a line can be wrong with it alone.
+            [whole @ .., b'\r'] if whole.len() <= rules.line => whole,
+            _ => {
+                request_begins(line, rules)?;
+                without_cr(line)?
+            }
+        };
+        self.request = Some((self.line, target::request_line(whole, rules.grammar)?));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ mod outgoing;
 mod receive;
 mod send;
 
-pub(super) use channel::HttpRequest;
+pub(super) use channel::channel;
 pub(super) use exchange::Exchange;
 pub(super) use fields::other_fields;
 pub(super) use send::response_head;

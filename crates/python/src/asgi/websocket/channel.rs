@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -10,12 +11,12 @@ use super::{receive, send};
 
 /// The object whose methods they are: calling a bound method costs less than calling an object.
 #[pyclass(module = "ferricorn", frozen)]
-pub(in crate::asgi) struct WebSocket(Arc<Exchange>);
+struct WebSocket(Arc<Exchange>);
 
-impl WebSocket {
-    pub(in crate::asgi) fn new(exchange: Arc<Exchange>) -> Self {
-        Self(exchange)
-    }
+/// `receive` and `send` of a WebSocket.
+pub(in crate::asgi) fn channel(py: Python<'_>, exchange: Arc<Exchange>) -> PyResult<[Bound<'_, PyAny>; 2]> {
+    let websocket = Bound::new(py, WebSocket(exchange))?;
+    Ok([websocket.getattr(intern!(py, "receive"))?, websocket.getattr(intern!(py, "send"))?])
 }
 
 #[pymethods]

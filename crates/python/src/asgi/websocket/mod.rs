@@ -6,5 +6,5 @@ mod exchange;
 mod receive;
 mod send;
 
-pub(super) use channel::WebSocket;
+pub(super) use channel::channel;
 pub(super) use exchange::Exchange;
