@@ -222,12 +222,14 @@ async def structured():
 
 @page
 async def callbacks():
-    loop, called, done = asyncio.get_running_loop(), [], asyncio.Event()
+    loop, called, done, last = asyncio.get_running_loop(), [], asyncio.Event(), threading.Event()
+    now = loop.time()
     loop.call_soon(called.append, "soon")
     loop.call_later(0.02, called.append, "later")
-    loop.call_at(loop.time() + 0.01, called.append, "at")
+    loop.call_later(0.03, last.set)
+    loop.call_at(now + 0.01, called.append, "at")
     loop.call_later(0.01, called.append, "cancelled").cancel()
-    threading.Thread(target=lambda: (time.sleep(0.04), loop.call_soon_threadsafe(called.append, "thread"),
+    threading.Thread(target=lambda: (last.wait(20), loop.call_soon_threadsafe(called.append, "thread"),
                                      loop.call_soon_threadsafe(done.set))).start()
     await done.wait()
     return called
