@@ -94,6 +94,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         max_requests: read.int("max_requests"),
         max_requests_jitter: read.int("max_requests_jitter"),
         timeout: read.limit("timeout"),
+        queue_timeout: read.limit("queue_timeout"),
         graceful_timeout: read.seconds("graceful_timeout"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),

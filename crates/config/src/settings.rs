@@ -34,6 +34,8 @@ pub struct Settings {
     pub max_requests_jitter: u64,
     /// Time without progress after which a worker is killed; `None` if never.
     pub timeout: Option<Duration>,
+    /// How long a request may wait for an app thread; `None` if any time.
+    pub queue_timeout: Option<Duration>,
     /// Time that requests in flight have to end when a worker stops.
     pub graceful_timeout: Duration,
     /// How long an idle connection is kept; zero closes after each response.

@@ -7,6 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ferricorn_config::LogTarget;
 use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use ferricorn_telemetry::AccessLog;
+use ferricorn_telemetry::access_log::End;
 use http::{HeaderMap, StatusCode};
 
 const DEFAULT: &str = r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
@@ -34,7 +35,7 @@ fn line(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let mut capture = log.begin(&request);
                 log.head(&mut capture, StatusCode::OK, &headers);
-                log.end(capture, 13, Duration::from_micros(120), &[]);
+                log.end(capture, &End { bytes: 13, elapsed: Duration::from_micros(120), ..End::default() });
             });
         });
     }

@@ -1,8 +1,9 @@
-//! The error log's line for a request that was refused, written only so often that no scanner fills the log.
+//! The error log's lines for requests that the app never saw, written only so often that no crowd fills the log.
 
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ferricorn_telemetry::escape;
 use ferricorn_unix::clock;
@@ -14,22 +15,37 @@ const PERIOD_MS: u64 = 60_000;
 /// How much of a request line is shown, in bytes.
 const SHOWN: usize = 100;
 
-/// What a worker has written lately of refused requests.
+/// What a worker has written lately of such requests.
 #[derive(Default)]
-pub(crate) struct Complaints(Mutex<Period>);
+pub(crate) struct Complaints {
+    refused: Mutex<Period>,
+    overdue: Mutex<Period>,
+}
 
 impl Complaints {
     /// Says that a request was refused, at gunicorn's level and in its words. `line` is what is known of the
     /// request line. Above [`LINES`] the record goes to level debug.
     pub(crate) fn tell(&self, peer: Option<IpAddr>, why: &str, line: &[u8]) {
-        let now_ms = clock::coarse_ms();
-        let admitted = self.0.lock().unwrap_or_else(PoisonError::into_inner).admit(now_ms);
-        let complaint = Complaint { peer, why, line };
-        match admitted {
-            Some(0) => tracing::warn!("{complaint}"),
-            Some(more) => tracing::warn!("{complaint} (after {more} that only level debug shows)"),
-            None => tracing::debug!("{complaint}"),
-        }
+        write(&self.refused, &Complaint { peer, why, line });
+    }
+
+    /// Says that a request waited for an app thread longer than `limit` and was answered with 503, as rarely.
+    pub(crate) fn tell_overdue(&self, limit: Duration, request: &str) {
+        let seconds = limit.as_secs_f64();
+        let said = format_args!(
+            "No app thread became free for {request} within {seconds} s (--queue-timeout); it is answered with 503. \
+             More workers or threads would help, or a faster app"
+        );
+        write(&self.overdue, &said);
+    }
+}
+
+fn write(period: &Mutex<Period>, complaint: &dyn Display) {
+    let admitted = period.lock().unwrap_or_else(PoisonError::into_inner).admit(clock::coarse_ms());
+    match admitted {
+        Some(0) => tracing::warn!("{complaint}"),
+        Some(more) => tracing::warn!("{complaint} (after {more} that only level debug shows)"),
+        None => tracing::debug!("{complaint}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
@@ -22,6 +22,10 @@ pub(crate) struct Exchange {
     ticket: Ticket,
     request: Mutex<Option<Request>>,
     reply: Slot<Reply>,
+    /// Since when the call waits for an app thread, if anybody wants to know.
+    queued: Option<Instant>,
+    /// How long it waited.
+    waited: OnceLock<Duration>,
     /// Made if the app sends bytes before its call returns.
     pipe: OnceLock<Arc<Pipe>>,
 }
@@ -47,6 +51,8 @@ impl Exchange {
             ticket,
             request: Mutex::new(Some(request)),
             reply: Slot::new(),
+            queued: worker.tells_queue.then(Instant::now),
+            waited: OnceLock::new(),
             pipe: OnceLock::new(),
         });
         worker.seat.submit(Job::Call(exchange.clone()));
@@ -59,7 +65,7 @@ impl Exchange {
 
     /// Runs the call, on an app thread; not if the client has left before it could begin.
     pub(crate) fn run(self: Arc<Self>) -> Done {
-        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let request = self.leave_queue();
         let Some(mut request) = request.filter(|_| !self.reply.is_abandoned()) else {
             return Done::Nothing;
         };
@@ -73,6 +79,15 @@ impl Exchange {
         }
         self.keep(answer);
         Done::Answer(self)
+    }
+
+    /// Takes the request, for the app or because it has waited for too long: one of the two.
+    fn leave_queue(&self) -> Option<Request> {
+        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(queued), Some(_)) = (self.queued, &request) {
+            let _ = self.waited.set(queued.elapsed());
+        }
+        request
     }
 
     /// Leaves the answer where the task finds it, or the pipe if the body has begun.
@@ -127,6 +142,16 @@ impl Waiting {
     /// The reply, when it is there.
     pub(crate) fn poll_reply(&self, cx: &mut Context<'_>) -> Poll<Reply> {
         self.0.reply.poll_take(cx)
+    }
+
+    /// Takes the request back, unless the call has begun.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.0.leave_queue().is_some()
+    }
+
+    /// How long the request waited for an app thread; `None` while it does, and if the access log does not tell.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.0.waited.get().copied()
     }
 }
 

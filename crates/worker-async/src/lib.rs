@@ -28,6 +28,7 @@ mod outflow;
 mod pipe;
 mod policy;
 mod pull;
+mod queue;
 mod real_ip;
 mod record;
 mod run;

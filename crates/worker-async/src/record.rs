@@ -1,9 +1,10 @@
 //! What is kept of a request until its response is over: the access line, the counters, the in-flight entry.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ferricorn_protocol::Connection;
+use ferricorn_telemetry::access_log::End;
 use ferricorn_telemetry::{Capture, escape};
 use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{ErrorClass, Noted, Ticket};
@@ -20,6 +21,8 @@ pub(crate) struct Record {
     worker: Arc<Worker>,
     ticket: Ticket,
     began: Instant,
+    /// How long the request waited for an app thread, if it did and the access log tells it.
+    queued: Option<Duration>,
     /// That of the answer; none before there is one.
     status: Option<StatusCode>,
     bytes: u64,
@@ -36,6 +39,7 @@ impl Record {
             worker: worker.clone(),
             ticket,
             began: Instant::now(),
+            queued: None,
             status: None,
             bytes: 0,
             blame: None,
@@ -69,6 +73,11 @@ impl Record {
         if let (Some(log), Some(capture)) = (&self.worker.access_log, &mut self.capture) {
             log.head(capture, status, headers);
         }
+    }
+
+    /// The request waited so long for an app thread.
+    pub(crate) fn waited(&mut self, queued: Option<Duration>) {
+        self.queued = queued;
     }
 
     /// Bytes of the body that were given to the connection.
@@ -146,7 +155,8 @@ impl Drop for Record {
             self.worker.slot.error(class);
         }
         if let (Some(log), Some(capture)) = (&self.worker.access_log, self.capture.take()) {
-            log.end(*capture, self.bytes, elapsed, &self.log_environ);
+            let end = End { bytes: self.bytes, elapsed, queued: self.queued, environ: &self.log_environ };
+            log.end(*capture, &end);
         }
     }
 }

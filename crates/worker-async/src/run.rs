@@ -120,6 +120,7 @@ pub(crate) fn assemble(
         seat: driver.shared().clone(),
         spawner: driver.spawner(),
         slot,
+        tells_queue: access_log.as_ref().is_some_and(|log| log.tells_queue()),
         access_log,
         body_memory: BodyMemory::default(),
         complaints: Complaints::default(),

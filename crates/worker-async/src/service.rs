@@ -24,6 +24,7 @@ use crate::job::{blame, dispose, guarded, log_fault, poll_guarded};
 use crate::outbound::OutBody;
 use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
+use crate::queue::{self, Overdue};
 use crate::real_ip;
 use crate::record::Record;
 use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION, switch};
@@ -97,7 +98,7 @@ pub(crate) async fn handle(
     };
     let given = match calling {
         Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
-        Ok(calling) => finish_call(&context, &record, calling).await,
+        Ok(calling) => finish_call(&context, &mut record, calling).await,
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
     if matches!(&given, Given::Whole(Response { body: ResponseBody::WebSocket(_), .. })) {
@@ -256,17 +257,31 @@ fn begin_call(context: &Context, record: &Record, mut request: Request) -> Calli
 }
 
 /// Waits for the answer; a fault becomes a response.
-async fn finish_call(context: &Context, record: &Record, calling: Calling) -> Given {
+async fn finish_call(context: &Context, record: &mut Record, calling: Calling) -> Given {
     let worker = &context.worker;
     let answer = match calling {
         Calling::InTask(answer) => *answer,
-        Calling::OnSeat(waiting) => loop {
-            match poll_fn(|cx| waiting.poll_reply(cx)).await {
-                Reply::Answer(answer) => break answer,
-                Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
-                Reply::Hints(bytes) => context.gate.send_hints(bytes).await,
+        Calling::OnSeat(waiting) => {
+            let mut first = None;
+            if let Some(limit) = worker.settings.queue_timeout {
+                match Box::pin(queue::first_reply(&waiting, limit)).await {
+                    Ok(reply) => first = reply,
+                    Err(Overdue) => return Given::Whole(*queue::refuse(worker, record, &waiting, limit)),
+                }
             }
-        },
+            loop {
+                let reply = match first.take() {
+                    Some(reply) => reply,
+                    None => poll_fn(|cx| waiting.poll_reply(cx)).await,
+                };
+                record.waited(waiting.waited());
+                match reply {
+                    Reply::Answer(answer) => break answer,
+                    Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
+                    Reply::Hints(bytes) => context.gate.send_hints(bytes).await,
+                }
+            }
+        }
     };
     let result = match answer {
         Answer::Response(response) => Ok(response),

@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) spawner: Spawner,
     pub(crate) slot: Slot,
     pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Whether the access log tells how long requests wait for an app thread.
+    pub(crate) tells_queue: bool,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) body_memory: BodyMemory,
     pub(crate) complaints: Complaints,

@@ -25,7 +25,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Logging,
         "The format of an access-log line, with gunicorn's atoms: `%(h)s` client, `%(t)s` time, `%(r)s` request \
          line, `%(s)s` status, `%(b)s` bytes, `%(D)s` microseconds, `%({name}i)s` request header, `%({name}o)s` \
-         response header, `%({name}e)s` environ variable and so on.",
+         response header, `%({name}e)s` environ variable and so on. One more is `%(queue)s`: for how many seconds the \
+         request waited for an app thread (`queue_timeout`), or `-`; gunicorn prints `-` for it.",
     )
     .flags(&["--access-logformat"])
     .text(r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#),

@@ -67,6 +67,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     .int(0, 31_536_000, 30)
     .reload(Reload::Master),
     Setting::new(
+        "queue_timeout",
+        WorkerProcesses,
+        "Seconds that a request to a WSGI app may wait for a free app thread, also a fraction of one; 0 means any \
+         time. Then it is answered with 503 and Retry-After, and the app never sees it. Who waits is on a kept-alive \
+         connection of a worker that is busy; new clients go to other workers. The access log's `%(queue)s` tells each \
+         wait. gunicorn has no such setting.",
+    )
+    .flags(&["--queue-timeout"])
+    .seconds(0),
+    Setting::new(
         "graceful_timeout",
         WorkerProcesses,
         "Seconds that requests in flight have to end when a worker stops. What is left then is killed.",

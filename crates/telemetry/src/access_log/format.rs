@@ -48,10 +48,16 @@ pub struct Capture {
 }
 
 /// What is known at the end of a request.
-pub(super) struct End<'a> {
-    pub(super) bytes: u64,
-    pub(super) elapsed: Duration,
-    pub(super) environ: &'a [Option<String>],
+#[derive(Clone, Copy, Debug, Default)]
+pub struct End<'a> {
+    /// Bytes of the response body that were sent.
+    pub bytes: u64,
+    /// The time since the request had been read.
+    pub elapsed: Duration,
+    /// How much of it the request waited for an app thread; `None` if it never did.
+    pub queued: Option<Duration>,
+    /// The values of [`AccessLog::environ_names`](super::AccessLog::environ_names), in that order; may be empty.
+    pub environ: &'a [Option<String>],
 }
 
 const PREFIX: usize = size_of::<u32>();
@@ -102,6 +108,11 @@ impl Format {
 
     pub(super) fn environ(&self) -> &[String] {
         &self.environ
+    }
+
+    /// Whether it prints how long a request waited for an app thread.
+    pub(super) fn tells_queue(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::End(EndAtom::Queued, _)))
     }
 
     /// Copies what the line needs of the request; `push` appends the value of an atom.
@@ -184,12 +195,11 @@ impl End<'_> {
             EndAtom::Seconds => shape.push_number(out, self.elapsed.as_secs()),
             EndAtom::Milliseconds => shape.push_number(out, saturated(self.elapsed.as_millis())),
             EndAtom::Microseconds => shape.push_number(out, saturated(self.elapsed.as_micros())),
-            EndAtom::DecimalSeconds => shape.push_with(out, |out| {
-                Shape::default().push_number(out, self.elapsed.as_secs());
-                out.push(b'.');
-                let six = Shape { number: true, zeros: true, width: 6, ..Shape::default() };
-                six.push_number(out, u64::from(self.elapsed.subsec_micros()));
-            }),
+            EndAtom::DecimalSeconds => push_seconds(out, shape, self.elapsed),
+            EndAtom::Queued => match self.queued {
+                Some(queued) => push_seconds(out, shape, queued),
+                None => shape.push_safe(out, b"-"),
+            },
             EndAtom::Pid => shape.push_with(out, |out| {
                 out.push(b'<');
                 Shape::default().push_number(out, u64::from(std::process::id()));
@@ -201,6 +211,16 @@ impl End<'_> {
             }
         }
     }
+}
+
+/// Seconds with six decimals.
+fn push_seconds(out: &mut Vec<u8>, shape: &Shape, time: Duration) {
+    shape.push_with(out, |out| {
+        Shape::default().push_number(out, time.as_secs());
+        out.push(b'.');
+        let six = Shape { number: true, zeros: true, width: 6, ..Shape::default() };
+        six.push_number(out, u64::from(time.subsec_micros()));
+    });
 }
 
 fn saturated(number: u128) -> u64 {

@@ -56,6 +56,8 @@ pub(super) enum EndAtom {
     Milliseconds,
     Microseconds,
     DecimalSeconds,
+    /// `queue`: how long the request waited for an app thread. gunicorn prints `-` for it.
+    Queued,
     Pid,
     /// `{name}e`: an index into the values that the application gave.
     Environ(usize),
@@ -187,6 +189,7 @@ impl Grammar {
             "D" => end(E::Microseconds),
             "L" => end(E::DecimalSeconds),
             "p" => end(E::Pid),
+            "queue" => end(E::Queued),
             _ if name.chars().count() == 1 => None,
             _ => Some(Atom::Absent),
         }

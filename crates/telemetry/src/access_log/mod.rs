@@ -12,19 +12,18 @@ mod shape;
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{fmt, io};
 
 use ferricorn_config::{LogTarget, Settings};
 use ferricorn_protocol::Request;
 use http::{HeaderMap, StatusCode};
 
-pub use format::Capture;
+pub use format::{Capture, End};
 pub use grammar::FormatError;
 
 use crate::sink::Sink;
 use crate::stamp::Stamp;
-use format::{End, Format};
+use format::Format;
 
 const WHAT: &str = "access log";
 /// Lines wait for the end of the loop's turn, but not in larger numbers than this, in bytes.
@@ -106,6 +105,12 @@ impl AccessLog {
         self.format.environ()
     }
 
+    /// Whether the format prints how long a request waited for an app thread (`%(queue)s`), so that the wait must be
+    /// timed.
+    pub fn tells_queue(&self) -> bool {
+        self.format.tells_queue()
+    }
+
     /// Copies what the line needs of a request.
     pub fn begin(&self, request: &Request) -> Capture {
         self.format.capture(|out, atom, shape| request::push(out, atom, shape, request, &self.script_name))
@@ -122,13 +127,11 @@ impl AccessLog {
         self.format.head(capture, status, headers);
     }
 
-    /// Puts the line into the buffer. `bytes` are those of the response body that were sent, `elapsed` is the
-    /// time since the request had been read, `environ` holds the values for
-    /// [`environ_names`](Self::environ_names) and may be empty.
-    pub fn end(&self, capture: Capture, bytes: u64, elapsed: Duration, environ: &[Option<String>]) {
+    /// Puts the line into the buffer.
+    pub fn end(&self, capture: Capture, end: &End<'_>) {
         let mut out = self.out();
         let Out { buffer, stamp, .. } = &mut *out;
-        self.format.render(buffer, &capture, &End { bytes, elapsed, environ }, stamp);
+        self.format.render(buffer, &capture, end, stamp);
         if out.buffer.len() >= FULL {
             out.flush();
         }

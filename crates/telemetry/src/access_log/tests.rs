@@ -10,7 +10,7 @@ use ferricorn_config::LogTarget;
 use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{AccessLog, OpenError};
+use super::{AccessLog, End, OpenError};
 
 fn request(target: &str, headers: &[(&str, &[u8])], peer: Option<&str>) -> Request {
     let mut builder = http::Request::builder().method("GET").uri(target);
@@ -35,7 +35,9 @@ fn line_with(format: &str, request: &Request, script_name: &str, environ: &[Opti
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/plain"));
     log.head(&mut capture, StatusCode::OK, &headers);
-    log.end(capture, 13, Duration::from_micros(1_234_567), environ);
+    let queued = Some(Duration::from_micros(1_000_020));
+    let end = End { bytes: 13, elapsed: Duration::from_micros(1_234_567), queued, environ };
+    log.end(capture, &end);
     log.flush();
     let text = fs::read_to_string(folder.path().join("access.log")).unwrap();
     let line = text.strip_suffix('\n').expect("a line ends").to_owned();
@@ -82,6 +84,7 @@ fn every_atom_prints_what_gunicorn_prints() {
         ("%(M)s", "1234"),
         ("%(D)s", "1234567"),
         ("%(L)s", "1.234567"),
+        ("%(queue)s", "1.000020"),
         ("%({X-Id}i)s", "7"),
         ("%({x-missing}i)s", "-"),
         ("%({Content-Type}o)s", "text/plain"),
@@ -120,10 +123,10 @@ fn values_that_do_not_exist_are_a_dash() {
     assert_eq!(line("[%(h)s] [%(q)s]", &request), "[] []");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
-    let log = open(&path, "%(s)s %({etag}o)s %(b)s", "");
-    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    let log = open(&path, "%(s)s %({etag}o)s %(b)s %(queue)s", "");
+    log.end(log.begin(&request), &End::default());
     log.flush();
-    assert_eq!(fs::read_to_string(path).unwrap(), "- - 0\n");
+    assert_eq!(fs::read_to_string(path).unwrap(), "- - 0 -\n");
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn every_atom_that_a_client_or_the_application_fills_is_escaped() {
     let mut capture = log.begin(&request);
     let answer = [("x-any".parse().unwrap(), HeaderValue::from_bytes(HOSTILE).unwrap())];
     log.head(&mut capture, StatusCode::OK, &answer.into_iter().collect());
-    log.end(capture, 0, Duration::ZERO, &[]);
+    log.end(capture, &End::default());
     log.flush();
     assert_eq!(fs::read_to_string(path).unwrap(), format!("{TAME}\n"));
 }
@@ -186,7 +189,7 @@ fn refused(format: &str, peer: Option<&str>, first_line: &[u8]) -> String {
     let log = open(&path, format, "/shop");
     let mut capture = log.begin_refused(peer.map(|peer| peer.parse().unwrap()), first_line);
     log.head(&mut capture, StatusCode::BAD_REQUEST, &HeaderMap::new());
-    log.end(capture, 7, Duration::ZERO, &[]);
+    log.end(capture, &End { bytes: 7, ..End::default() });
     log.flush();
     fs::read_to_string(path).unwrap().trim_end_matches('\n').to_owned()
 }
@@ -258,7 +261,7 @@ fn the_last_head_counts() {
     headers.insert("x", HeaderValue::from_static("a first, long value"));
     log.head(&mut capture, StatusCode::OK, &headers);
     log.head(&mut capture, StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
-    log.end(capture, 0, Duration::ZERO, &[]);
+    log.end(capture, &End::default());
     log.flush();
     assert_eq!(fs::read_to_string(path).unwrap(), "500 -\n");
 }
@@ -269,14 +272,14 @@ fn lines_wait_for_the_flush_or_a_full_buffer_and_none_is_lost() {
     let path = folder.path().join("access.log");
     let log = open(&path, "%(a)s", "");
     let short = request("/", &[("user-agent", b"short")], None);
-    log.end(log.begin(&short), 0, Duration::ZERO, &[]);
+    log.end(log.begin(&short), &End::default());
     assert_eq!(fs::read_to_string(&path).unwrap(), "");
     let long = request("/", &[("user-agent", "x".repeat(6000).as_bytes())], None);
     for _ in 0..3 {
-        log.end(log.begin(&long), 0, Duration::ZERO, &[]);
+        log.end(log.begin(&long), &End::default());
     }
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 4);
-    log.end(log.begin(&short), 0, Duration::ZERO, &[]);
+    log.end(log.begin(&short), &End::default());
     drop(log);
     let text = fs::read_to_string(&path).unwrap();
     let lengths: Vec<_> = text.lines().map(str::len).collect();
@@ -289,10 +292,10 @@ fn reopening_follows_a_rotation() {
     let (path, rotated) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
     let log = open(&path, "%(m)s", "");
     let request = request("/", &[], None);
-    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    log.end(log.begin(&request), &End::default());
     fs::rename(&path, &rotated).unwrap();
     log.reopen().unwrap();
-    log.end(log.begin(&request), 0, Duration::ZERO, &[]);
+    log.end(log.begin(&request), &End::default());
     log.flush();
     assert_eq!(fs::read_to_string(&rotated).unwrap(), "GET\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "GET\n");

@@ -13,6 +13,7 @@ mod lives;
 mod log;
 mod panics;
 mod proxies;
+mod queue;
 mod quiet;
 mod responses;
 mod rules;
