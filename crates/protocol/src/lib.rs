@@ -13,6 +13,7 @@ mod fault;
 mod guest;
 mod request;
 mod response;
+mod takeover;
 mod websocket;
 
 pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
@@ -21,4 +22,5 @@ pub use fault::{AppFault, BodyError, ClientGone};
 pub use guest::{Guest, Look, Pumped};
 pub use request::{ClientAddress, Connection, Local, Proxied, Request, RequestBody, Scheme, split_target};
 pub use response::{Early, FileBody, Head, Hints, Pieces, Response, ResponseBody, Stream};
+pub use takeover::{Taken, Takeover};
 pub use websocket::{Conversation, End, Message, Offer, Outgoing};

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{AppFault, BodyError, ClientGone, Conversation};
+use crate::{AppFault, BodyError, ClientGone, Conversation, Takeover};
 
 /// A body that streams, with back-pressure: nothing is produced before the one who reads polls for it.
 pub type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
@@ -100,7 +100,7 @@ pub trait Pieces: Send {
     fn close(self: Box<Self>) -> Result<(), AppFault>;
 }
 
-/// Bytes that leave before the application's call has returned.
+/// What reaches the client before the application's call has returned.
 ///
 /// `begin` and `write` block the calling app thread; other requests are served meanwhile.
 pub trait Early: Send + Sync {
@@ -119,6 +119,11 @@ pub trait Early: Send + Sync {
     /// Sends an informational response with these headers (103, RFC 8297), if the client still waits for the
     /// head. It returns at once. Not for a client of HTTP/1.0, which knows no such responses.
     fn hint(&self, headers: &HeaderMap);
+
+    /// How the application gets the connection itself, where it can.
+    fn takeover(&self) -> Option<&dyn Takeover> {
+        None
+    }
 }
 
 /// Informational responses before the answer, from an application that answers with a future.

@@ -24,6 +24,7 @@ pub mod poll;
 pub mod queue;
 pub mod scoreboard;
 pub mod signal;
+pub mod socket;
 mod stdio;
 pub mod systemd;
 pub mod title;

@@ -1,11 +1,11 @@
 //! One connection: hyper behind the gate, until either side has had enough.
 
 use std::future::{Future, poll_fn};
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use ferricorn_config::ProxyProtocol;
 use ferricorn_protocol::Connection;
 use hyper::server::conn::http1;
@@ -17,14 +17,12 @@ use crate::connections::Member;
 use crate::gate::Gate;
 use crate::record;
 use crate::service::{Context, handle};
+use crate::takeover::{Lent, Loan, Socket};
 use crate::websocket::{Accepted, Session};
 use crate::worker::Worker;
 
 /// Serves a client in a task of its own.
-pub(crate) fn spawn<S>(worker: &Arc<Worker>, stream: S, connection: Connection)
-where
-    S: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
-{
+pub(crate) fn spawn<S: Socket>(worker: &Arc<Worker>, stream: S, connection: Connection) {
     let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
     // An app that blocks answers also a client that has closed its writing side; one that does not must see that its
     // client left.
@@ -32,8 +30,13 @@ where
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let connection = Arc::new(connection);
-    let mut context =
-        Context { worker: worker.clone(), connection, gate: shared, accepted: Accepted::default() };
+    let mut context = Context {
+        worker: worker.clone(),
+        connection,
+        gate: shared,
+        accepted: Accepted::default(),
+        lent: Lent::default(),
+    };
     // What is not needed while the connection is at rest, or is a WebSocket, is boxed, so that it does not hold the room
     // for it.
     let life = async move {
@@ -47,6 +50,7 @@ where
                 Talk::Rests(resting) => gate = resting,
                 Talk::Ended(ended) => return Box::pin(finish(ended, &context)).await,
                 Talk::Switches(session) => return Box::pin(session.run()).await,
+                Talk::Lends(gate, read, loan) => return Box::pin(loan.run(gate, &read)).await,
                 Talk::Failed => return,
             }
             poll_fn(|cx| gate.poll_awake(cx)).await;
@@ -82,6 +86,8 @@ enum Talk<S> {
     Ended(Gate<S>),
     /// A WebSocket was accepted.
     Switches(Box<Session<S>>),
+    /// The app takes the connection over, with what was read behind its request.
+    Lends(Gate<S>, Bytes, Box<Loan>),
     /// The client left in the middle, or a response could not be completed.
     Failed,
 }
@@ -102,15 +108,21 @@ where
     let mut connection = builder.serve_connection(TokioIo::new(gate), service);
     let ended = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending if context.gate.rests() => Poll::Ready(None),
+        Poll::Pending if context.gate.rests() || context.lent.is_there() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     });
-    match ended.await {
-        Some(Err(error)) => {
+    let ended = ended.await;
+    // Taken in any case, for the loan holds the context.
+    match (ended, context.lent.take()) {
+        (None, Some(loan)) => {
+            let parts = connection.into_parts();
+            Talk::Lends(parts.io.into_inner(), parts.read_buf, loan)
+        }
+        (Some(Err(error)), _) => {
             tracing::debug!("A connection ended early: {error}");
             Talk::Failed
         }
-        Some(Ok(())) => {
+        (Some(Ok(())), _) => {
             let parts = connection.into_parts();
             let gate = parts.io.into_inner();
             match context.accepted.take() {
@@ -123,6 +135,6 @@ where
                 Some(_) => Talk::Failed,
             }
         }
-        None => Talk::Rests(connection.into_parts().io.into_inner()),
+        (None, None) => Talk::Rests(connection.into_parts().io.into_inner()),
     }
 }

@@ -1,24 +1,29 @@
 //! One call of the app: the request on its way in, the answer on its way back.
 
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, ClientGone, Early, Head, Request};
+use ferricorn_protocol::{Answer, ClientGone, Connection, Early, Head, Request, Taken, Takeover};
 use ferricorn_unix::scoreboard::Ticket;
 use http::HeaderMap;
 
 use crate::gate::{MOST_HINTS, early_hints};
 use crate::job::{Done, Job, dispose_answer, heed, panicked};
 use crate::pipe::Pipe;
+use crate::service::Context as Client;
 use crate::slot::Slot;
+use crate::takeover::{Handover, Offer};
 use crate::worker::Worker;
 
 /// See the module's first line.
 pub(crate) struct Exchange {
-    worker: Arc<Worker>,
+    client: Arc<Client>,
     ticket: Ticket,
     request: Mutex<Option<Request>>,
     reply: Slot<Reply>,
@@ -28,6 +33,8 @@ pub(crate) struct Exchange {
     waited: OnceLock<Duration>,
     /// Made if the app sends bytes before its call returns.
     pipe: OnceLock<Arc<Pipe>>,
+    /// Whether the app has asked for the connection.
+    taken: AtomicBool,
 }
 
 /// What the connection's task gets.
@@ -38,6 +45,8 @@ pub(crate) enum Reply {
     Begun(Head, Arc<Pipe>),
     /// Informational responses, to be sent before the answer. Others follow.
     Hints(Vec<u8>),
+    /// The app wants the connection itself.
+    Takeover(Offer),
 }
 
 /// The task's side of an exchange; dropping it says that the client has left.
@@ -45,22 +54,23 @@ pub(crate) struct Waiting(Arc<Exchange>);
 
 impl Exchange {
     /// Queues the call.
-    pub(crate) fn submit(worker: &Arc<Worker>, ticket: Ticket, request: Request) -> Waiting {
+    pub(crate) fn submit(client: &Arc<Client>, ticket: Ticket, request: Request) -> Waiting {
         let exchange = Arc::new(Self {
-            worker: worker.clone(),
+            client: client.clone(),
             ticket,
             request: Mutex::new(Some(request)),
             reply: Slot::new(),
-            queued: worker.tells_queue.then(Instant::now),
+            queued: client.worker.tells_queue.then(Instant::now),
             waited: OnceLock::new(),
             pipe: OnceLock::new(),
+            taken: AtomicBool::new(false),
         });
-        worker.seat.submit(Job::Call(exchange.clone()));
+        client.worker.seat.submit(Job::Call(exchange.clone()));
         Waiting(exchange)
     }
 
     pub(crate) fn worker(&self) -> &Arc<Worker> {
-        &self.worker
+        &self.client.worker
     }
 
     /// Runs the call, on an app thread; not if the client has left before it could begin.
@@ -70,12 +80,12 @@ impl Exchange {
             return Done::Nothing;
         };
         request.early = Some(self.clone());
-        let answer = self.worker.timed(Some(self.ticket), || {
-            catch_unwind(AssertUnwindSafe(|| self.worker.app.call(request)))
+        let answer = self.worker().timed(Some(self.ticket), || {
+            catch_unwind(AssertUnwindSafe(|| self.worker().app.call(request)))
                 .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
         });
         if let Answer::Fault(fault) = &answer {
-            heed(&self.worker, fault);
+            heed(self.worker(), fault);
         }
         self.keep(answer);
         Done::Answer(self)
@@ -93,9 +103,9 @@ impl Exchange {
     /// Leaves the answer where the task finds it, or the pipe if the body has begun.
     fn keep(&self, answer: Answer) {
         if let Some(pipe) = self.pipe.get() {
-            pipe.end(&self.worker, answer, self.ticket);
+            pipe.end(self.worker(), answer, self.ticket);
         } else if let Err(Reply::Answer(answer)) = self.reply.leave(Reply::Answer(answer)) {
-            dispose_answer(&self.worker, answer, self.ticket);
+            dispose_answer(self.worker(), answer, self.ticket);
         }
     }
 
@@ -107,9 +117,12 @@ impl Exchange {
 
 impl Early for Exchange {
     fn begin(&self, head: Head, first: Bytes) -> Result<(), ClientGone> {
+        if self.taken.load(Relaxed) {
+            return Err(ClientGone);
+        }
         let pipe = self.pipe.get_or_init(|| Arc::new(Pipe::new(first))).clone();
         self.reply.put(Reply::Begun(head, pipe)).map_err(|_| ClientGone)?;
-        self.worker.seat.hand_over();
+        self.worker().seat.hand_over();
         Ok(())
     }
 
@@ -117,9 +130,9 @@ impl Early for Exchange {
         let pipe = self.pipe.get().ok_or(ClientGone)?;
         // A client is not waited for longer than a call of the app may take, and what the app does not do is not
         // held against it (`--timeout`). A client that reads nothing may be ended before that (`--write-timeout`).
-        let patience = self.worker.settings.timeout.unwrap_or(Duration::MAX);
-        let waits = |time| self.worker.slot.call_waited(time);
-        pipe.write(piece, patience, || self.worker.seat.hand_over(), waits)
+        let patience = self.worker().settings.timeout.unwrap_or(Duration::MAX);
+        let waits = |time| self.worker().slot.call_waited(time);
+        pipe.write(piece, patience, || self.worker().seat.hand_over(), waits)
     }
 
     /// Hints are advice: those that a client is too slow for are left out.
@@ -134,7 +147,41 @@ impl Early for Exchange {
             }
             Reply::Hints(bytes)
         });
-        self.worker.seat.hand_over();
+        self.worker().seat.hand_over();
+    }
+
+    fn takeover(&self) -> Option<&dyn Takeover> {
+        Some(self)
+    }
+}
+
+impl Takeover for Exchange {
+    fn connection(&self) -> &Connection {
+        &self.client.connection
+    }
+
+    fn look(&self) -> io::Result<OwnedFd> {
+        self.client.gate.duplicate()
+    }
+
+    fn take_over(&self) -> io::Result<Taken> {
+        if self.pipe.get().is_some() {
+            return Err(io::Error::other("the response has begun, so the connection cannot be taken over"));
+        }
+        if self.taken.swap(true, Relaxed) {
+            return Err(io::Error::other("the connection was taken over already"));
+        }
+        let (handover, offer) = Handover::new();
+        let offered = self.reply.put(Reply::Takeover(offer));
+        offered.map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+        let seat = &self.worker().seat;
+        let descriptor = handover.wait(|| {
+            seat.hand_over();
+            !seat.stopping()
+        })?;
+        // How long the app is at it is the client's matter from now on.
+        self.worker().slot.call_untimed();
+        Ok(Taken { descriptor, lease: handover.lease() })
     }
 }
 
@@ -158,9 +205,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         match self.0.reply.abandon() {
-            Some(Reply::Answer(answer)) => dispose_answer(&self.0.worker, answer, self.0.ticket),
-            Some(Reply::Begun(_, pipe)) => pipe.close(&self.0.worker, self.0.ticket),
-            Some(Reply::Hints(_)) | None => {}
+            Some(Reply::Answer(answer)) => dispose_answer(self.0.worker(), answer, self.0.ticket),
+            Some(Reply::Begun(_, pipe)) => pipe.close(self.0.worker(), self.0.ticket),
+            Some(Reply::Hints(_) | Reply::Takeover(_)) | None => {}
         }
     }
 }

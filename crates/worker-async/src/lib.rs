@@ -36,6 +36,7 @@ mod seat;
 mod service;
 mod slot;
 mod sweeper;
+mod takeover;
 mod term;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,10 @@ pub(crate) struct Record {
     /// Boxed, since a record is moved often and a log is off by default.
     capture: Option<Box<Capture>>,
     log_environ: Vec<Option<String>>,
+    /// Whether the connection is the app's, which answers by itself.
+    lent: bool,
+    /// Whether somebody else has the books now.
+    moved: bool,
 }
 
 impl Record {
@@ -45,7 +49,19 @@ impl Record {
             blame: None,
             capture,
             log_environ: Vec::new(),
+            lent: false,
+            moved: false,
         }
+    }
+
+    /// Hands the books over for as long as the app has the connection. What it answers there is not known.
+    pub(crate) fn lend(&mut self) -> Self {
+        let mut lent = Self::open(&self.worker, self.ticket, self.capture.take());
+        lent.began = self.began;
+        lent.queued = self.queued;
+        lent.lent = true;
+        self.moved = true;
+        lent
     }
 
     pub(crate) fn worker(&self) -> &Arc<Worker> {
@@ -93,6 +109,7 @@ impl Record {
     /// Who is to blame, if the request failed. A client that has left gets no answer.
     fn blame(&self) -> Option<ErrorClass> {
         self.blame.or(match self.status {
+            None if self.lent => None,
             None => Some(ErrorClass::Client),
             Some(status) if status.is_client_error() => Some(ErrorClass::Client),
             Some(status) if status.is_server_error() => Some(ErrorClass::App),
@@ -148,9 +165,14 @@ pub(crate) fn refused(worker: &Arc<Worker>, connection: &Connection, refused: &R
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if self.moved {
+            return;
+        }
         let elapsed = self.began.elapsed();
         self.worker.slot.request_end(self.ticket);
-        self.worker.slot.latency(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
+        if !self.lent {
+            self.worker.slot.latency(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
+        }
         if let Some(class) = self.blame() {
             self.worker.slot.error(class);
         }

@@ -112,8 +112,8 @@ pub(crate) fn assemble(
     let idle = move || when_idle(slot, log.as_deref());
     let driver = Driver::new(app.drive(), idle, move |status| leaver.leave(ExitCode(status)))?;
     let worker = Arc::new(Worker {
-        // What blocks cannot have a conversation.
-        rules: HeadRules::new(&settings.limits, settings.grammar).with_websockets(!app.drive().blocks()),
+        // An app that blocks may take the connection over for one.
+        rules: HeadRules::new(&settings.limits, settings.grammar).with_websockets(true),
         lifecycle,
         settings,
         app,

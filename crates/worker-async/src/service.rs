@@ -1,7 +1,7 @@
 //! From a checked request to its response: policy, body, call, head.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
 use ferricorn_protocol::{
@@ -27,6 +27,7 @@ use crate::policy::{self, Forbidden};
 use crate::queue::{self, Overdue};
 use crate::real_ip;
 use crate::record::Record;
+use crate::takeover::{Lent, Loan, Offer};
 use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION, switch};
 use crate::worker::Worker;
 
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) gate: Arc<Shared>,
     /// The WebSocket that the answer before the last byte of HTTP has begun.
     pub(crate) accepted: Accepted,
+    /// The loan of the connection to an app that takes it over.
+    pub(crate) lent: Lent,
 }
 
 /// What the app gave, or what the server says in its place.
@@ -72,7 +75,8 @@ pub(crate) async fn handle(
     let mut request = Request::new(head, context.connection.clone(), RequestBody::Empty);
     let facts = context.gate.next_head();
     let close = facts.last;
-    let asked_websocket = facts.websocket;
+    // What blocks cannot have a conversation, but it may take the connection over for one.
+    let asked_websocket = facts.websocket && !worker.app.drive().blocks();
     let mut handshake = None;
     let mut admitted = admit(&context, &mut request, facts);
     if asked_websocket && admitted.is_ok() {
@@ -241,7 +245,7 @@ enum Calling {
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
-fn begin_call(context: &Context, record: &Record, mut request: Request) -> Calling {
+fn begin_call(context: &Arc<Context>, record: &Record, mut request: Request) -> Calling {
     let worker = &context.worker;
     match worker.app.drive() {
         Drive::Task | Drive::Hosted => {
@@ -252,7 +256,7 @@ fn begin_call(context: &Context, record: &Record, mut request: Request) -> Calli
             let answer = guarded(|| Ok(worker.app.call(request)));
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
         }
-        Drive::Seat => Calling::OnSeat(Exchange::submit(worker, record.ticket(), request)),
+        Drive::Seat => Calling::OnSeat(Exchange::submit(context, record.ticket(), request)),
     }
 }
 
@@ -279,6 +283,7 @@ async fn finish_call(context: &Context, record: &mut Record, calling: Calling) -
                     Reply::Answer(answer) => break answer,
                     Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
                     Reply::Hints(bytes) => context.gate.send_hints(bytes).await,
+                    Reply::Takeover(offer) => match Box::pin(lend(context, record, waiting, offer)).await {},
                 }
             }
         }
@@ -306,6 +311,14 @@ async fn finish_call(context: &Context, record: &mut Record, calling: Calling) -
         }
         Err(fault) => fail(worker, record, &fault),
     })
+}
+
+/// Leaves the connection to the app, once all before was written. The service has nothing more to do then, and goes with
+/// hyper.
+async fn lend(context: &Context, record: &mut Record, waiting: Waiting, offer: Offer) -> Infallible {
+    context.gate.all_left().await;
+    context.lent.put(Box::new(Loan::new(record.lend(), waiting, offer)));
+    pending().await
 }
 
 /// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is

@@ -37,6 +37,7 @@ impl WsgiApp {
             multithread: worker.app_threads > 1,
             multiprocess: worker.multiprocess,
             script_name: script_name.to_owned(),
+            shows_socket: true,
         };
         let environs = EnvironFactory::new(callable.py(), &facts, errors)?;
         Ok(Self { callable: callable.unbind(), environs, log_environ: worker.log_environ.clone() })
@@ -52,9 +53,15 @@ impl WsgiApp {
 
     fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
         let py = environ.py();
-        let start = Bound::new(py, StartResponse::new(request.early))?;
-        let _current = Current::new(&start, request.head.version);
-        let iterable = self.callable.bind(py).call1((environ, &start))?;
+        let start = Bound::new(py, StartResponse::new(request.early, request.head.version))?;
+        let _current = Current::new(&start);
+        let iterable = match self.callable.bind(py).call1((environ, &start)) {
+            Ok(iterable) => iterable,
+            Err(error) if start.borrow().ends_with(&error, py) => {
+                return Ok(Answer::Begun(ResponseBody::Empty));
+            }
+            Err(error) => return Err(error),
+        };
         let body = body(iterable, &start, &request.head)?;
         let mut start = start.borrow_mut();
         if start.is_sent() {

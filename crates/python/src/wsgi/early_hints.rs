@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-use http::Version;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -25,17 +24,14 @@ thread_local! {
 pub(super) struct Current<'py>(Python<'py>);
 
 impl<'py> Current<'py> {
-    /// A client of HTTP/1.0 takes no informational responses, so its call is not marked.
     #[inline]
-    pub(super) fn new(start: &Bound<'py, StartResponse>, version: Version) -> Self {
-        if version > Version::HTTP_10 {
-            CURRENT.set(Some(ManuallyDrop::new(start.clone().unbind())));
-        }
+    pub(super) fn new(start: &Bound<'py, StartResponse>) -> Self {
+        CURRENT.set(Some(ManuallyDrop::new(start.clone().unbind())));
         Self(start.py())
     }
 
     /// The `start_response` of the call that this thread runs.
-    fn start(py: Python<'py>) -> Option<Bound<'py, StartResponse>> {
+    pub(super) fn start(py: Python<'py>) -> Option<Bound<'py, StartResponse>> {
         let start = CURRENT.take()?;
         let bound = start.bind(py).clone();
         CURRENT.set(Some(start));
@@ -62,7 +58,7 @@ impl EarlyHints {
     /// Sends the headers, an iterable of `(name, value)` that are `str`, or `bytes` as gunicorn takes them too.
     #[expect(clippy::unused_self, reason = "Python calls an object")]
     fn __call__(&self, py: Python<'_>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(start) = Current::start(py).filter(|start| !start.borrow().is_sent()) else {
+        let Some(start) = Current::start(py).filter(|start| start.borrow().may_hint()) else {
             return Ok(());
         };
         let fields = PyList::empty(py);

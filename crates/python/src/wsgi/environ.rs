@@ -1,6 +1,7 @@
 //! The environ of a request: a ready-made dictionary is copied, and what differs is set.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ferricorn_protocol::{AppFault, Connection, Local, Request, RequestBody, Scheme};
 use http::{HeaderValue, Method, Version};
@@ -9,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use super::client_socket::ClientSocket;
 use super::early_hints::EarlyHints;
 use super::errors::{ErrorSink, Errors};
 use super::file_wrapper::FileWrapper;
@@ -30,6 +32,8 @@ pub struct Facts {
     pub multiprocess: bool,
     /// The prefix that is taken off the path (`SCRIPT_NAME`); empty for none.
     pub script_name: String,
+    /// Whether there is a `gunicorn.socket`.
+    pub shows_socket: bool,
 }
 
 /// Makes environs.
@@ -37,6 +41,7 @@ pub struct EnvironFactory {
     template: Py<PyDict>,
     header_keys: HeaderKeys,
     script_name: String,
+    shows_socket: bool,
 }
 
 /// What a connection keeps in its notes: the template with the connection's addresses filled in.
@@ -49,7 +54,8 @@ impl EnvironFactory {
     /// `MemoryError`.
     pub fn new(py: Python<'_>, facts: &Facts, errors: ErrorSink) -> PyResult<Self> {
         let template = template(py, facts, errors)?.unbind();
-        Ok(Self { template, header_keys: HeaderKeys::new(py), script_name: facts.script_name.clone() })
+        let script_name = facts.script_name.clone();
+        Ok(Self { template, header_keys: HeaderKeys::new(py), script_name, shows_socket: facts.shows_socket })
     }
 
     /// The environ of a request, whose body moves into `wsgi.input`.
@@ -103,12 +109,16 @@ impl EnvironFactory {
     fn of_connection<'a, 'py>(
         &'a self,
         py: Python<'py>,
-        connection: &'a Connection,
+        connection: &'a Arc<Connection>,
     ) -> PyResult<&'a Bound<'py, PyDict>> {
         let noted = || connection.notes.get().and_then(|notes| notes.downcast_ref::<ConnectionTemplate>());
         if noted().is_none() {
             let template = self.template.bind(py).copy()?;
             set_addresses(&template, connection)?;
+            if self.shows_socket {
+                let socket = Bound::new(py, ClientSocket::new(connection))?;
+                template.set_item(intern!(py, "gunicorn.socket"), socket)?;
+            }
             // Somebody else's note is left alone, at the price of the addresses; there is nobody else.
             let _ = connection.notes.set(Box::new(ConnectionTemplate(template.unbind())));
         }

@@ -1,6 +1,7 @@
 //! WSGI (PEP 3333): what the server gives a WSGI application, and what it makes of the answer.
 
 mod app;
+mod client_socket;
 mod close;
 mod early_hints;
 mod environ;

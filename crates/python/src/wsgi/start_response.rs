@@ -1,10 +1,13 @@
 //! The two callables of PEP 3333 that an application calls: `start_response`, and the `write` it returns.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use ferricorn_protocol::{Early, Head};
-use http::HeaderMap;
-use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError};
+use http::{HeaderMap, Version};
+use pyo3::exceptions::{
+    PyAssertionError, PyBrokenPipeError, PyConnectionError, PyRuntimeError, PyStopIteration,
+};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -18,6 +21,10 @@ use crate::data::to_bytes;
 pub(super) struct StartResponse {
     state: State,
     early: Option<Arc<dyn Early>>,
+    /// A client of HTTP/1.0 takes no informational responses.
+    takes_hints: bool,
+    /// A descriptor of the connection that the application was shown.
+    seen: Option<OwnedFd>,
 }
 
 enum State {
@@ -27,16 +34,50 @@ enum State {
     Given(Head),
     /// The head has left, with the first bytes of `write`, or with the application's answer.
     Sent,
+    /// The application has taken the connection over, so no response is sent.
+    Taken,
 }
 
 impl StartResponse {
-    pub(super) fn new(early: Option<Arc<dyn Early>>) -> Self {
-        Self { state: State::Waiting, early }
+    pub(super) fn new(early: Option<Arc<dyn Early>>, version: Version) -> Self {
+        Self { state: State::Waiting, early, takes_hints: version > Version::HTTP_10, seen: None }
     }
 
-    /// Whether `write` has sent the head.
+    /// Whether the head is the server's matter no more: `write` has sent it, or there will be none.
     pub(super) fn is_sent(&self) -> bool {
-        matches!(self.state, State::Sent)
+        matches!(self.state, State::Sent | State::Taken)
+    }
+
+    /// Whether the client takes informational responses, and waits for the head.
+    pub(super) fn may_hint(&self) -> bool {
+        self.takes_hints && !self.is_sent()
+    }
+
+    /// What the application does before its call returns goes there.
+    pub(super) fn early(&self) -> Option<Arc<dyn Early>> {
+        self.early.clone()
+    }
+
+    /// The descriptor that the application was shown.
+    pub(super) fn seen(&self) -> Option<&OwnedFd> {
+        self.seen.as_ref()
+    }
+
+    /// Shows a descriptor to the application, for as long as its call lasts.
+    pub(super) fn keep(&mut self, seen: OwnedFd) -> &OwnedFd {
+        self.seen.insert(seen)
+    }
+
+    /// The application has taken the connection over.
+    pub(super) fn taken(&mut self) {
+        self.state = State::Taken;
+    }
+
+    /// Whether an exception is a way to end the call of an application that has taken the connection over: the one by
+    /// which libraries say so, or that the client has left.
+    pub(super) fn ends_with(&self, error: &PyErr, py: Python<'_>) -> bool {
+        matches!(self.state, State::Taken)
+            && (error.is_instance_of::<PyStopIteration>(py) || error.is_instance_of::<PyConnectionError>(py))
     }
 
     /// Sends hints, unless the head was sent.
@@ -50,7 +91,7 @@ impl StartResponse {
     pub(super) fn head(&self) -> Option<&Head> {
         match &self.state {
             State::Given(head) => Some(head),
-            State::Waiting | State::Sent => None,
+            State::Waiting | State::Sent | State::Taken => None,
         }
     }
 
@@ -61,7 +102,7 @@ impl StartResponse {
     pub(super) fn take_head(&mut self) -> PyResult<Head> {
         match std::mem::replace(&mut self.state, State::Sent) {
             State::Given(head) => Ok(head),
-            State::Waiting | State::Sent => {
+            State::Waiting | State::Sent | State::Taken => {
                 Err(PyAssertionError::new_err("the application sent a body before it called start_response"))
             }
         }
@@ -88,10 +129,14 @@ impl StartResponse {
             (State::Given(_) | State::Sent, None) => {
                 return Err(PyAssertionError::new_err("start_response was called twice, without exc_info"));
             }
-            (State::Waiting, _) | (State::Given(_), Some(_)) => {}
+            (State::Waiting | State::Taken, _) | (State::Given(_), Some(_)) => {}
         }
         let head = head::parse(status, headers)?;
-        this.borrow_mut().state = State::Given(head);
+        let mut start = this.borrow_mut();
+        if !matches!(start.state, State::Taken) {
+            start.state = State::Given(head);
+        }
+        drop(start);
         Ok(Write { start: this.clone().unbind() })
     }
 }

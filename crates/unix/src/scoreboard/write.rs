@@ -146,6 +146,11 @@ impl Slot {
             since.fetch_update(Release, Relaxed, |since| (since != 0).then(|| since.saturating_add(time_ms)));
     }
 
+    /// How long the app thread's call lasts does not count any more.
+    pub fn call_untimed(&self) {
+        self.memory.lanes[0].since.store(0, Release);
+    }
+
     /// The app thread is back from the app.
     pub fn call_end(&self) {
         self.memory.lanes[0].since.store(0, Release);

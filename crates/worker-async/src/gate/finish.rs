@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::refusal::first_line;
 use super::{End, Gate, Refused};
 use crate::timer::{timeout, turn};
 
@@ -23,8 +24,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     /// A refusal is not answered if hyper ended the connection before it came to it: the answer would be
     /// taken for a part of the response before.
     pub(crate) async fn finish(mut self, refused: impl FnOnce(Refused)) {
-        if let Some(End::Refused { refusal, line, told: true }) = &mut self.end {
-            let (refusal, line, page) = (*refusal, std::mem::take(line), refusal.page());
+        if let Some(End::Refused { refusal, unread, told: true }) = &self.end {
+            let (refusal, line, page) = (*refusal, first_line(unread), refusal.page());
             let answer = refusal.answer(&page);
             let sent = matches!(timeout(ANSWER, self.socket.write_all(&answer)).await, Ok(Ok(())));
             refused(Refused { refusal, line, bytes: if sent { page.len() as u64 } else { 0 } });
@@ -50,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
         if self.track.in_body() || !self.inbox.is_empty() || self.refusal().is_some() {
             return true;
         }
-        if matches!(self.end, Some(End::Over)) {
+        if matches!(self.end, Some(End::Over(_))) {
             // Nobody but us wanted the end. A turn of the loop, and the runtime knows of bytes that came meanwhile.
             turn().await;
         }

@@ -37,7 +37,7 @@ impl Shared {
     pub(crate) async fn send_hints(&self, bytes: Vec<u8>) {
         *lock(&self.hints) = bytes;
         self.hinted.store(true, Relaxed);
-        self.hints_left().await;
+        self.all_left().await;
     }
 
     /// Lets the app send informational responses itself, until [`Shared::end_hints`].
@@ -50,11 +50,12 @@ impl Shared {
     pub(crate) async fn end_hints(&self) {
         self.may_hint.store(false, SeqCst);
         if self.hinted.load(SeqCst) {
-            self.hints_left().await;
+            self.all_left().await;
         }
     }
 
-    async fn hints_left(&self) {
+    /// Returns when all that hyper has, and the hints behind it, were written. For the service, before it answers.
+    pub(crate) async fn all_left(&self) {
         self.expect_flush();
         let mut asked = false;
         poll_fn(|cx| {

@@ -38,6 +38,11 @@ impl<S> Gate<S> {
         false
     }
 
+    /// Whether the request that is not answered asks for a WebSocket.
+    pub(crate) fn asks_websocket(&self) -> bool {
+        self.track.is_held()
+    }
+
     /// Takes the connection for a WebSocket, with the bytes that were held. The sweeper leaves it alone from now
     /// on, unless the client does not read, or is not read.
     pub(crate) fn switch(&mut self) -> BytesMut {

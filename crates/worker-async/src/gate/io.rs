@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::refusal::first_line;
 use super::shared::Granted;
 use super::track::Rest;
 use super::{End, Gate, Refusal};
@@ -137,10 +136,10 @@ impl<S> Gate<S> {
         self.shared.wait(self.awaited());
         let Some(granted) = self.shared.granted() else { return false };
         self.end = Some(match granted {
-            Granted::Fin => End::Over,
+            Granted::Fin => End::Over(Box::default()),
             Granted::Expire => {
-                let line = first_line(&self.inbox[self.clear..]);
-                End::Refused { refusal: Refusal::timeout(), line, told: false }
+                let unread = self.inbox[self.clear..].into();
+                End::Refused { refusal: Refusal::timeout(), unread, told: false }
             }
             Granted::FailBody(kind) => self.broken(kind, "the request body did not arrive in time"),
         });

@@ -10,7 +10,7 @@
 //! [`track`], which joins them, and the parser in [`preface`], the PROXY protocol before the first head;
 //! [`io`], [`hints`] and [`finish`] do the reading and writing, [`uptake`] sees whether the client reads, and
 //! [`departure`] whether it is still there;
-//! [`hold`] keeps what follows a request for a WebSocket; [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
+//! [`descriptor`] shows the socket to the app; [`hold`] keeps what follows a request for a WebSocket; [`shared`] is what service and sweeper see of it. A refusal is not an error to hyper but the end of the
 //! stream, so that the requests before it are still answered; [`Gate::finish`] then sends its answer. A broken
 //! body is an error to hyper, and so to whoever reads the body.
 //!
@@ -19,6 +19,7 @@
 
 mod chunked;
 mod departure;
+mod descriptor;
 mod fields;
 mod finish;
 mod head;
@@ -60,11 +61,14 @@ pub(crate) use shared::{HeadFacts, Phase, Shared};
 
 use crate::doze::Doze;
 use chunked::Fault;
+use descriptor::Posted;
 use track::{Rest, Track};
 
 /// A socket that carries only sound requests.
 #[derive(Debug)]
 pub(crate) struct Gate<S> {
+    /// Taken back before the socket is closed.
+    posted: Option<Posted>,
     socket: S,
     shared: Arc<Shared>,
     track: Track,
@@ -96,11 +100,11 @@ pub(crate) struct Gate<S> {
 enum End {
     /// The client will send no more.
     Closed,
-    /// No other request is wanted.
-    Over,
-    /// A request was refused, of whose first line so much is known. `told` once hyper has seen the end: all
-    /// before it is answered then.
-    Refused { refusal: Refusal, line: Box<[u8]>, told: bool },
+    /// No other request is wanted; that is what was read of one.
+    Over(Box<[u8]>),
+    /// A request was refused, of which so much was read. `told` once hyper has seen the end: all before it is answered
+    /// then.
+    Refused { refusal: Refusal, unread: Box<[u8]>, told: bool },
     /// A body is broken.
     Broken(ErrorKind, &'static str),
 }
@@ -115,6 +119,7 @@ impl<S> Gate<S> {
     pub(crate) fn watched(socket: S, rules: HeadRules, doze: Arc<Doze>) -> (Self, Arc<Shared>) {
         let shared = Arc::new(Shared::watched(doze));
         let gate = Self {
+            posted: None,
             socket,
             shared: Arc::clone(&shared),
             track: Track::new(rules),
@@ -141,6 +146,7 @@ impl<S> Gate<S> {
     {
         self.queue = |socket| queue::untaken(socket.as_fd()).ok();
         self.left = |socket| peer::has_left(socket.as_fd());
+        self.posted = Some(Posted::new(&self.shared, self.socket.as_fd()));
         self
     }
 
@@ -155,6 +161,15 @@ impl<S> Gate<S> {
             Some(End::Refused { refusal, .. }) => Some(refusal),
             _ => None,
         }
+    }
+
+    /// Gives the socket away, and what was read and not passed on. The sweeper leaves the connection alone from now on.
+    pub(crate) fn release(mut self) -> (S, BytesMut) {
+        let mut held = self.switch();
+        if let Some(End::Refused { unread, .. } | End::Over(unread)) = self.end {
+            held.extend_from_slice(&unread);
+        }
+        (self.socket, held)
     }
 
     /// What the connection waits for when the socket has nothing to read.
@@ -195,11 +210,9 @@ impl<S> Gate<S> {
     /// Reads no more; `unread` is what may not pass.
     fn stop(&mut self, why: Rest, unread: &[u8]) {
         self.end = match why {
-            Rest::Refused(refusal) => {
-                Some(End::Refused { refusal, line: refusal::first_line(unread), told: false })
-            }
+            Rest::Refused(refusal) => Some(End::Refused { refusal, unread: unread.into(), told: false }),
             Rest::Broken(Fault(why)) => Some(self.broken(ErrorKind::InvalidData, why)),
-            Rest::Surplus => Some(End::Over),
+            Rest::Surplus => Some(End::Over(unread.into())),
             Rest::Unfinished | Rest::Rewrite(_) => None,
         };
     }
@@ -219,7 +232,7 @@ impl<S> Gate<S> {
                 *told = true;
                 Some(Ok(()))
             }
-            None | Some(End::Closed | End::Over) => Some(Ok(())),
+            None | Some(End::Closed | End::Over(_)) => Some(Ok(())),
         }
     }
 }

@@ -204,7 +204,7 @@ impl<S: AsyncRead + Unpin> Gate<S> {
                     if self.shared.granted().is_none() {
                         return Poll::Pending;
                     }
-                    self.end = Some(End::Over);
+                    self.end = Some(End::Over(Box::default()));
                 }
                 Poll::Ready(Err(_)) => self.end = Some(End::Closed),
                 Poll::Ready(Ok(())) if buf.filled().is_empty() => self.end = Some(End::Closed),

@@ -38,7 +38,7 @@ impl HeadRules {
         Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar, websockets: false }
     }
 
-    /// The same rules for an app that may be offered WebSockets, or may not.
+    /// The same rules for an app that may have WebSockets, or may not.
     pub(crate) fn with_websockets(self, websockets: bool) -> Self {
         Self { websockets, ..self }
     }

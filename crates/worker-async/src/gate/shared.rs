@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -46,7 +47,7 @@ pub(crate) struct HeadFacts {
     pub(crate) underscores: bool,
     /// Whether this is the connection's last request, so that the answer must say `Connection: close`.
     pub(crate) last: bool,
-    /// Whether it asks for a WebSocket, of an app that may be offered one.
+    /// Whether it asks for a WebSocket.
     pub(crate) websocket: bool,
 }
 
@@ -103,6 +104,8 @@ pub(crate) struct Shared {
     pub(super) hints: Mutex<Vec<u8>>,
     /// Whether the app may add to them.
     pub(super) may_hint: AtomicBool,
+    /// The socket's, while it is open; see [`descriptor`](super::descriptor).
+    pub(super) descriptor: Mutex<Option<RawFd>>,
 }
 
 /// No holder of these locks runs code that can panic half-way; a poisoned one is as good as new.

@@ -19,6 +19,7 @@ mod responses;
 mod rules;
 mod slow;
 mod streams;
+mod takeover;
 mod websocket;
 
 use std::io::{Read, Write};

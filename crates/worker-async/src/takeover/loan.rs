@@ -1,0 +1,124 @@
+//! A connection while it is the app's, until the call returns or the app closes its socket; and its end.
+
+use std::future::poll_fn;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use ferricorn_protocol::Answer;
+use ferricorn_unix::scoreboard::ErrorClass;
+use ferricorn_unix::socket::end_reading;
+use http::{HeaderMap, StatusCode};
+
+use super::relay::relay;
+use super::{Handover, Offer, Socket};
+use crate::exchange::{Reply, Waiting};
+use crate::gate::Gate;
+use crate::job::{blame, dispose_answer};
+use crate::record::Record;
+use crate::worker::Worker;
+
+/// See the module's first line.
+pub(crate) struct Loan {
+    call: Call,
+    offer: Offer,
+}
+
+/// The call that has the connection.
+pub(super) struct Call {
+    worker: Arc<Worker>,
+    waiting: Waiting,
+    /// The books on its request, until it returns.
+    record: Option<Record>,
+}
+
+impl Loan {
+    pub(crate) fn new(record: Record, waiting: Waiting, offer: Offer) -> Self {
+        let worker = record.worker().clone();
+        Self { call: Call { worker, waiting, record: Some(record) }, offer }
+    }
+
+    /// Gives the app its connection, and sees to the end of both. `read` is what hyper has read behind the request.
+    pub(crate) async fn run<S: Socket>(self: Box<Self>, gate: Gate<S>, read: &[u8]) {
+        let Self { mut call, offer } = *self;
+        let rules = call.worker.rules;
+        if gate.asks_websocket()
+            && let Some(record) = &mut call.record
+        {
+            // Who takes over for one is taken to consent.
+            record.head(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new(), Vec::new());
+        }
+        let (socket, held) = gate.release();
+        let left = if held.is_empty() && read.is_empty() {
+            lend(socket, offer, &mut call).await
+        } else {
+            let mut ahead = BytesMut::from(read);
+            ahead.unsplit(held);
+            Box::pin(relay(socket, &ahead, offer, &mut call)).await
+        };
+        if let Some(socket) = left {
+            Gate::new(socket, rules).0.hang_up(true).await;
+        }
+        poll_fn(|cx| call.poll_returned(cx)).await;
+    }
+}
+
+/// Lends the socket itself. `None` if there is none left to be closed in good order.
+async fn lend<S: Socket>(socket: S, offer: Offer, call: &mut Call) -> Option<S> {
+    let both = socket.leave().and_then(|socket| Ok((socket.try_clone()?, socket)));
+    match both {
+        Ok((lent, kept)) => {
+            if let Some(handover) = offer.settle(Ok(lent)) {
+                call.until_over(&handover, kept.as_fd()).await;
+            }
+            S::come_back(kept).ok()
+        }
+        Err(error) => {
+            offer.settle(Err(error));
+            None
+        }
+    }
+}
+
+impl Call {
+    /// Waits until the call has returned, or the app has closed its socket. When the worker drains the app reads the end
+    /// of the stream, as if the client had left: nothing else can be said in a protocol that is the app's.
+    pub(super) async fn until_over(&mut self, handover: &Handover, socket: BorrowedFd<'_>) {
+        let worker = self.worker.clone();
+        let mut over = pin!(poll_fn(|cx| match self.poll_returned(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => handover.poll_closed(cx),
+        }));
+        tokio::select! {
+            biased;
+            () = &mut over => return,
+            () = worker.lifecycle.drains() => {}
+        }
+        if let Err(error) = end_reading(socket) {
+            tracing::debug!("A connection that the app has taken over cannot be told of the end: {error}");
+        }
+        over.await;
+    }
+
+    /// Waits until the call has returned. What it gave is closed, and no answer: a fault is told.
+    fn poll_returned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(record) = &mut self.record {
+            match ready!(self.waiting.poll_reply(cx)) {
+                Reply::Answer(Answer::Fault(fault)) => {
+                    record.failed(ErrorClass::App);
+                    blame(&self.worker, &format!("Error handling request {}", record.request_line()), &fault);
+                    self.record = None;
+                }
+                Reply::Answer(answer) => {
+                    dispose_answer(&self.worker, answer, record.ticket());
+                    self.record = None;
+                }
+                // Hints, and a second wish for the connection, are of no consequence.
+                Reply::Begun(..) | Reply::Hints(_) | Reply::Takeover(_) => {}
+            }
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,285 @@
+//! Connections that the app takes over: it has the socket alone, and the server answers nothing.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferricorn_config::{LogTarget, Settings};
+use ferricorn_protocol::{Answer, AppFault, Early, Request, ResponseBody, Taken};
+use ferricorn_unix::scoreboard::Errors;
+
+use super::app::{TestApp, full, head};
+use super::{PATIENCE, Server, wait_for};
+
+const PLAIN: &str = "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
+const TAKE: &str = "GET /take HTTP/1.1\r\nHost: a\r\n\r\n";
+const UPGRADE: &str = "GET /take HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// The way to the client while the app is called.
+fn early(request: &Request) -> Arc<dyn Early> {
+    request.early.clone().unwrap()
+}
+
+/// The connection of a request, as a file.
+fn take(request: &Request) -> (File, Box<dyn Send + Sync>) {
+    let Taken { descriptor, lease } = early(request).takeover().unwrap().take_over().unwrap();
+    (File::from(descriptor), lease)
+}
+
+/// What a call gives that has taken the connection over.
+fn nothing() -> Answer {
+    Answer::Begun(ResponseBody::Empty)
+}
+
+/// An app that takes `/take` over, and answers everything else.
+fn app(call: impl Fn(&mut File) -> Answer + Send + Sync + 'static) -> TestApp {
+    TestApp::new(move |request| {
+        if !matches!(request.path(), b"/take" | b"take:1") {
+            return full("plain");
+        }
+        let (mut socket, _lease) = take(&request);
+        call(&mut socket)
+    })
+}
+
+/// An app that says back what it hears, until the client ends.
+fn echo() -> TestApp {
+    app(|socket| {
+        let mut bytes = [0; 100];
+        while let Ok(count @ 1..) = socket.read(&mut bytes) {
+            socket.write_all(&bytes[..count]).unwrap();
+        }
+        nothing()
+    })
+}
+
+#[test]
+fn the_app_has_the_connection_and_nothing_else_is_said_on_it() {
+    let server = Server::new(echo());
+    let mut client = server.client();
+    client.send(TAKE.as_bytes());
+    client.send(b"one");
+    assert_eq!(client.read_until("one"), "one");
+    client.send(PLAIN.as_bytes());
+    assert_eq!(client.read_until("\r\n\r\n"), PLAIN);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.read_to_end(), "");
+    server.wait_until_empty();
+    // The worker is as good as new.
+    assert!(
+        server
+            .exchange(PLAIN.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes())
+            .ends_with("plain")
+    );
+}
+
+#[test]
+fn responses_before_are_written_first_and_what_stands_behind_is_read_first() {
+    let server = Server::new(echo());
+    for (request, behind) in [
+        (UPGRADE.to_owned(), "no request at all\r\n\r\n".to_owned()),
+        (UPGRADE.to_owned(), PLAIN.to_owned()),
+        (UPGRADE.to_owned(), "x".repeat(3000)),
+        (TAKE.to_owned(), PLAIN.to_owned()),
+        (TAKE.to_owned(), "GET /begun".to_owned()),
+        (TAKE.to_owned(), format!("{PLAIN}no request at all\r\n\r\n")),
+        (TAKE.replace("GET", "CONNECT").replace(" /take ", " take:1 "), "tunnelled".to_owned()),
+        (format!("{PLAIN}{TAKE}"), format!("{PLAIN}{PLAIN}")),
+    ] {
+        let mut client = server.client();
+        client.send(format!("{PLAIN}{request}{behind}").as_bytes());
+        if request.starts_with(PLAIN) {
+            client.read_until("plain");
+        }
+        client.read_until_contains("plain");
+        client.read_until(&behind);
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read_to_end(), "");
+    }
+    server.wait_until_empty();
+}
+
+#[test]
+fn what_is_said_last_arrives_though_more_was_read_ahead_and_the_socket_is_left_open() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = kept.clone();
+    let server = Server::new(app(move |socket| {
+        socket.write_all(&vec![b'x'; 1_000_000]).unwrap();
+        socket.write_all(b"the end").unwrap();
+        keep.lock().unwrap().push(socket.try_clone().unwrap());
+        nothing()
+    }));
+    for request in [TAKE.to_owned(), format!("{UPGRADE}ahead")] {
+        let heard = server.exchange(request.as_bytes());
+        assert!(heard.len() == 1_000_007 && heard.ends_with("the end"), "{}", heard.len());
+    }
+    server.wait_until_empty();
+}
+
+#[test]
+fn a_socket_that_the_app_closes_is_closed_while_the_call_goes_on() {
+    for request in [TAKE.to_owned(), format!("{UPGRADE}ahead")] {
+        let (goes, go) = channel::<()>();
+        let go = Mutex::new(go);
+        let server = Server::new(TestApp::new(move |request| {
+            let (socket, lease) = take(&request);
+            drop((socket, lease));
+            go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            nothing()
+        }));
+        assert_eq!(server.exchange(request.as_bytes()), "");
+        assert_eq!(server.scoreboard.snapshot(0).unwrap().in_flight.len(), 1);
+        goes.send(()).unwrap();
+        server.wait_until_empty();
+    }
+}
+
+#[test]
+fn when_the_worker_drains_the_app_reads_the_end_and_may_say_a_last_word() {
+    for request in [TAKE.to_owned(), format!("{UPGRADE}ahead")] {
+        let server = Server::new(app(|socket| {
+            socket.write_all(b"hello").unwrap();
+            let mut heard = Vec::new();
+            socket.read_to_end(&mut heard).unwrap();
+            socket.write_all(b"bye").unwrap();
+            nothing()
+        }));
+        let mut client = server.client();
+        client.send(request.as_bytes());
+        client.read_until("hello");
+        server.worker.lifecycle.drain();
+        assert_eq!(client.read_to_end(), "bye");
+        server.wait_until_empty();
+    }
+}
+
+/// Whether the connection can be taken over after this.
+fn after(act: impl Fn(&Request, &Sender<String>) + Send + Sync + 'static) -> (Server, impl Fn() -> String) {
+    let (tells, told) = channel();
+    let tells = Mutex::new(tells);
+    let server = Server::new(TestApp::new(move |request| {
+        act(&request, &tells.lock().unwrap());
+        nothing()
+    }));
+    (server, move || told.recv_timeout(PATIENCE).unwrap())
+}
+
+fn refusal(request: &Request) -> String {
+    match early(request).takeover().unwrap().take_over() {
+        Ok(_) => "taken".to_owned(),
+        Err(error) => format!("{:?}: {error}", error.kind()),
+    }
+}
+
+#[test]
+fn a_connection_is_not_taken_over_once_the_response_has_begun_nor_twice() {
+    let (server, told) = after(|request, tells| {
+        early(request).begin(head(200, &[]), Bytes::from_static(b"begun")).unwrap();
+        tells.send(refusal(request)).unwrap();
+    });
+    assert!(
+        server
+            .exchange(TAKE.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes())
+            .contains("begun")
+    );
+    assert_eq!(told(), "Other: the response has begun, so the connection cannot be taken over");
+
+    let (server, told) = after(|request, tells| {
+        let _taken = take(request);
+        assert!(early(request).begin(head(200, &[]), Bytes::from_static(b"begun")).is_err());
+        tells.send(refusal(request)).unwrap();
+    });
+    assert_eq!(server.exchange(TAKE.as_bytes()), "");
+    assert_eq!(told(), "Other: the connection was taken over already");
+}
+
+#[test]
+fn a_connection_whose_client_has_reset_it_is_closed_or_fails_at_its_first_use() {
+    let (goes, go) = channel::<()>();
+    let go = Mutex::new(go);
+    let (server, told) = after(move |request, tells| {
+        tells.send("called".to_owned()).unwrap();
+        go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        let word = match early(request).takeover().unwrap().take_over() {
+            Ok(taken) => File::from(taken.descriptor).read(&mut [0]).unwrap_err().kind(),
+            Err(error) => error.kind(),
+        };
+        tells.send(format!("{word:?}")).unwrap();
+    });
+    let mut client = server.client();
+    client.send(TAKE.as_bytes());
+    assert_eq!(told(), "called");
+    client.reset();
+    goes.send(()).unwrap();
+    let word = told();
+    assert!(matches!(word.as_str(), "ConnectionReset" | "BrokenPipe"), "{word}");
+    server.wait_until_empty();
+}
+
+#[test]
+fn to_look_at_a_connection_changes_nothing_and_a_look_at_a_closed_one_fails() {
+    let (keeps, kept) = channel::<Arc<dyn Early>>();
+    let keeps = Mutex::new(keeps);
+    let server = Server::new(TestApp::new(move |request| {
+        let early = early(&request);
+        let seen: OwnedFd = early.takeover().unwrap().look().unwrap();
+        let seen = std::net::TcpStream::from(seen);
+        let answer = full(seen.peer_addr().unwrap().to_string());
+        keeps.lock().unwrap().send(early).unwrap();
+        answer
+    }));
+    let mut client = server.client();
+    client.send(PLAIN.as_bytes());
+    let address = client.stream.local_addr().unwrap().to_string();
+    client.read_until(&address);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    client.read_to_end();
+    server.wait_until_empty();
+    let error = kept.recv().unwrap().takeover().unwrap().look().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn the_books_show_the_call_while_it_lasts_without_a_clock_and_blame_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let logged = |settings: &mut Settings| {
+        settings.accesslog = Some(LogTarget::File(path.clone()));
+        settings.access_log_format = "%(U)s %(s)s %(B)s".to_owned();
+    };
+    let server = Server::with(
+        TestApp::new(|request| {
+            if request.path() == b"/fails" {
+                drop(take(&request));
+                return Answer::Fault(AppFault::new("a fault"));
+            }
+            let (mut socket, _lease) = take(&request);
+            let _ = socket.read(&mut [0]);
+            nothing()
+        }),
+        logged,
+    );
+    let snapshot = || server.scoreboard.snapshot(0).unwrap();
+    for request in [UPGRADE, TAKE] {
+        let mut client = server.client();
+        client.send(request.as_bytes());
+        wait_for("the clock's end", || snapshot().in_flight.len() == 1 && snapshot().calls.is_empty());
+        std::thread::sleep(Duration::from_millis(20));
+        client.send(b"x");
+        assert_eq!(client.read_to_end(), "");
+        server.wait_until_empty();
+    }
+    server.exchange(TAKE.replace("/take", "/fails").as_bytes());
+    server.wait_until_empty();
+    let lines = || std::fs::read_to_string(&path).unwrap();
+    wait_for("the lines", || lines().lines().count() == 3);
+    assert_eq!(lines(), "/take 101 0\n/take - 0\n/fails - 0\n");
+    assert_eq!((snapshot().requests, snapshot().errors), (3, Errors { client: 0, app: 1, server: 0 }));
+    assert_eq!(snapshot().in_flight, []);
+    assert_eq!(snapshot().latency.iter().sum::<u64>(), 0);
+}
