@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use ferricorn_protocol::Answer;
@@ -18,7 +19,12 @@ use crate::exchange::{Reply, Waiting};
 use crate::gate::Gate;
 use crate::job::{blame, dispose_answer};
 use crate::record::Record;
+use crate::timer::timeout;
 use crate::worker::Worker;
+
+/// How long a socket may stay open behind the call that it was lent to: simple-websocket answers a close frame, and closes,
+/// from a thread of its own, for which the handler does not wait.
+const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// See the module's first line.
 pub(crate) struct Loan {
@@ -83,7 +89,8 @@ async fn lend<S: Socket>(socket: S, offer: Offer, call: &mut Call) -> Option<S> 
 }
 
 impl Call {
-    /// Waits until the call has returned, or the app has closed its socket. When the worker drains the app reads the end
+    /// Waits until the app has closed its socket, or the call has returned and was given a little time for that. When the
+    /// worker drains the app reads the end
     /// of the stream, as if the client had left: nothing else can be said in a protocol that is the app's.
     pub(super) async fn until_over(&mut self, handover: &Handover, socket: BorrowedFd<'_>) {
         let worker = self.worker.clone();
@@ -93,13 +100,15 @@ impl Call {
         }));
         tokio::select! {
             biased;
-            () = &mut over => return,
-            () = worker.lifecycle.drains() => {}
+            () = &mut over => {}
+            () = worker.lifecycle.drains() => {
+                if let Err(error) = end_reading(socket) {
+                    tracing::debug!("A connection that the app has taken over cannot be told of the end: {error}");
+                }
+                over.await;
+            }
         }
-        if let Err(error) = end_reading(socket) {
-            tracing::debug!("A connection that the app has taken over cannot be told of the end: {error}");
-        }
-        over.await;
+        let _ = timeout(LAST_WORD, poll_fn(|cx| handover.poll_closed(cx))).await;
     }
 
     /// Waits until the call has returned. What it gave is closed, and no answer: a fault is told.

@@ -1,0 +1,162 @@
+"""Apps that take their client's connection over by `gunicorn.socket`: literally, with Flask-Sock, with Flask-SocketIO."""
+
+import json
+import os
+import select
+import socket
+import threading
+
+from flask import Flask, request
+from flask_sock import Sock
+from flask_socketio import SocketIO
+
+from noting import note
+
+
+def app(environ, start_response):
+    page = globals().get("page_" + environ["PATH_INFO"].strip("/"), page_)
+    return page(environ["gunicorn.socket"], environ, start_response)
+
+
+def answer(start_response, text):
+    body = text.encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def page_(sock, environ, start_response):
+    return answer(start_response, "plain")
+
+
+def page_echo(sock, environ, start_response):
+    """Says a word, then back what it hears, until the client ends."""
+    sock.sendall(b"hello ")
+    while data := sock.recv(1000):
+        sock.sendall(data)
+    note("ended", environ["PATH_INFO"])
+    raise StopIteration
+
+
+def page_look(sock, environ, start_response):
+    """Asks about the connection in every way that does not take it."""
+    with socket.socket(fileno=os.dup(sock.fileno())) as second:
+        seen = {
+            "class": isinstance(sock, socket.socket), "family": sock.family.name, "type": sock.type.name,
+            "peer": sock.getpeername()[1] == second.getpeername()[1], "own": sock.getsockname() == second.getsockname(),
+            "quiet": select.select([sock], [], [], 0)[0] == [], "error": sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+            "none": getattr(sock, "getpeercert", "none"), "timeout": sock.gettimeout(),
+        }
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return answer(start_response, json.dumps(seen))
+
+
+def page_answers(sock, environ, start_response):
+    """Answers as usual, though it has taken the connection over."""
+    sock.sendall(b"taken;")
+    return answer(start_response, "dropped")
+
+
+def page_file(sock, environ, start_response):
+    """Closes the socket, of which a file is still used."""
+    with sock.makefile("rw") as file:
+        sock.sendall(b"hello ")
+        sock.close()
+        file.write(file.readline() * 2)
+    return []
+
+
+def page_closes(sock, environ, start_response):
+    """Closes the socket, and goes on with something else until the test has seen that."""
+    sock.sendall(b"closed")
+    sock.close()
+    assert sock.fileno() == -1
+    while not os.path.exists("seen"):
+        select.select([], [], [], 0.01)
+    return []
+
+
+def page_fails(sock, environ, start_response):
+    sock.sendall(b"so far")
+    raise ValueError("after the takeover")
+
+
+def page_left(sock, environ, start_response):
+    """Writes until the client has left."""
+    sock.sendall(b"go")
+    note("left", "x")
+    while True:
+        sock.sendall(bytes(100_000))
+
+
+def page_waits(sock, environ, start_response):
+    """Has a limit for its waits."""
+    sock.settimeout(0.1)
+    try:
+        sock.recv(1)
+    except TimeoutError:
+        sock.sendall(b"too late")
+    return []
+
+
+def page_late(sock, environ, start_response):
+    """Uses the socket when it cannot any more: from another thread, and when the response has begun."""
+    told = []
+
+    def use():
+        try:
+            sock.send(b"never")
+        except Exception as error:
+            told.append(type(error).__name__)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    write = start_response("200 OK", [("Content-Type", "text/plain"), ("Connection", "close")])
+    write(b"begun ")
+    use()
+    return [" ".join(told).encode()]
+
+
+flask = Flask(__name__)
+flask.config["SOCK_SERVER_OPTIONS"] = {"ping_interval": 25}
+sockets = Sock(flask)
+
+
+@flask.get("/")
+def index():
+    return "plain"
+
+
+@sockets.route("/echo")
+def echo(ws):
+    note("thread", threading.current_thread().name)
+    while True:
+        ws.send(ws.receive())
+
+
+@sockets.route("/said")
+def said(ws):
+    """Says something and ends."""
+    ws.send("one")
+    ws.send(b"two")
+
+
+@sockets.route("/ends")
+def ends(ws):
+    """Notes how the WebSocket ended."""
+    try:
+        ws.receive()
+    finally:
+        note("ended", type(ws.close_reason).__name__)
+
+
+def socketio_app():
+    """A site with Flask-SocketIO in its threading mode."""
+    site = Flask("socketio")
+    io = SocketIO(site, async_mode="threading")
+
+    @io.on("ask")
+    def ask(word):
+        io.emit("answer", word.upper(), to=request.sid)
+
+    return site
