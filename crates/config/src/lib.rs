@@ -11,6 +11,7 @@ mod error;
 mod foreign;
 pub mod generate;
 mod layers;
+mod logging;
 mod parse;
 mod reader;
 mod report;
@@ -25,6 +26,7 @@ pub use error::SettingError;
 pub use figment::value::{Dict, Value};
 pub use foreign::Foreign;
 pub use layers::Layers;
+pub use logging::{LogSettings, RemoteAddress, StatsdSettings, SyslogSettings, UnixKind};
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
     AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, ProxyProtocol, RealIp,

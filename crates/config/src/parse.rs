@@ -18,7 +18,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    fn new(expected: impl Into<String>) -> Self {
+    pub(crate) fn new(expected: impl Into<String>) -> Self {
         Self { expected: expected.into(), hint: None }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::asgi;
+use crate::logging;
 use crate::parse;
 use crate::reader::Reader;
 use crate::table;
@@ -69,16 +70,13 @@ impl Layers {
 
 fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
     let app = read.optional("wsgi_app");
+    let proc_name =
+        read.optional("proc_name").or_else(|| app.clone()).unwrap_or_else(|| facts.program.clone());
     let workers = match read.typed("workers") {
         Typed::Text(_) => facts.cpus.max(1),
         number => size(number),
     };
     let errorlog = parse::log_target(&read.text("errorlog"), LogTarget::Stderr);
-    if read.switch("capture_output") && errorlog != LogTarget::Stderr {
-        let hint = "remove it and redirect the server's stdout and stderr instead, for example in the shell or \
-                    with systemd's `StandardOutput=append:FILE`";
-        read.refuse("capture_output", &format!("with a log file it is {NOT_YET}"), Some(hint));
-    }
     let (worker_class, interface) = asgi::class_and_interface(read);
     if read.int("threads") > 1 {
         threads(read, interface);
@@ -125,12 +123,10 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         websocket: asgi::websocket(read),
         accesslog: read.optional("accesslog").map(|target| parse::log_target(&target, LogTarget::Stdout)),
         access_log_format: read.text("access_log_format"),
-        errorlog,
         loglevel: level(read),
-        proc_name: read
-            .optional("proc_name")
-            .or_else(|| app.clone())
-            .unwrap_or_else(|| facts.program.clone()),
+        logs: logging::logs(read, &errorlog, &proc_name),
+        errorlog,
+        proc_name,
         app,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::{AsgiSettings, Interface, WebSocketSettings};
+use crate::{AsgiSettings, Interface, LogSettings, WebSocketSettings};
 
 /// Everything that was configured, resolved. Fields bear gunicorn's names where gunicorn has one.
 #[derive(Clone, Debug)]
@@ -72,6 +72,8 @@ pub struct Settings {
     pub errorlog: LogTarget,
     /// The least severe level that the error log shows.
     pub loglevel: LogLevel,
+    /// The form of the logs, and where logs and metrics go beside their files.
+    pub logs: LogSettings,
     /// The name in the process title; the app's by default.
     pub proc_name: String,
 }

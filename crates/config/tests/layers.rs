@@ -208,8 +208,6 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     ] {
         assert!(!refused(name, value), "{name}");
     }
-    let log = ("errorlog", "error.log".into());
-    assert_eq!(errors(&file([("capture_output", true.into()), log]))[0].key, "capture_output");
 }
 
 #[test]

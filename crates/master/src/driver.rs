@@ -39,6 +39,8 @@ pub(crate) struct Driver<'a> {
     alive: Alive,
     signals: Signals,
     pidfile: Option<Pidfile>,
+    /// The number of workers that statsd was told last.
+    counted: Option<usize>,
 }
 
 /// A living worker.
@@ -79,6 +81,7 @@ impl<'a> Driver<'a> {
             alive,
             signals,
             pidfile,
+            counted: None,
         })
     }
 
@@ -98,6 +101,7 @@ impl<'a> Driver<'a> {
                 }
             }
             self.forget_generations();
+            self.tell_count();
             self.wait();
         }
     }
@@ -262,6 +266,16 @@ impl<'a> Driver<'a> {
         self.last_generation += 1;
         self.generations.insert(self.last_generation, Generation { settings, sockets });
         Ok((self.last_generation, policy))
+    }
+
+    /// Tells statsd how many workers there are, when that has changed.
+    fn tell_count(&mut self) {
+        let count = Some(self.workers.len());
+        if std::mem::replace(&mut self.counted, count) != count
+            && let Some(log) = error_log::installed()
+        {
+            log.gauge("workers", self.workers.len());
+        }
     }
 
     /// Drops the settings and sockets that no worker will be forked with any more.

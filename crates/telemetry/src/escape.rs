@@ -51,7 +51,7 @@ pub(crate) fn push_escaped(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Looks at sixteen bytes at a time without a branch, for the vector unit; the last sixteen may overlap.
-fn all_plain(value: &[u8]) -> bool {
+pub(crate) fn all_plain(value: &[u8]) -> bool {
     const LANE: usize = 16;
     // A sum of bytes, not of truths: only that becomes vector code.
     let lane = |bytes: &[u8; LANE]| bytes.iter().fold(0, |odd, &byte| odd | u8::from(!is_plain(byte))) == 0;

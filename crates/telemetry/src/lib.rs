@@ -8,6 +8,8 @@
 pub mod access_log;
 pub mod error_log;
 mod escape;
+mod json;
+mod remote;
 mod sink;
 mod stamp;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use ferricorn_config::LogTarget;
@@ -27,6 +28,11 @@ impl Sink {
     /// The same target opened again, after a log rotation has moved the file.
     pub(crate) fn opened_again(&self, what: &str) -> io::Result<Self> {
         Self::open(&self.target, what)
+    }
+
+    /// The open file; `None` for the standard streams.
+    pub(crate) fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(AsFd::as_fd)
     }
 
     /// Writes the bytes, with one `write(2)` unless the kernel takes less.

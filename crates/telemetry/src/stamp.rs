@@ -1,5 +1,6 @@
 //! The text of the current second, in local time, worked out once a second.
 
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{Local, TimeZone};
@@ -16,6 +17,20 @@ impl Stamp {
     /// `format` is one of `strftime`.
     pub(crate) fn new(format: &'static str) -> Self {
         Self { format, second: i64::MIN, text: String::new() }
+    }
+
+    /// The time of JSON lines, for [`Stamp::push_precise`]: RFC 3339, cut where the fraction comes.
+    pub(crate) fn precise() -> Self {
+        Self::new("%Y-%m-%dT%H:%M:%S|%:z")
+    }
+
+    /// Appends `"2026-11-22T12:38:47.001234+01:00"`.
+    pub(crate) fn push_precise(&mut self, out: &mut Vec<u8>) {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let text = self.at(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        let (time, zone) = text.split_once('|').unwrap_or((text, ""));
+        // Writing to a vector does not fail.
+        let _ = write!(out, "\"{time}.{:06}{zone}\"", since.subsec_micros());
     }
 
     /// The text for now.
@@ -40,6 +55,15 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_precise_time_is_that_of_rfc_3339() {
+        let mut out = Vec::new();
+        Stamp::precise().push_precise(&mut out);
+        let text: String = serde_json::from_slice(&out).unwrap();
+        assert_eq!(text.len(), "2026-11-22T12:38:47.001234+01:00".len());
+        chrono::DateTime::parse_from_rfc3339(&text).unwrap();
+    }
 
     #[test]
     fn the_text_follows_the_second() {

@@ -4,8 +4,7 @@ use super::Section::Logging;
 use super::{Kind, Preset, Reload, Setting};
 
 const NO_LOGGERS: &str = "logs go to `errorlog` and `accesslog`, in gunicorn's formats";
-const NO_SYSLOG: &str = "it has a meaning only with `syslog`";
-const NO_STATSD: &str = "it has a meaning only with `statsd_host`";
+const NO_BACKLOG: &str = "the length of the backlog is not measured";
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -16,10 +15,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--access-logfile"])
     .metavar("FILE"),
-    Setting::new("disable_redirect_access_to_syslog", Logging, "Keep the access log out of syslog.")
+    Setting::new("disable_redirect_access_to_syslog", Logging, "With `syslog`, keep the access log out of it.")
         .flags(&["--disable-redirect-access-to-syslog"])
-        .switch()
-        .ignored(NO_SYSLOG),
+        .switch(),
     Setting::new(
         "access_log_format",
         Logging,
@@ -30,6 +28,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--access-logformat"])
     .text(r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#),
+    Setting::new(
+        "access_log_json",
+        Logging,
+        "Write each line of the access log as one JSON object, whose members are always the same: `time`, `pid`, `client`, \
+         `user`, `method`, `target`, `protocol`, `host`, `status`, `bytes`, `duration` and `queue` (seconds), `referer`, \
+         `user_agent`, `request_id` (the header `X-Request-ID` of the response, or else of the request); null is what is \
+         not there. It is ASCII, whatever a client sends. `access_log_format` does not count then.",
+    )
+    .flags(&["--access-log-json"])
+    .switch(),
     Setting::new(
         "errorlog",
         Logging,
@@ -55,12 +63,22 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "capture_output",
         Logging,
-        "Send the app's stdout and stderr to `errorlog`. This version takes it only while `errorlog` is `-`, where it \
-         changes nothing.",
+        "Send stdout and stderr of the server and the app to the file of `errorlog`. Python holds back what is printed to \
+         a file; set PYTHONUNBUFFERED=1 to see it at once. Nothing changes while `errorlog` is `-`.",
     )
         .flags(&["--capture-output"])
         .switch()
-        .reload(Reload::Never),
+        .reload(Reload::Master),
+    Setting::new(
+        "log_json",
+        Logging,
+        "Write each record of the error log as one JSON object with the members `time`, `level`, `pid`, `message` and, for \
+         Rust apps that log fields, `fields`. What an app writes to `wsgi.errors` is a record for each line, with `stream`. \
+         It is ASCII, and a traceback is one record.",
+    )
+    .flags(&["--log-json"])
+    .switch()
+    .reload(Reload::Master),
     Setting::new("logger_class", Logging, "A Python class that logs.")
         .flags(&["--logger-class"])
         .kind(Kind::Object, Preset::Text("gunicorn.glogging.Logger"))
@@ -74,38 +92,64 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("logconfig_json", Logging, "A JSON file for Python's `logging.config.dictConfig`.")
         .flags(&["--log-config-json"])
         .refused(NO_LOGGERS),
-    Setting::new("syslog_addr", Logging, "Where syslog listens.")
-        .flags(&["--log-syslog-to"])
-        .text("udp://localhost:514")
-        .ignored(NO_SYSLOG),
-    Setting::new("syslog", Logging, "Log to syslog.")
+    Setting::new(
+        "syslog_addr",
+        Logging,
+        "Where syslog listens: `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, also with `#dgram` or `#stream`. No \
+         worker waits for it: what it does not take is lost, and by TCP the log tells how many messages were.",
+    )
+    .flags(&["--log-syslog-to"])
+    .text("udp://localhost:514")
+    .metavar("ADDRESS")
+    .reload(Reload::Master),
+    Setting::new("syslog", Logging, "Send the error log and the access log to syslog, too.")
         .flags(&["--log-syslog"])
         .switch()
-        .refused("log to stderr and let systemd-journald or the container pass it on"),
-    Setting::new("syslog_prefix", Logging, "The program name in syslog.")
-        .flags(&["--log-syslog-prefix"])
-        .ignored(NO_SYSLOG),
-    Setting::new("syslog_facility", Logging, "The facility in syslog.")
+        .reload(Reload::Master),
+    Setting::new(
+        "syslog_prefix",
+        Logging,
+        "The name in syslog: messages begin with `gunicorn.NAME.error` or `gunicorn.NAME.access`, as gunicorn's do. By \
+         default it is `proc_name`.",
+    )
+    .flags(&["--log-syslog-prefix"])
+    .metavar("NAME")
+    .reload(Reload::Master),
+    Setting::new("syslog_facility", Logging, "The facility in syslog, such as `daemon` or `local0`.")
         .flags(&["--log-syslog-facility"])
         .text("user")
-        .ignored(NO_SYSLOG),
+        .metavar("FACILITY")
+        .reload(Reload::Master),
     Setting::new("enable_stdio_inheritance", Logging, "Keep redirected stdio when going to the background.")
         .flags(&["--enable-stdio-inheritance", "-R"])
         .switch()
         .ignored("stdio is always inherited"),
-    Setting::new("statsd_host", Logging, "Where statsd listens.")
-        .flags(&["--statsd-host"])
-        .refused("no metrics are sent"),
-    Setting::new("dogstatsd_tags", Logging, "Tags of the statsd metrics.")
-        .flags(&["--dogstatsd-tags"])
-        .text("")
-        .ignored(NO_STATSD),
-    Setting::new("statsd_prefix", Logging, "Prefix of the statsd metrics.")
+    Setting::new(
+        "statsd_host",
+        Logging,
+        "Where statsd listens: `HOST:PORT` or `unix://PATH`. It is sent gunicorn's metrics: `gunicorn.requests` and \
+         `gunicorn.request.status.CODE` (counters), `gunicorn.request.duration` (milliseconds), `gunicorn.workers` (gauge) and \
+         `gunicorn.log.critical`, `.error`, `.warning` and `.exception` (counters). A datagram may hold several, one a line.",
+    )
+    .flags(&["--statsd-host"])
+    .metavar("ADDRESS")
+    .reload(Reload::Master),
+    Setting::new(
+        "dogstatsd_tags",
+        Logging,
+        "Tags of all statsd metrics, in DogStatsD's form: `tag1:value1,tag2:value2`.",
+    )
+    .flags(&["--dogstatsd-tags"])
+    .text("")
+    .metavar("TAGS")
+    .reload(Reload::Master),
+    Setting::new("statsd_prefix", Logging, "What comes before the names of the statsd metrics; a dot is added.")
         .flags(&["--statsd-prefix"])
         .text("")
-        .ignored(NO_STATSD),
+        .metavar("PREFIX")
+        .reload(Reload::Master),
     Setting::new("enable_backlog_metric", Logging, "Send the length of the backlog to statsd.")
         .flags(&["--enable-backlog-metric"])
         .switch()
-        .ignored(NO_STATSD),
+        .warned(NO_BACKLOG),
 ];

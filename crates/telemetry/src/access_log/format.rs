@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::grammar::{Atom, EndAtom, FormatError, Grammar, Part, RequestAtom, Shape};
-use super::request;
+use super::shape::NULL;
+use super::{fields, request};
 use crate::stamp::Stamp;
 
 /// A format, ready for use.
@@ -24,6 +25,8 @@ enum Step {
     Request,
     /// The next value that was copied from the response; the shape is for the `-` if there was none.
     Response(Shape),
+    /// The next value that was copied from the response, or the next run if that is null.
+    Either,
     End(EndAtom, Shape),
     Absent(Shape),
 }
@@ -60,11 +63,27 @@ pub struct End<'a> {
     pub environ: &'a [Option<String>],
 }
 
+impl Capture {
+    /// The status of the answer; none if there was none.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+}
+
 const PREFIX: usize = size_of::<u32>();
 
 impl Format {
     pub(super) fn compile(format: &str) -> Result<Self, FormatError> {
-        let Grammar { mut parts, environ } = Grammar::parse(format)?;
+        Ok(Self::of(Grammar::parse(format)?))
+    }
+
+    /// The format of `access_log_json`.
+    pub(super) fn json() -> Self {
+        Self::of(fields::grammar())
+    }
+
+    fn of(grammar: Grammar) -> Self {
+        let Grammar { mut parts, environ } = grammar;
         parts.push(Part::Literal("\n".to_owned()));
         let mut compiled = Self { steps: Vec::new(), runs: Vec::new(), response: Vec::new(), environ };
         for part in parts {
@@ -75,11 +94,16 @@ impl Format {
                     compiled.response.push((name, shape));
                     compiled.steps.push(Step::Response(shape));
                 }
+                Part::Atom(Atom::EitherHeader(name), shape) => {
+                    compiled.runs.push(vec![RunPart::Atom(RequestAtom::Header(name.clone()), shape)]);
+                    compiled.response.push((name, shape));
+                    compiled.steps.push(Step::Either);
+                }
                 Part::Atom(Atom::End(atom), shape) => compiled.steps.push(Step::End(atom, shape)),
                 Part::Atom(Atom::Absent, shape) => compiled.steps.push(Step::Absent(shape)),
             }
         }
-        Ok(compiled)
+        compiled
     }
 
     /// Adds text: to the run before it, if there is one.
@@ -149,10 +173,15 @@ impl Format {
                 Step::Request => out.extend_from_slice(next(&mut request).unwrap_or_default()),
                 Step::Response(shape) => match next(&mut response) {
                     Some(value) => out.extend_from_slice(value),
-                    None => shape.push_safe(out, b"-"),
+                    None => shape.push_absent(out),
                 },
+                Step::Either => {
+                    let of_request = next(&mut request).unwrap_or(NULL);
+                    let of_response = next(&mut response).filter(|value| *value != NULL);
+                    out.extend_from_slice(of_response.unwrap_or(of_request));
+                }
                 Step::End(atom, shape) => end.push(out, *atom, shape, capture.status, stamp),
-                Step::Absent(shape) => shape.push_safe(out, b"-"),
+                Step::Absent(shape) => shape.push_absent(out),
             }
         }
     }
@@ -189,7 +218,7 @@ impl End<'_> {
             EndAtom::Time => shape.push_safe(out, stamp.now().as_bytes()),
             EndAtom::Status => match status {
                 Some(status) => shape.push_number(out, u64::from(status.as_u16())),
-                None => shape.push_safe(out, b"-"),
+                None => shape.push_absent(out),
             },
             EndAtom::Bytes => shape.push_number(out, self.bytes),
             EndAtom::Seconds => shape.push_number(out, self.elapsed.as_secs()),
@@ -198,8 +227,10 @@ impl End<'_> {
             EndAtom::DecimalSeconds => push_seconds(out, shape, self.elapsed),
             EndAtom::Queued => match self.queued {
                 Some(queued) => push_seconds(out, shape, queued),
-                None => shape.push_safe(out, b"-"),
+                None => shape.push_absent(out),
             },
+            EndAtom::PidNumber => shape.push_number(out, u64::from(std::process::id())),
+            EndAtom::PreciseTime => stamp.push_precise(out),
             EndAtom::Pid => shape.push_with(out, |out| {
                 out.push(b'<');
                 Shape::default().push_number(out, u64::from(std::process::id()));
@@ -215,6 +246,8 @@ impl End<'_> {
 
 /// Seconds with six decimals.
 fn push_seconds(out: &mut Vec<u8>, shape: &Shape, time: Duration) {
+    // A number in JSON, which has no quotes.
+    let shape = if shape.json { &Shape::default() } else { shape };
     shape.push_with(out, |out| {
         Shape::default().push_number(out, time.as_secs());
         out.push(b'.');

@@ -25,6 +25,8 @@ pub(super) enum Atom {
     /// `{name}o`.
     ResponseHeader(HeaderName),
     End(EndAtom),
+    /// A header of the response, or of the request if the response has none, for JSON.
+    EitherHeader(HeaderName),
     /// `-`: `l`, and names that gunicorn does not know.
     Absent,
 }
@@ -43,6 +45,8 @@ pub(super) enum RequestAtom {
     UserAgent,
     /// `{name}i`.
     Header(HeaderName),
+    /// The target of the request line, for JSON.
+    Target,
 }
 
 /// Known when the response has been sent.
@@ -59,6 +63,10 @@ pub(super) enum EndAtom {
     /// `queue`: how long the request waited for an app thread. gunicorn prints `-` for it.
     Queued,
     Pid,
+    /// The pid as it is, for JSON.
+    PidNumber,
+    /// The time as RFC 3339 has it, with microseconds, for JSON.
+    PreciseTime,
     /// `{name}e`: an index into the values that the application gave.
     Environ(usize),
 }
@@ -74,6 +82,8 @@ pub(super) struct Shape {
     pub(super) space: bool,
     pub(super) width: usize,
     pub(super) precision: Option<usize>,
+    /// A JSON value, against text in a line.
+    pub(super) json: bool,
 }
 
 /// Everything that is wrong with a format; `Display` gives one line for each.

@@ -1,11 +1,13 @@
-//! The access log: one line for each request, in the format of `--access-logformat`.
+//! The access log: one line for each request, in the format of `--access-logformat` or as JSON; and its metrics.
 //!
 //! A line is made in three steps, since the application takes the request away: [`AccessLog::begin`] copies what
 //! the format needs of the request, [`AccessLog::head`] what it needs of the response, and [`AccessLog::end`]
 //! puts the line into a buffer. The worker flushes the buffer once a turn of its loop.
 
+mod fields;
 mod format;
 mod grammar;
+mod out;
 mod refused;
 mod request;
 mod shape;
@@ -21,15 +23,15 @@ use http::{HeaderMap, StatusCode};
 pub use format::{Capture, End};
 pub use grammar::FormatError;
 
+use crate::remote::statsd::Statsd;
+use crate::remote::syslog::Syslog;
 use crate::sink::Sink;
 use crate::stamp::Stamp;
 use format::Format;
+use out::Out;
 
 const WHAT: &str = "access log";
-/// Lines wait for the end of the loop's turn, but not in larger numbers than this, in bytes.
-const FULL: usize = 16 * 1024;
-/// As much as a pipe takes in one piece (`PIPE_BUF`): lines of several workers stay whole in it.
-const AT_ONCE: usize = 4096;
+const STAMP: &str = "[%d/%b/%Y:%H:%M:%S %z]";
 
 /// The access log of one process.
 #[derive(Debug)]
@@ -39,21 +41,12 @@ pub struct AccessLog {
     out: Mutex<Out>,
 }
 
-#[derive(Debug)]
-struct Out {
-    sink: Sink,
-    buffer: Vec<u8>,
-    stamp: Stamp,
-    /// Whether the last attempt to write failed, so that a full disk is told once.
-    failing: bool,
-}
-
 /// Why the access log cannot be opened.
 #[derive(Debug)]
 pub enum OpenError {
     /// `access_log_format` is wrong.
     Format(FormatError),
-    /// The file cannot be opened; the message names it.
+    /// The file cannot be opened, or the address of a daemon not be found; the message names it.
     File(io::Error),
 }
 
@@ -77,25 +70,43 @@ pub fn check_format(format: &str) -> Result<(), FormatError> {
 }
 
 impl AccessLog {
-    /// Opens the log that the settings name; `None` if they name none.
+    /// Opens what the settings name: the file, syslog, statsd; `None` if that is nothing.
     ///
     /// # Errors
-    /// The format is wrong or the file cannot be opened.
+    /// The format is wrong, the file cannot be opened, or the address of a daemon cannot be found.
     pub fn open(settings: &Settings) -> Result<Option<Self>, OpenError> {
-        let Some(target) = &settings.accesslog else { return Ok(None) };
-        Self::new(target, &settings.access_log_format, &settings.script_name).map(Some)
+        let logs = &settings.logs;
+        let (syslog, statsd) = (logs.syslog.as_ref().filter(|syslog| syslog.access), logs.statsd.as_ref());
+        let lines = settings.accesslog.is_some() || syslog.is_some();
+        if !lines && statsd.is_none() {
+            return Ok(None);
+        }
+        let json = logs.access_json;
+        let format = match (lines, json) {
+            (true, true) => Ok(Format::json()),
+            (true, false) => Format::compile(&settings.access_log_format),
+            // Metrics alone need nothing of the request.
+            (false, _) => Format::compile(""),
+        };
+        let stamp = if json { Stamp::precise() } else { Stamp::new(STAMP) };
+        let outlets = || -> io::Result<Out> {
+            let sink = settings.accesslog.as_ref().map(|target| Sink::open(target, WHAT)).transpose()?;
+            let syslog = syslog.map(|syslog| Syslog::open(syslog, "access", json)).transpose()?;
+            Ok(Out::new(stamp, sink, syslog, statsd.map(Statsd::open).transpose()?))
+        };
+        let format = format.map_err(OpenError::Format)?;
+        let out = Mutex::new(outlets().map_err(OpenError::File)?);
+        Ok(Some(Self { format, script_name: settings.script_name.clone(), out }))
     }
 
-    /// Opens a log. `script_name` is the prefix that `%(U)s` leaves out.
+    /// Opens a log in a file. `script_name` is the prefix that `%(U)s` leaves out.
     ///
     /// # Errors
     /// The format is wrong or the file cannot be opened.
     pub fn new(target: &LogTarget, format: &str, script_name: &str) -> Result<Self, OpenError> {
         let format = Format::compile(format).map_err(OpenError::Format)?;
         let sink = Sink::open(target, WHAT).map_err(OpenError::File)?;
-        let buffer = Vec::with_capacity(FULL + AT_ONCE);
-        let stamp = Stamp::new("[%d/%b/%Y:%H:%M:%S %z]");
-        let out = Mutex::new(Out { sink, buffer, stamp, failing: false });
+        let out = Mutex::new(Out::new(Stamp::new(STAMP), Some(sink), None, None));
         Ok(Self { format, script_name: script_name.to_owned(), out })
     }
 
@@ -130,14 +141,11 @@ impl AccessLog {
     /// Puts the line into the buffer.
     pub fn end(&self, capture: Capture, end: &End<'_>) {
         let mut out = self.out();
-        let Out { buffer, stamp, .. } = &mut *out;
-        self.format.render(buffer, &capture, end, stamp);
-        if out.buffer.len() >= FULL {
-            out.flush();
-        }
+        out.measure(capture.status(), end.elapsed);
+        out.line(&self.format, &capture, end);
     }
 
-    /// Writes what is in the buffer. Free if there is nothing.
+    /// Lets go of what is in the buffers. Free if there is nothing.
     pub fn flush(&self) {
         self.out().flush();
     }
@@ -149,7 +157,8 @@ impl AccessLog {
     pub fn reopen(&self) -> io::Result<()> {
         let mut out = self.out();
         out.flush();
-        out.sink = out.sink.opened_again(WHAT)?;
+        let again = out.sink.as_ref().map(|sink| sink.opened_again(WHAT)).transpose()?;
+        out.sink = again;
         Ok(())
     }
 
@@ -162,49 +171,6 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         self.flush();
     }
-}
-
-impl Out {
-    /// Lines that cannot be written are dropped: a full disk must not fill the memory too.
-    fn flush(&mut self) {
-        if self.buffer.is_empty() {
-            return;
-        }
-        let written = write_lines(&mut self.sink, &self.buffer);
-        self.buffer.clear();
-        match written {
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!(
-                    "cannot write to the access log, lines are lost until it works again: {error}"
-                );
-            }
-            Ok(()) if self.failing => {
-                self.failing = false;
-                tracing::warn!("the access log can be written again");
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Writes whole lines, as many at once as a pipe takes in one piece.
-fn write_lines(sink: &mut Sink, mut lines: &[u8]) -> io::Result<()> {
-    while !lines.is_empty() {
-        let newline = |part: &[u8]| part.iter().rposition(|&byte| byte == b'\n');
-        let whole = if lines.len() <= AT_ONCE {
-            lines.len()
-        } else {
-            match newline(&lines[..AT_ONCE]) {
-                Some(at) => at + 1,
-                None => lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |at| at + 1),
-            }
-        };
-        let (now, later) = lines.split_at(whole);
-        sink.write(now)?;
-        lines = later;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -24,9 +24,10 @@ pub(super) fn push(
         (RequestAtom::Path, Some(known)) => {
             return push_path(out, shape, split_target(known.target).0, prefix.as_bytes());
         }
+        (RequestAtom::Target, Some(known)) => known.target,
         (RequestAtom::Query, Some(known)) => split_target(known.target).1,
         (RequestAtom::Protocol, Some(known)) => known.protocol,
-        _ => b"-",
+        _ => return shape.push_absent(out),
     };
     shape.push_text(out, text);
 }

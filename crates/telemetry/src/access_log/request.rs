@@ -29,8 +29,9 @@ pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request
         }
         RequestAtom::User => {
             let user = headers.get(header::AUTHORIZATION).and_then(basic_user);
-            shape.push_text(out, user.as_deref().unwrap_or(b"-"));
+            push_optional(out, shape, user.as_deref());
         }
+        RequestAtom::Target => shape.push_text(out, request.target()),
         RequestAtom::RequestLine => push_request_line(out, shape, request),
         RequestAtom::Method => shape.push_text(out, request.head.method.as_str().as_bytes()),
         RequestAtom::Path => {
@@ -49,12 +50,20 @@ pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request
 /// Appends a header's value, the last one if it came several times, or `-`.
 pub(super) fn push_header(out: &mut Vec<u8>, shape: &Shape, headers: &HeaderMap, name: &HeaderName) {
     let value = headers.get_all(name).iter().next_back();
-    shape.push_text(out, value.map_or(b"-", HeaderValue::as_bytes));
+    push_optional(out, shape, value.map(HeaderValue::as_bytes));
+}
+
+pub(super) fn push_optional(out: &mut Vec<u8>, shape: &Shape, value: Option<&[u8]>) {
+    match value {
+        Some(value) => shape.push_text(out, value),
+        None => shape.push_absent(out),
+    }
 }
 
 /// `REMOTE_ADDR`: empty on a Unix socket.
 pub(super) fn push_address(out: &mut Vec<u8>, shape: &Shape, peer: Option<IpAddr>) {
     match peer {
+        None if shape.json => shape.push_absent(out),
         None => shape.push_safe(out, b""),
         Some(IpAddr::V6(ip)) => shape.push_safe(out, ip.to_string().as_bytes()),
         Some(IpAddr::V4(ip)) => shape.push_with(out, |out| {

@@ -2,14 +2,29 @@
 
 use super::grammar::Shape;
 use crate::escape::push_escaped;
+use crate::json::push_string;
+
+/// What JSON has for a value that is not there.
+pub(super) const NULL: &[u8] = b"null";
 
 impl Shape {
     /// Appends text of a client, or of the application: cut to the precision, escaped, then padded. It is cut
     /// first, so that no escape is cut in two and left to swallow the quote behind it.
     pub(super) fn push_text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        if self.json {
+            return push_string(out, text);
+        }
         let start = out.len();
         push_escaped(out, &text[..self.precision.unwrap_or(text.len()).min(text.len())]);
         self.pad(out, start);
+    }
+
+    /// Appends what stands for a value that is not there.
+    pub(super) fn push_absent(&self, out: &mut Vec<u8>) {
+        match self.json {
+            true => out.extend_from_slice(NULL),
+            false => self.push_safe(out, b"-"),
+        }
     }
 
     /// Appends text of ours that has nothing to escape.
@@ -20,6 +35,11 @@ impl Shape {
     /// Appends what the function appends, which has nothing to escape.
     #[inline]
     pub(super) fn push_with(&self, out: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
+        if self.json {
+            out.push(b'"');
+            push(out);
+            return out.push(b'"');
+        }
         let start = out.len();
         push(out);
         if let Some(precision) = self.precision {
@@ -32,6 +52,9 @@ impl Shape {
     pub(super) fn push_number(&self, out: &mut Vec<u8>, number: u64) {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
+        if self.json {
+            return out.extend_from_slice(digits);
+        }
         if !self.number {
             return self.push_safe(out, digits);
         }

@@ -10,7 +10,7 @@ use ferricorn_config::LogTarget;
 use ferricorn_protocol::{Connection, Local, Request, RequestBody};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{AccessLog, End, OpenError};
+use super::{AccessLog, End, Format, Mutex, OpenError, Out, Sink, Stamp};
 
 fn request(target: &str, headers: &[(&str, &[u8])], peer: Option<&str>) -> Request {
     let mut builder = http::Request::builder().method("GET").uri(target);
@@ -309,4 +309,62 @@ fn a_wrong_format_and_an_unwritable_file_are_told_apart() {
     assert!(matches!(&error, OpenError::Format(_)) && error.to_string().contains("'%(x)s'"), "{error}");
     let error = AccessLog::new(&target, "%(h)s", "").unwrap_err();
     assert!(error.to_string().starts_with("cannot open the access log '"), "{error}");
+}
+
+/// The JSON line for a request that was answered with 200 and 13 bytes after 1.234567 s, and these headers.
+fn object(request: Option<&Request>, headers: &HeaderMap) -> (String, serde_json::Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let sink = Sink::open(&LogTarget::File(path.clone()), "access log").unwrap();
+    let out = Mutex::new(Out::new(Stamp::precise(), Some(sink), None, None));
+    let log = AccessLog { format: Format::json(), script_name: String::new(), out };
+    let mut capture =
+        request.map_or_else(|| log.begin_refused(None, b"GARBAGE\xff"), |request| log.begin(request));
+    log.head(&mut capture, StatusCode::OK, headers);
+    log.end(capture, &End { bytes: 13, elapsed: Duration::from_micros(1_234_567), ..End::default() });
+    log.flush();
+    let text = fs::read_to_string(path).unwrap();
+    let line = text.strip_suffix('\n').unwrap().to_owned();
+    assert!(line.is_ascii() && !line.contains('\n'), "{line}");
+    let object = serde_json::from_str(&line).unwrap();
+    (line, object)
+}
+
+#[test]
+fn a_json_line_has_every_member_whatever_a_client_sends() {
+    let request = request(
+        "/a%0a?c=d",
+        &[
+            ("host", b"x.example"),
+            ("user-agent", b"\"\\\xe9\t"),
+            ("authorization", b"Basic YW5uOnNlY3JldA=="),
+            ("x-request-id", b"of-request"),
+        ],
+        Some("192.0.2.7:1234"),
+    );
+    let (line, object) = object(Some(&request), &HeaderMap::new());
+    let time = object["time"].as_str().unwrap();
+    chrono::DateTime::parse_from_rfc3339(time).unwrap();
+    let expected = serde_json::json!({
+        "time": time, "pid": std::process::id(), "client": "192.0.2.7", "user": "ann", "method": "GET",
+        "target": "/a%0a?c=d", "protocol": "HTTP/1.1", "host": "x.example", "referer": null,
+        "user_agent": "\"\\é\t", "request_id": "of-request", "status": 200, "bytes": 13,
+        "duration": 1.234567, "queue": null,
+    });
+    assert_eq!(object, expected);
+    assert!(line.starts_with(r#"{"time":"#), "{line}");
+}
+
+#[test]
+fn the_request_id_of_the_response_counts_more() {
+    let request = request("/", &[("x-request-id", b"of-request")], None);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-request-id", HeaderValue::from_static("of-response"));
+    assert_eq!(object(Some(&request), &headers).1["request_id"], "of-response");
+    let told = object(None, &HeaderMap::new()).1;
+    assert_eq!(
+        (&told["request_id"], &told["client"], &told["method"]),
+        (&told["queue"], &told["user"], &told["host"])
+    );
+    assert!(told["host"].is_null());
 }

@@ -1,21 +1,22 @@
-//! The error log: `[2026-11-22 12:34:09 +0000] [19335] [INFO] message`, as gunicorn writes it.
+//! The error log: `[2026-11-22 12:34:09 +0000] [19335] [INFO] message`, as gunicorn writes it, or JSON.
 //!
 //! Records come from the macros of `tracing`, anywhere in the process. One call of `write(2)` puts each of them
 //! down whole. The log is process-wide, made once in the master and inherited by its workers.
 
+mod capture;
+mod out;
+mod record;
 mod subscriber;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ferricorn_config::{LogLevel, LogTarget, Settings};
+use ferricorn_config::{LogLevel, LogSettings, LogTarget, Settings};
 
-use crate::sink::Sink;
-use crate::stamp::Stamp;
+use out::Out;
+use record::Record;
 use subscriber::Records;
-
-const WHAT: &str = "error log";
 
 /// The log that [`init`] installed.
 static INSTALLED: OnceLock<ErrorLog> = OnceLock::new();
@@ -26,13 +27,14 @@ static INSTALLED: OnceLock<ErrorLog> = OnceLock::new();
 /// If the program has already installed a `tracing` subscriber of its own, the records stay with that one.
 ///
 /// # Errors
-/// The file cannot be opened; the message names it. What was in force before stays so.
+/// The file cannot be opened, or the address of a daemon not be found; the message names it. What was in force before
+/// stays so.
 pub fn init(settings: &Settings) -> io::Result<ErrorLog> {
     if let Some(log) = INSTALLED.get() {
-        log.retarget(&settings.errorlog, settings.loglevel)?;
+        log.retarget(&settings.errorlog, &settings.logs, settings.loglevel)?;
         return Ok(log.clone());
     }
-    let log = ErrorLog::open(&settings.errorlog, settings.loglevel)?;
+    let log = ErrorLog::open(&settings.errorlog, &settings.logs, settings.loglevel)?;
     let log = INSTALLED.get_or_init(|| log).clone();
     // Refused only where a Rust program brought its own subscriber, which it then prefers.
     let _ = tracing::subscriber::set_global_default(Records::new(log.clone()));
@@ -45,7 +47,7 @@ pub fn installed() -> Option<ErrorLog> {
     INSTALLED.get().cloned()
 }
 
-/// Writes bytes as they are to the log that [`init`] installed, or to stderr if none is.
+/// Writes bytes as they are ([`ErrorLog::write_raw`]) to the log that [`init`] installed, or to stderr if none is.
 pub fn write_raw(bytes: &[u8]) {
     // What cannot be written is lost: there is nowhere to say so.
     let _ = match INSTALLED.get() {
@@ -66,21 +68,14 @@ struct Shared {
     out: Mutex<Out>,
 }
 
-#[derive(Debug)]
-struct Out {
-    sink: Sink,
-    stamp: Stamp,
-}
-
 impl ErrorLog {
-    fn open(target: &LogTarget, level: LogLevel) -> io::Result<Self> {
-        let sink = Sink::open(target, WHAT)?;
-        let out = Mutex::new(Out { sink, stamp: Stamp::new("[%Y-%m-%d %H:%M:%S %z]") });
+    fn open(target: &LogTarget, logs: &LogSettings, level: LogLevel) -> io::Result<Self> {
+        let out = Mutex::new(Out::open(target, logs, &mut None)?);
         Ok(Self { shared: Arc::new(Shared { level: AtomicU8::new(level as u8), out }) })
     }
 
-    fn retarget(&self, target: &LogTarget, level: LogLevel) -> io::Result<()> {
-        self.out().sink = Sink::open(target, WHAT)?;
+    fn retarget(&self, target: &LogTarget, logs: &LogSettings, level: LogLevel) -> io::Result<()> {
+        self.out().replace(target, logs)?;
         self.shared.level.store(level as u8, Ordering::Relaxed);
         // Every place that logs remembers whether it is wanted.
         tracing::callsite::rebuild_interest_cache();
@@ -92,17 +87,15 @@ impl ErrorLog {
     /// # Errors
     /// The file cannot be opened; the log goes on with the old one.
     pub fn reopen(&self) -> io::Result<()> {
-        let mut out = self.out();
-        out.sink = out.sink.opened_again(WHAT)?;
-        Ok(())
+        self.out().reopen()
     }
 
-    /// Writes bytes as they are to where the records go, for `wsgi.errors`.
+    /// Writes bytes as they are to where the records go, for `wsgi.errors`; as records if those are JSON.
     ///
     /// # Errors
     /// What `write(2)` says.
     pub fn write_raw(&self, bytes: &[u8]) -> io::Result<()> {
-        self.out().sink.write(bytes)
+        self.out().raw(bytes)
     }
 
     /// Whether records of this severity are wanted.
@@ -110,28 +103,17 @@ impl ErrorLog {
         level as u8 >= self.shared.level.load(Ordering::Relaxed)
     }
 
-    /// Writes one record. A record that cannot be written is lost: there is nowhere to say so.
-    fn write_record(&self, level: LogLevel, message: &str) {
-        let mut out = self.out();
-        // Asked each time, for a fork changes it.
-        let pid = std::process::id();
-        let line = format!("{} [{pid}] [{}] {message}\n", out.stamp.now(), name(level));
-        let _ = out.sink.write(line.as_bytes());
+    fn write_record(&self, record: &Record) {
+        self.out().record(record);
+    }
+
+    /// Tells statsd, if there is one, the value of a gauge, whose name follows `gunicorn.`.
+    pub fn gauge(&self, name: &str, value: usize) {
+        self.out().gauge(name, value);
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
         self.shared.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Python's name of the level.
-fn name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Debug => "DEBUG",
-        LogLevel::Info => "INFO",
-        LogLevel::Warning => "WARNING",
-        LogLevel::Error => "ERROR",
-        LogLevel::Critical => "CRITICAL",
     }
 }
 

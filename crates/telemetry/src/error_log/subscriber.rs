@@ -1,16 +1,13 @@
-//! Takes the records of `tracing` and turns each into one text for the error log.
-
-use std::fmt::{self, Write};
+//! Takes the records of `tracing` for the error log.
 
 use ferricorn_config::LogLevel;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
+use tracing::span::{self, Attributes, Id};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::ErrorLog;
-use crate::escape::Sanitizer;
+use super::record::Record;
 
 /// Crates whose debug records are shown; those of others would drown them.
 const OURS: &str = "ferricorn";
@@ -67,9 +64,9 @@ impl Subscriber for Records {
 
     fn event(&self, event: &Event<'_>) {
         if let Some(level) = severity(event.metadata()) {
-            let mut text = Text(String::new());
-            event.record(&mut text);
-            self.log.write_record(level, text.0.trim_end_matches('\n'));
+            let mut record = Record::new(level, String::new());
+            event.record(&mut record);
+            self.log.write_record(&record);
         }
     }
 
@@ -77,25 +74,11 @@ impl Subscriber for Records {
         Id::from_u64(1)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, _: &Id, _: &span::Record<'_>) {}
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn enter(&self, _: &Id) {}
 
     fn exit(&self, _: &Id) {}
-}
-
-/// The message, and behind it the fields.
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail, unless a `Debug` of the value itself does.
-        let _ = match field.name() {
-            "message" => write!(Sanitizer(&mut self.0), "{value:?}"),
-            "critical" => Ok(()),
-            name => write!(Sanitizer(&mut self.0), " {name}={value:?}"),
-        };
-    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ferricorn_config::{LogLevel, LogTarget};
+use ferricorn_config::{LogLevel, LogSettings, LogTarget};
 
 use super::{ErrorLog, Records};
 
@@ -13,7 +13,7 @@ fn lines(path: &Path) -> Vec<String> {
 
 fn log_in(folder: &Path, level: LogLevel) -> (ErrorLog, PathBuf) {
     let path = folder.join("error.log");
-    (ErrorLog::open(&LogTarget::File(path.clone()), level).unwrap(), path)
+    (ErrorLog::open(&LogTarget::File(path.clone()), &LogSettings::default(), level).unwrap(), path)
 }
 
 fn recording(log: &ErrorLog, run: impl FnOnce()) {
@@ -87,7 +87,7 @@ fn reopening_follows_a_rotation_and_retargeting_changes_file_and_level() {
         log.reopen().unwrap();
         tracing::warn!("three");
         tracing::info!("not wanted yet");
-        log.retarget(&LogTarget::File(other.clone()), LogLevel::Info).unwrap();
+        log.retarget(&LogTarget::File(other.clone()), &LogSettings::default(), LogLevel::Info).unwrap();
         tracing::info!("four");
         log.write_raw(b"raw\n").unwrap();
     });
@@ -103,9 +103,41 @@ fn a_file_that_cannot_be_opened_is_named_and_the_old_one_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (log, path) = log_in(folder.path(), LogLevel::Info);
     let missing = folder.path().join("no/such/folder.log");
-    let error = log.retarget(&LogTarget::File(missing.clone()), LogLevel::Info).unwrap_err();
+    let error =
+        log.retarget(&LogTarget::File(missing.clone()), &LogSettings::default(), LogLevel::Info).unwrap_err();
     assert!(error.to_string().starts_with("cannot open the error log "), "{error}");
     assert!(error.to_string().contains(&missing.display().to_string()), "{error}");
     log.write_raw(b"still here\n").unwrap();
     assert_eq!(lines(&path), ["still here"]);
+}
+
+#[test]
+fn a_json_record_is_one_object_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("error.log");
+    let json = LogSettings { json: true, ..LogSettings::default() };
+    let log = ErrorLog::open(&LogTarget::File(path.clone()), &json, LogLevel::Info).unwrap();
+    recording(&log, || {
+        tracing::info!("Booting worker with pid: {}", 7);
+        tracing::error!(critical = true, "Traceback:\n  \u{1b}[2J\"\n");
+        tracing::warn!(code = 3, name = "a b", which = ?Some(1), "failed");
+        log.write_raw(b"of the ").unwrap();
+        log.write_raw(b"app\n\xe9\nrest").unwrap();
+    });
+    let lines = lines(&path);
+    let objects: Vec<serde_json::Value> =
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line.is_ascii()));
+    let told = |at: usize, name: &str| objects[at][name].as_str().unwrap().to_owned();
+    assert_eq!(objects[0]["pid"], std::process::id());
+    chrono::DateTime::parse_from_rfc3339(&told(0, "time")).unwrap();
+    assert_eq!((told(0, "level"), told(0, "message")), ("INFO".into(), "Booting worker with pid: 7".into()));
+    assert_eq!(
+        (told(1, "level"), told(1, "message")),
+        ("CRITICAL".into(), "Traceback:\n  \u{1b}[2J\"".into())
+    );
+    let fields = serde_json::json!({"code": 3, "name": "a b", "which": "Some(1)"});
+    assert_eq!((told(2, "message"), &objects[2]["fields"]), ("failed".into(), &fields));
+    assert_eq!((told(3, "message"), told(3, "stream")), ("of the app".into(), "wsgi.errors".into()));
+    assert_eq!((told(4, "message"), objects.len()), ("\u{fffd}".into(), 5));
 }
