@@ -1,6 +1,7 @@
 """`gunicorn.socket`: apps that ask about their client's connection, or take it over, by themselves and with the usual libraries."""
 
 import json
+import os
 import signal
 
 import pytest
@@ -104,6 +105,31 @@ def test_another_thread_or_a_response_that_has_begun_cannot_take(server):
         assert client.send(get("/late")).response().text == "begun RuntimeError OSError"
 
 
+@only_ferricorn("gunicorn has nothing against it")
+def test_the_socket_of_another_connection_cannot_be_used(server):
+    refusal = "gunicorn.socket can be used while the application is called for a request of this connection"
+    with server.connect() as client:
+        assert client.send(get("/keeps")).response().text == "kept"
+        assert server.get("/kept").text.count(refusal) == 2
+    assert server.get("/kept").text.count(refusal) == 2
+
+
+def test_a_client_of_http_1_0_is_taken_over_too(server):
+    with server.connect() as client:
+        client.send(b"GET /echo HTTP/1.0\r\n\r\n").read_exactly(6)
+        assert client.send(b"x").read_exactly(1) == b"x"
+
+
+def test_a_unix_socket_is_asked_and_taken_over(serve, tmp_path):
+    server = serve("taking:app", bind=f"unix:{tmp_path}/s")
+    with server.connect() as client:
+        assert client.send(get("/peer")).response().text == f"AF_UNIX {(os.getpid(), os.getuid(), os.getgid())}"
+        client.send(get("/echo")).read_exactly(6)
+        assert client.send(b"x").read_exactly(1) == b"x"
+        client.finish()
+        assert client.at_end()
+
+
 @only_ferricorn("gunicorn writes no line")
 def test_the_access_log_has_a_line_of_each(server):
     lines = len(server.access_log)
@@ -126,6 +152,18 @@ def test_a_worker_that_stops_ends_the_connection(serve):
         assert client.at_end()
     assert server.wait_exit() == 0
     assert noted(server, "ended") == "/echo"
+
+
+def test_a_worker_that_dies_takes_its_connections_with_it(serve):
+    server = serve("taking:app")
+    old = server.wait_workers(1)
+    with server.connect() as client:
+        client.send(get("/echo")).read_exactly(6)
+        server.send(signal.SIGKILL, old[0])
+        assert client.at_end()
+    server.wait_workers(1, without=old)
+    with server.connect() as client:
+        client.send(get("/echo")).read_exactly(6)
 
 
 @only_ferricorn("gunicorn's sync worker would be killed")

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import socket
+import struct
 import threading
 
 from flask import Flask, request
@@ -96,6 +97,30 @@ def page_waits(sock, environ, start_response):
     except TimeoutError:
         sock.sendall(b"too late")
     return []
+
+
+KEPT = []
+
+
+def page_keeps(sock, environ, start_response):
+    KEPT.append(sock)
+    return answer(start_response, "kept")
+
+
+def page_kept(sock, environ, start_response):
+    """Uses the socket of another connection, which has ended or waits for a request."""
+    told = []
+    for use in [lambda: KEPT[-1].send(b"never"), lambda: KEPT[-1].fileno()]:
+        try:
+            use()
+        except RuntimeError as error:
+            told.append(str(error))
+    return answer(start_response, "\n".join(told))
+
+
+def page_peer(sock, environ, start_response):
+    """Says who the client is, as a Unix socket knows it."""
+    return answer(start_response, f"{sock.family.name} {struct.unpack('3i', sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))}")
 
 
 def page_late(sock, environ, start_response):

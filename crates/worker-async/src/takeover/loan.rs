@@ -65,7 +65,10 @@ impl Loan {
             Box::pin(relay(socket, &ahead, offer, &mut call)).await
         };
         if let Some(socket) = left {
+            let last = socket.as_fd().try_clone_to_owned();
             Gate::new(socket, rules).0.hang_up(true).await;
+            // The app may have its descriptor still, and a thread that waits there.
+            let _ = last.map(|last| end_reading(last.as_fd()));
         }
         poll_fn(|cx| call.poll_returned(cx)).await;
     }

@@ -122,6 +122,29 @@ fn what_is_said_last_arrives_though_more_was_read_ahead_and_the_socket_is_left_o
 }
 
 #[test]
+fn a_thread_that_still_reads_when_the_call_has_returned_reads_the_end() {
+    for request in [TAKE.to_owned(), format!("{UPGRADE}ahead")] {
+        let (tells, told) = channel();
+        let tells = Mutex::new(tells);
+        let server = Server::new(app(move |socket| {
+            let (mut socket, tells) = (socket.try_clone().unwrap(), tells.lock().unwrap().clone());
+            std::thread::spawn(move || {
+                let mut heard = Vec::new();
+                let _ = socket.read_to_end(&mut heard);
+                tells.send(heard.len()).unwrap();
+            });
+            nothing()
+        }));
+        // The client stays.
+        let mut client = server.client();
+        client.send(request.as_bytes());
+        assert_eq!(client.read_to_end(), "");
+        assert!(told.recv_timeout(PATIENCE).unwrap() <= 5);
+        server.wait_until_empty();
+    }
+}
+
+#[test]
 fn a_socket_that_the_app_closes_is_closed_while_the_call_goes_on() {
     for request in [TAKE.to_owned(), format!("{UPGRADE}ahead")] {
         let (goes, go) = channel::<()>();
