@@ -1,6 +1,7 @@
 //! From layers to [`Settings`]: key by key, so that all errors come at once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::asgi;
 use crate::logging;
@@ -93,6 +94,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         max_requests_jitter: read.int("max_requests_jitter"),
         timeout: read.limit("timeout"),
         queue_timeout: read.limit("queue_timeout"),
+        request_timeout: request_timeout(read, interface),
         graceful_timeout: read.seconds("graceful_timeout"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
@@ -129,6 +131,25 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         proc_name,
         app,
     }
+}
+
+/// A worker that is killed first has no use for a deadline of the request. That of an ASGI app is not.
+fn request_timeout(read: &mut Reader<'_>, interface: Interface) -> Option<Duration> {
+    let limit = read.limit("request_timeout")?;
+    if let Some(timeout) =
+        read.limit("timeout").filter(|&timeout| interface != Interface::Asgi && limit >= timeout)
+    {
+        let message = format!(
+            "request_timeout ({} s) is not shorter than timeout ({} s), at which the worker of a WSGI app is replaced if all \
+             its threads are in calls as long: raise timeout (request_timeout is from {}, timeout from {})",
+            limit.as_secs_f64(),
+            timeout.as_secs_f64(),
+            read.layers.source("request_timeout"),
+            read.layers.source("timeout"),
+        );
+        read.notes.push(Note { level: LogLevel::Warning, message });
+    }
+    Some(limit)
 }
 
 /// More than one app thread: of no use to an ASGI app, and for the others it must wait.

@@ -36,6 +36,8 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long a request may wait for an app thread; `None` if any time.
     pub queue_timeout: Option<Duration>,
+    /// Time that the app may take for a request; `None` for any.
+    pub request_timeout: Option<Duration>,
     /// Time that requests in flight have to end when a worker stops.
     pub graceful_timeout: Duration,
     /// How long an idle connection is kept; zero closes after each response.

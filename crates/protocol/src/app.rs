@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::{AppFault, ExitCode, Guest, Request, Response, ResponseBody};
+use crate::{AppFault, ExitCode, Guest, Request, Response, ResponseBody, TellStack};
 
 /// A boxed future, as `futures` calls it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,6 +25,23 @@ pub trait App: Send + Sync + 'static {
     /// first, such as an interpreter, enters it once here, for all of them.
     fn around_calls(&self, calls: &mut dyn FnMut()) {
         calls();
+    }
+
+    /// Interrupts what the app does for the request with this number, whose [`Deadline`](crate::Deadline) is over: a task
+    /// is cancelled, a step on an app thread gets an exception. It returns at once, before that has happened. `tell` is
+    /// called with the stack of the call, once, from any thread; not at all if no stack can be had.
+    ///
+    /// A future is dropped as well ([`Answer::Later`]), which is all that there is to do about one of Rust's.
+    fn interrupt(&self, number: u64, tell: TellStack) {
+        let _ = number;
+        tell(None);
+    }
+
+    /// Whether a thread of the app is in a step for the request with this number, and so has not heeded
+    /// [`App::interrupt`] if that was called.
+    fn is_held_by(&self, number: u64) -> bool {
+        let _ = number;
+        false
     }
 
     /// Runs the app's own event loop on the calling thread, and has it turn the server's, until a pump says that

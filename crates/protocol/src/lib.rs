@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod deadline;
 mod exit;
 mod fault;
 mod guest;
@@ -17,6 +18,7 @@ mod takeover;
 mod websocket;
 
 pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
+pub use deadline::{Deadline, TellStack};
 pub use exit::ExitCode;
 pub use fault::{AppFault, BodyError, ClientGone};
 pub use guest::{Guest, Look, Pumped};

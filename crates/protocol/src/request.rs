@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::{Early, Hints, Offer, Stream};
+use crate::{Deadline, Early, Hints, Offer, Stream};
 
 /// One HTTP request. Its head has passed the server's rules: framing is sound, headers that a client may not
 /// set are gone, and the scheme is the one that a trusted proxy gave.
@@ -37,6 +37,8 @@ pub struct Request {
     /// What the client offers, if it asks for a WebSocket. The application may consent with
     /// [`ResponseBody::WebSocket`](crate::ResponseBody::WebSocket), or answer as usual.
     pub websocket: Option<Box<Offer>>,
+    /// Until when the request must be answered, if the operator bounds that.
+    pub deadline: Option<Arc<dyn Deadline>>,
 }
 
 impl Request {
@@ -54,6 +56,7 @@ impl Request {
             early: None,
             hints: None,
             websocket: None,
+            deadline: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod answer;
 mod complaints;
 mod connection;
 mod connections;
+mod deadline;
 mod doze;
 mod drain;
 mod driver;

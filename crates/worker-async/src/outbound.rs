@@ -10,6 +10,7 @@ use ferricorn_protocol::{Answer, AppFault, FileBody, ResponseBody};
 use ferricorn_unix::scoreboard::{ErrorClass, Ticket};
 use http_body::{Body, Frame, SizeHint};
 
+use crate::deadline::{Limit, Outcome};
 use crate::gate::Shared;
 use crate::job::{Ending, blame, close_later, dispose, warn_too_long};
 use crate::outflow::Outflow;
@@ -38,6 +39,8 @@ pub(crate) struct OutBody {
     broken: Option<AppFault>,
     /// Whether the end was given to hyper.
     ended: bool,
+    /// Until when the app must have given all of it.
+    limit: Option<Box<Limit>>,
     gate: Arc<Shared>,
     record: Record,
 }
@@ -94,9 +97,26 @@ impl OutBody {
         body
     }
 
+    /// The same, with a deadline for the app to give the rest, if it has not given all yet.
+    pub(crate) fn within(mut self, limit: Option<Box<Limit>>) -> Self {
+        self.limit = limit
+            .filter(|_| matches!(self.source, Source::Pulled(..) | Source::Piped(..) | Source::Stream(_)));
+        self
+    }
+
     /// A body of which nothing was given to hyper yet.
     fn of(source: Source, left: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
-        Self { source, left, unwritten: false, pending: 0, broken: None, ended: false, gate, record }
+        Self {
+            source,
+            left,
+            unwritten: false,
+            pending: 0,
+            broken: None,
+            ended: false,
+            limit: None,
+            gate,
+            record,
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AppFault>>> {
@@ -104,11 +124,23 @@ impl OutBody {
             if self.unwritten {
                 ready!(self.gate.poll_flushed(cx));
                 self.unwritten = false;
+                if let Some(limit) = &mut self.limit {
+                    limit.go_on();
+                }
             }
             if let Some(fault) = self.broken.take() {
                 return Poll::Ready(Some(Err(fault)));
             }
-            match ready!(self.source.poll_next(cx)) {
+            let next = match (self.source.poll_next(cx), self.limit.as_mut()) {
+                (Poll::Ready(next), _) => next,
+                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Pending, Some(limit)) => {
+                    ready!(limit.poll_over(cx));
+                    self.interrupt();
+                    continue;
+                }
+            };
+            match next {
                 Ok(Some(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
                 Ok(Some(frame)) if frame.is_data() || self.left.is_none() => {
                     return Poll::Ready(Some(Ok(frame)));
@@ -136,13 +168,33 @@ impl OutBody {
         }
     }
 
+    /// Has hyper write all it has before it gets more. The time until then is none of the app's.
+    fn expect_flush(&mut self) {
+        self.pending = 0;
+        self.unwritten = true;
+        self.gate.expect_flush();
+        if let Some(limit) = &mut self.limit {
+            limit.pause();
+        }
+    }
+
+    /// The app has had its time.
+    #[cold]
+    fn interrupt(&mut self) {
+        if let Some(limit) = self.limit.take() {
+            limit.interrupt(self.record.worker(), self.record.request_line(), Outcome::Closed);
+        }
+        self.break_off(AppFault {
+            told: true,
+            ..AppFault::new("the app has taken too long for its response")
+        });
+    }
+
     /// Ends the connection, once all before was written.
     fn break_off(&mut self, fault: AppFault) {
         self.broken = Some(fault);
         if self.pending > 0 {
-            self.pending = 0;
-            self.unwritten = true;
-            self.gate.expect_flush();
+            self.expect_flush();
         }
     }
 
@@ -288,9 +340,7 @@ impl Body for OutBody {
         };
         self.pending += piece.len();
         if self.must_leave(&piece) {
-            self.pending = 0;
-            self.unwritten = true;
-            self.gate.expect_flush();
+            self.expect_flush();
         }
         let piece = self.measure(piece);
         Poll::Ready(Some(Ok(Frame::data(piece))))

@@ -1,8 +1,9 @@
 //! From a checked request to its response: policy, body, call, head.
 
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 
 use ferricorn_protocol::{
     Answer, AppFault, BodyError, Connection, Drive, Head, Request, RequestBody, Response, ResponseBody,
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 use crate::answer;
+use crate::deadline::{Limit, Outcome};
 use crate::exchange::{Exchange, Reply, Waiting};
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
@@ -100,15 +102,19 @@ pub(crate) async fn handle(
             }
         },
     };
+    let mut limit = None;
     let given = match calling {
         Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
-        Ok(calling) => finish_call(&context, &mut record, calling).await,
+        Ok(begun) => {
+            limit = begun.limit;
+            finish_call(&context, &mut record, begun.calling, &mut limit).await
+        }
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
     if matches!(&given, Given::Whole(Response { body: ResponseBody::WebSocket(_), .. })) {
         return Ok(open(&context, record, given, handshake));
     }
-    Ok(respond(&context, record, given, asked_head, close))
+    Ok(respond(&context, record, given, limit, asked_head, close))
 }
 
 /// Holds a request for a WebSocket against the rules, and puts the offer into it.
@@ -138,7 +144,7 @@ fn open(
 ) -> http::Response<OutBody> {
     let Given::Whole(Response { head, body: ResponseBody::WebSocket(conversation), log_environ }) = given
     else {
-        return respond(context, record, given, false, false);
+        return respond(context, record, given, None, false, false);
     };
     let party = Party::new(conversation);
     let consent = match handshake {
@@ -152,7 +158,7 @@ fn open(
         }
         Err(fault) => {
             let page = Given::Whole(fail(&context.worker, &record, &fault));
-            respond(context, record, page, false, true)
+            respond(context, record, page, None, false, true)
         }
     }
 }
@@ -237,7 +243,12 @@ fn refuse(context: &Context, record: &mut Record, refusal: &Refusal) -> Box<Resp
     page
 }
 
-/// A call that was begun.
+/// A call that was begun, and its deadline, if there is one.
+struct Begun {
+    calling: Calling,
+    limit: Option<Box<Limit>>,
+}
+
 enum Calling {
     OnSeat(Waiting),
     InTask(Box<Answer>),
@@ -245,9 +256,12 @@ enum Calling {
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
-fn begin_call(context: &Arc<Context>, record: &Record, mut request: Request) -> Calling {
+fn begin_call(context: &Arc<Context>, record: &Record, mut request: Request) -> Begun {
     let worker = &context.worker;
-    match worker.app.drive() {
+    let time = worker.settings.request_timeout;
+    let limit = time.map(|time| Box::new(Limit::begin(time, context.gate.last_request())));
+    request.deadline = limit.as_ref().map(|limit| limit.deadline());
+    let calling = match worker.app.drive() {
         Drive::Task | Drive::Hosted => {
             if request.head.version >= Version::HTTP_11 {
                 context.gate.begin_hints();
@@ -257,40 +271,56 @@ fn begin_call(context: &Arc<Context>, record: &Record, mut request: Request) -> 
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
         }
         Drive::Seat => Calling::OnSeat(Exchange::submit(context, record.ticket(), request)),
-    }
+    };
+    Begun { calling, limit }
 }
 
-/// Waits for the answer; a fault becomes a response.
-async fn finish_call(context: &Context, record: &mut Record, calling: Calling) -> Given {
+/// Waits for the answer; a fault becomes a response, and so does the end of its time.
+async fn finish_call(
+    context: &Context,
+    record: &mut Record,
+    calling: Calling,
+    limit: &mut Option<Box<Limit>>,
+) -> Given {
     let worker = &context.worker;
     let answer = match calling {
         Calling::InTask(answer) => *answer,
         Calling::OnSeat(waiting) => {
             let mut first = None;
-            if let Some(limit) = worker.settings.queue_timeout {
-                match Box::pin(queue::first_reply(&waiting, limit)).await {
-                    Ok(reply) => first = reply,
-                    Err(Overdue) => return Given::Whole(*queue::refuse(worker, record, &waiting, limit)),
+            if let Some(patience) = worker.settings.queue_timeout {
+                let mut wait = Box::pin(queue::first_reply(&waiting, patience));
+                match within(limit, |cx| wait.as_mut().poll(cx)).await {
+                    Ok(Ok(reply)) => first = reply,
+                    Ok(Err(Overdue)) => {
+                        return Given::Whole(*queue::refuse(worker, record, &waiting, patience));
+                    }
+                    Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
                 }
             }
             loop {
                 let reply = match first.take() {
-                    Some(reply) => reply,
-                    None => poll_fn(|cx| waiting.poll_reply(cx)).await,
+                    Some(reply) => Ok(reply),
+                    None => within(limit, |cx| waiting.poll_reply(cx)).await,
                 };
                 record.waited(waiting.waited());
                 match reply {
-                    Reply::Answer(answer) => break answer,
-                    Reply::Begun(head, pipe) => return Given::Begun(head, pipe),
-                    Reply::Hints(bytes) => context.gate.send_hints(bytes).await,
-                    Reply::Takeover(offer) => match Box::pin(lend(context, record, waiting, offer)).await {},
+                    Ok(Reply::Answer(answer)) => break answer,
+                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(head, pipe),
+                    Ok(Reply::Hints(bytes)) => context.gate.send_hints(bytes).await,
+                    Ok(Reply::Takeover(offer)) => {
+                        match Box::pin(lend(context, record, waiting, offer)).await {}
+                    }
+                    Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
                 }
             }
         }
     };
     let result = match answer {
         Answer::Response(response) => Ok(response),
-        Answer::Later(mut future) => poll_fn(|cx| poll_guarded(future.as_mut(), cx)).await,
+        Answer::Later(mut future) => match within(limit, |cx| poll_guarded(future.as_mut(), cx)).await {
+            Ok(result) => result,
+            Err(Late) => Ok(late(worker, record, limit, false)),
+        },
         Answer::Fault(fault) => Err(fault),
         Answer::Begun(body) => {
             dispose(worker, body, record.ticket());
@@ -321,6 +351,45 @@ async fn lend(context: &Context, record: &mut Record, waiting: Waiting, offer: O
     pending().await
 }
 
+/// The time of a request is over.
+struct Late;
+
+/// What a call gives, if it does in its time.
+async fn within<T>(
+    limit: &mut Option<Box<Limit>>,
+    mut poll: impl FnMut(&mut std::task::Context<'_>) -> Poll<T>,
+) -> Result<T, Late> {
+    poll_fn(|cx| match (poll(cx), limit.as_mut()) {
+        (Poll::Ready(given), _) => Poll::Ready(Ok(given)),
+        (Poll::Pending, Some(limit)) => limit.poll_over(cx).map(|()| Err(Late)),
+        (Poll::Pending, None) => Poll::Pending,
+    })
+    .await
+}
+
+/// The answer to one whose time is over on the seat, or before it.
+#[cold]
+fn late_on_seat(
+    worker: &Arc<Worker>,
+    record: &mut Record,
+    limit: &mut Option<Box<Limit>>,
+    waiting: &Waiting,
+) -> Response {
+    let queued = waiting.withdraw();
+    record.waited(waiting.waited());
+    late(worker, record, limit, queued)
+}
+
+/// The answer to a request whose time is over. What the app does for it is interrupted, if it was called at all.
+#[cold]
+fn late(worker: &Arc<Worker>, record: &Record, limit: &mut Option<Box<Limit>>, queued: bool) -> Response {
+    let outcome = if queued { Outcome::NotCalled } else { Outcome::Answered };
+    if let Some(limit) = limit.take() {
+        limit.interrupt(worker, record.request_line(), outcome);
+    }
+    *answer::error(StatusCode::GATEWAY_TIMEOUT, "The app did not answer in time.")
+}
+
 /// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is
 /// no proxy does not have (RFC 9110 section 9.3.6).
 fn refuse_tunnel(worker: &Arc<Worker>, record: &Record, given: Given) -> Given {
@@ -344,6 +413,7 @@ fn respond(
     context: &Context,
     mut record: Record,
     given: Given,
+    limit: Option<Box<Limit>>,
     asked_head: bool,
     close: bool,
 ) -> http::Response<OutBody> {
@@ -367,7 +437,7 @@ fn respond(
                 Err(pipe) => pipe.close(&context.worker, record.ticket()),
             }
             let page = Given::Whole(*answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
-            return respond(context, record, page, asked_head, close);
+            return respond(context, record, page, None, asked_head, close);
         }
     };
     if let (true, None, Ok(ResponseBody::Full(bytes))) = (asked_head && !without_content, length, &body) {
@@ -383,8 +453,8 @@ fn respond(
     let gate = context.gate.clone();
     let body = match body {
         Ok(body) if bodiless => OutBody::none(body, length, gate, record),
-        Ok(body) => OutBody::new(body, length, gate, record),
-        Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless),
+        Ok(body) => OutBody::new(body, length, gate, record).within(limit),
+        Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless).within(limit),
     };
     let mut response = http::Response::new(body);
     *response.status_mut() = head.status;

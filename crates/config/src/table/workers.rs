@@ -77,6 +77,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--queue-timeout"])
     .seconds(0),
     Setting::new(
+        "request_timeout",
+        WorkerProcesses,
+        "Seconds, also a fraction of one, that the app may take for a request; 0 means any time. Then the client gets a 504, or \
+         its connection is closed if the answer has begun, and the call is interrupted: a task is cancelled, a thread gets \
+         the exception `ferricorn.RequestTimeout`. A thread that cannot be interrupted costs its worker, which is replaced \
+         when its other requests have ended. The app may ask for more time. See docs/deadlines.md. gunicorn has no such \
+         setting.",
+    )
+    .flags(&["--request-timeout"])
+    .seconds(0),
+    Setting::new(
         "graceful_timeout",
         WorkerProcesses,
         "Seconds that requests in flight have to end when a worker stops. What is left then is killed.",

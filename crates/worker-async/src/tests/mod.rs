@@ -4,6 +4,7 @@ mod app;
 mod bodies;
 mod books;
 mod crowd;
+mod deadlines;
 mod departures;
 mod hints;
 pub(crate) mod host;
