@@ -10,9 +10,9 @@ _unset = [name for name in _ALLOCATOR if name not in os.environ]
 for _name in _unset:
     os.environ[_name] = _ALLOCATOR[_name]
 
-from ferricorn._native import __version__  # noqa: E402
+from ferricorn._native import RequestTimeout, __version__  # noqa: E402
 
 for _name in _unset:
     del os.environ[_name]
 
-__all__ = ["__version__"]
+__all__ = ["RequestTimeout", "__version__"]

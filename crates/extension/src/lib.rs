@@ -21,6 +21,9 @@ mod _native {
     use super::{Interpreter, OsString, PyResult, Python, pyfunction};
 
     #[pymodule_export]
+    use ferricorn_python::RequestTimeout;
+
+    #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "the name is Python's")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 

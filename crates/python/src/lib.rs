@@ -6,6 +6,7 @@
 pub mod asgi;
 mod config_file;
 mod data;
+mod deadline;
 mod fault;
 mod fields;
 mod forked;
@@ -18,6 +19,7 @@ mod threads;
 pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
+pub use deadline::RequestTimeout;
 pub use load::{AppLoader, Kind};
 pub use process::{fork_with_interpreter, prepare_worker};
 pub use threads::name_threads_that_hold_up;

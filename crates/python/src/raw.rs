@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::os::raw::c_ulong;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -74,6 +75,21 @@ pub(crate) fn bound<'py>(
         let method = get(descriptor.as_ptr(), object.as_ptr(), ffi::Py_TYPE(object.as_ptr()).cast());
         Bound::from_owned_ptr_or_err(descriptor.py(), method)
     }
+}
+
+/// The number of this thread, as `threading.get_ident()` tells it.
+#[inline]
+pub(crate) fn thread_ident() -> c_ulong {
+    // SAFETY: it has no preconditions.
+    unsafe { ffi::PyThread_get_thread_ident() }
+}
+
+/// Has an exception of this type raised in a thread when it next runs Python, or takes that back.
+pub(crate) fn set_async_exception(_py: Python<'_>, thread: c_ulong, kind: Option<&Bound<'_, PyAny>>) {
+    let kind = kind.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    // SAFETY: the thread is attached, as the first argument proves; the type is alive, and the call takes a reference
+    // of its own. A number that is no thread's any more is passed over. It is declared signed for CPython before 3.7.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread.cast_signed(), kind) };
 }
 
 /// What `f` gives, between CPython's preparations for a fork and its repairs after one.

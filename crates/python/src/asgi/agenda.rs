@@ -8,6 +8,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use ferricorn_protocol::TellStack;
 use pyo3::prelude::*;
 
 use super::awaitable::Waiting;
@@ -40,6 +41,8 @@ pub(super) struct Items {
     pub(super) ready: Vec<Py<Waiting>>,
     /// Requests that begin.
     pub(super) calls: Vec<Call>,
+    /// Requests whose time is over, by their numbers, and who is told where their calls are.
+    pub(super) late: Vec<(u64, TellStack)>,
     /// Calls whose clients have left.
     pub(super) left: Vec<Arc<dyn Exchange>>,
     /// Whether all calls are to be cancelled that run.
@@ -68,6 +71,12 @@ impl Agenda {
     /// Has a call come to its end, for its client has left.
     pub(super) fn let_go(&self, call: Arc<dyn Exchange>) {
         lock(&self.items).left.push(call);
+        self.bell.ring();
+    }
+
+    /// Has a call cancelled, for the time of its request is over.
+    pub(super) fn interrupt(&self, number: u64, tell: TellStack) {
+        lock(&self.items).late.push((number, tell));
         self.bell.ring();
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_config::AsgiSettings;
-use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Request};
+use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Request, TellStack};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -100,7 +100,10 @@ impl App for AsgiApp {
     /// Called by the connection, inside the server's loop: no Python runs here.
     fn call(&self, mut request: Request) -> Answer {
         let agenda = &self.0.agenda;
-        let ending = Ending::new(self.0.settings.disconnect_grace);
+        let ending = Ending::new(
+            self.0.settings.disconnect_grace,
+            request.deadline.as_ref().map(|deadline| deadline.number()),
+        );
         if request.websocket.is_some() {
             let exchange = websocket::Exchange::new(agenda, ending, &request);
             agenda.begin(Call { request, kind: Kinds::WebSocket(exchange.clone()) });
@@ -109,6 +112,10 @@ impl App for AsgiApp {
         let exchange = http::Exchange::new(agenda, ending, &mut request);
         agenda.begin(Call { request, kind: Kinds::Http(exchange.clone()) });
         Answer::Later(Box::pin(Answering::new(exchange)))
+    }
+
+    fn interrupt(&self, number: u64, tell: TellStack) {
+        self.0.agenda.interrupt(number, tell);
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {

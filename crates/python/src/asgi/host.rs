@@ -14,6 +14,7 @@ use pyo3::types::PyDict;
 use super::agenda::{Agenda, Items};
 use super::app::Bridge;
 use super::awaitable::{Waiting, register};
+use super::call::Exchange;
 use super::event_loop;
 use super::tasks::Tasks;
 use crate::fault::{app_fault, exit_status};
@@ -110,6 +111,12 @@ struct Turns {
     items: Cell<Items>,
 }
 
+fn cancel(py: Python<'_>, call: &dyn Exchange) {
+    if let Err(error) = call.ending().cancel(py) {
+        tracing::error!("The task of {} cannot be cancelled: {error}", call.request());
+    }
+}
+
 /// The callable that asyncio calls.
 #[pyclass(module = "ferricorn", unsendable, frozen)]
 struct Pump {
@@ -182,6 +189,13 @@ impl Turns {
                 self.guest.leave(status);
             }
         }
+        for (number, tell) in items.late.drain(..) {
+            let call = agenda.running().into_iter().find(|call| call.ending().is_of(number));
+            tell(call.as_ref().and_then(|call| call.ending().stack(py)));
+            if let Some(call) = call {
+                cancel(py, &*call);
+            }
+        }
         for call in items.left.drain(..) {
             if let Err(error) = call.let_go(self.event_loop.bind(py)) {
                 tracing::error!("A task whose client has left cannot be cancelled: {error}");
@@ -189,9 +203,7 @@ impl Turns {
         }
         if mem::take(&mut items.cancel) {
             for call in agenda.running() {
-                if let Err(error) = call.ending().cancel(py) {
-                    tracing::error!("The task of {} cannot be cancelled: {error}", call.request());
-                }
+                cancel(py, &*call);
             }
         }
         if let Some(status) = items.leave.take() {

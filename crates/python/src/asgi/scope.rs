@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
+use crate::deadline::ExtendDeadline;
 use crate::header_names::COMMON;
 
 /// The version of the specification of the messages that is kept to.
@@ -95,10 +96,9 @@ impl Scopes {
     ) -> PyResult<Bound<'py, PyDict>> {
         let scope = self.of_connection(py, &request.connection, kind)?.copy()?;
         let head = &request.head;
-        if kind == Kind::Http && takes_trailers(&head.headers) {
-            let extensions = self.http_extensions.bind(py).copy()?;
-            extensions.set_item(intern!(py, "http.response.trailers"), PyDict::new(py))?;
-            scope.set_item(intern!(py, "extensions"), extensions)?;
+        let trailers = kind == Kind::Http && takes_trailers(&head.headers);
+        if trailers || request.deadline.is_some() {
+            scope.set_item(intern!(py, "extensions"), self.extensions(py, kind, trailers, request)?)?;
         }
         if head.method != Method::GET && kind == Kind::Http {
             scope.set_item(intern!(py, "method"), head.method.as_str())?;
@@ -122,6 +122,27 @@ impl Scopes {
             scope.set_item(intern!(py, "subprotocols"), &offer.subprotocols)?;
         }
         Ok(scope)
+    }
+
+    /// The extensions of a request that has others than its connection.
+    fn extensions<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Kind,
+        trailers: bool,
+        request: &Request,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let of_kind = if kind == Kind::Http { &self.http_extensions } else { &self.websocket_extensions };
+        let extensions = of_kind.bind(py).copy()?;
+        if trailers {
+            extensions.set_item(intern!(py, "http.response.trailers"), PyDict::new(py))?;
+        }
+        if let Some(deadline) = &request.deadline {
+            let entry = PyDict::new(py);
+            entry.set_item(intern!(py, "extend"), Bound::new(py, ExtendDeadline::new(deadline))?)?;
+            extensions.set_item(intern!(py, "ferricorn.deadline"), entry)?;
+        }
+        Ok(extensions)
     }
 
     fn set_target(&self, scope: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
 use super::agenda::lock;
+use crate::deadline::of_task;
 use crate::raw::is_held_once;
 
 /// Makes tasks.
@@ -108,6 +109,8 @@ pub(super) fn failure(task: &Bound<'_, PyAny>) -> Option<PyErr> {
 /// How a task may be ended, and how long it goes on when its client has left.
 pub(super) struct Ending {
     grace: Duration,
+    /// The number of the request, if it has a deadline.
+    number: Option<u64>,
     state: Mutex<State>,
 }
 
@@ -117,13 +120,25 @@ struct State {
     task: Option<Py<PyAny>>,
     /// What cancels it when the grace period is over.
     timer: Option<Py<PyAny>>,
-    /// Whether it was cancelled for the end of its worker.
+    /// Whether it was cancelled for the end of its worker, or of its request's time.
     cancelled: bool,
 }
 
 impl Ending {
-    pub(super) fn new(grace: Duration) -> Self {
-        Self { grace, state: Mutex::default() }
+    /// `number` is that of the request, if it has a deadline.
+    pub(super) fn new(grace: Duration, number: Option<u64>) -> Self {
+        Self { grace, number, state: Mutex::default() }
+    }
+
+    /// Whether this is the request with that number.
+    pub(super) fn is_of(&self, number: u64) -> bool {
+        self.number == Some(number)
+    }
+
+    /// Where the task is.
+    pub(super) fn stack(&self, py: Python<'_>) -> Option<String> {
+        let task = lock(&self.state).task.as_ref().map(|task| task.clone_ref(py));
+        task.and_then(|task| of_task(task.bind(py)))
     }
 
     pub(super) fn set_task(&self, task: &Bound<'_, PyAny>) {
@@ -150,7 +165,7 @@ impl Ending {
         }
     }
 
-    /// Cancels the task at once, for its worker ends.
+    /// Cancels the task at once, for its worker or its time ends.
     pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         let task = {
             let mut state = lock(&self.state);
@@ -160,7 +175,7 @@ impl Ending {
         task.map_or(Ok(()), |task| task.bind(py).call_method0(intern!(py, "cancel")).map(drop))
     }
 
-    /// Whether the task was cancelled for the end of its worker.
+    /// Whether the task was cancelled for the end of its worker or of its time.
     pub(super) fn is_cancelled(&self) -> bool {
         lock(&self.state).cancelled
     }
@@ -168,7 +183,10 @@ impl Ending {
     /// Cancels the task after the grace period, but not before `least` has passed.
     pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>, least: Duration) -> PyResult<()> {
         let py = event_loop.py();
-        let task = lock(&self.state).task.as_ref().map(|task| task.clone_ref(py));
+        let task = {
+            let state = lock(&self.state);
+            state.task.as_ref().filter(|_| !state.cancelled).map(|task| task.clone_ref(py))
+        };
         let Some(task) = task else { return Ok(()) };
         let cancel = task.bind(py).getattr(intern!(py, "cancel"))?;
         let grace = self.grace.max(least);

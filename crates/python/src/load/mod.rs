@@ -36,6 +36,8 @@ pub struct AppLoader {
     pub script_name: String,
     /// What concerns it if it is an ASGI application.
     pub asgi: AsgiSettings,
+    /// Whether its requests have a deadline.
+    pub deadlines: bool,
     /// Where that goes which the application writes to `wsgi.errors`.
     pub errors: ErrorSink,
 }
@@ -53,6 +55,7 @@ impl AppLoader {
             worker_class: settings.worker_class,
             script_name: settings.script_name.clone(),
             asgi: settings.asgi.clone(),
+            deadlines: settings.request_timeout.is_some(),
             errors,
         }
     }
@@ -69,8 +72,7 @@ impl AppLoader {
         }
         let app = self.import(py, &target)?;
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
-            Kind::Wsgi => WsgiApp::new(app, worker, &self.script_name, self.errors.clone())
-                .map(|app| Arc::new(app) as Arc<dyn App>),
+            Kind::Wsgi => self.wsgi(py, app, worker),
             Kind::Asgi(calling) => {
                 self.require_loop(py)?;
                 self.tell_of_worker_class(worker);
@@ -78,6 +80,14 @@ impl AppLoader {
             }
         };
         prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
+    }
+
+    fn wsgi(&self, py: Python<'_>, app: Bound<'_, PyAny>, worker: &WorkerInfo) -> PyResult<Arc<dyn App>> {
+        let app = WsgiApp::new(app, worker, &self.script_name, self.errors.clone())?;
+        if self.deadlines {
+            app.prepare_for_deadlines(py)?;
+        }
+        Ok(Arc::new(app))
     }
 
     /// A loop that is not there is told before anything is served, by `--check-config` too.

@@ -1,7 +1,12 @@
 //! A WSGI application as the server calls it.
 
-use ferricorn_protocol::{Answer, App, AppFault, Drive, Request, Response, ResponseBody, WorkerInfo};
+use std::sync::Arc;
+
+use ferricorn_protocol::{
+    Answer, App, AppFault, Deadline, Drive, Request, Response, ResponseBody, TellStack, WorkerInfo,
+};
 use http::request::Parts;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -11,6 +16,7 @@ use super::environ::{EnvironFactory, Facts};
 use super::errors::ErrorSink;
 use super::response::body;
 use super::start_response::StartResponse;
+use crate::deadline::{Bounded, ExtendDeadline, Steps, over};
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
 
@@ -19,6 +25,8 @@ pub struct WsgiApp {
     callable: Py<PyAny>,
     environs: EnvironFactory,
     log_environ: Vec<String>,
+    /// What threads do for requests with a deadline.
+    steps: Arc<Steps>,
 }
 
 impl WsgiApp {
@@ -40,15 +48,52 @@ impl WsgiApp {
             shows_socket: true,
         };
         let environs = EnvironFactory::new(callable.py(), &facts, errors)?;
-        Ok(Self { callable: callable.unbind(), environs, log_environ: worker.log_environ.clone() })
+        let log_environ = worker.log_environ.clone();
+        Ok(Self { callable: callable.unbind(), environs, log_environ, steps: Arc::default() })
+    }
+
+    /// Has calls interrupted on this thread, which must be the main thread, when their requests have a deadline.
+    ///
+    /// # Errors
+    /// Those of `signal.signal`.
+    pub fn prepare_for_deadlines(&self, py: Python<'_>) -> PyResult<()> {
+        self.steps.prepare(py)
     }
 
     fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
         close_left_open(py);
         let environ = self.environs.build(py, &mut request)?;
-        let answer = self.run(&environ, request);
+        let answer = match request.deadline.take() {
+            None => self.run(&environ, request),
+            Some(deadline) => self.run_within(&environ, request, &deadline)?,
+        };
         end_if_forked(py, answer.as_ref().err());
         answer.map_err(|error| app_fault(py, &error))
+    }
+
+    /// The same as [`WsgiApp::run`] for a request that has a deadline. The outer error is that the time is over.
+    fn run_within(
+        &self,
+        environ: &Bound<'_, PyDict>,
+        request: Request,
+        deadline: &Arc<dyn Deadline>,
+    ) -> Result<PyResult<Answer>, AppFault> {
+        let py = environ.py();
+        let extend = Bound::new(py, ExtendDeadline::new(deadline));
+        let set =
+            extend.and_then(|extend| environ.set_item(intern!(py, "ferricorn.extend_deadline"), extend));
+        if let Err(error) = set {
+            return Ok(Err(error));
+        }
+        let answer = self.steps.run(py, &**deadline, || self.run(environ, request)).ok_or_else(over)?;
+        let bounded = |body| Bounded::body(body, deadline, &self.steps);
+        Ok(answer.map(|answer| match answer {
+            Answer::Begun(body) => Answer::Begun(bounded(body)),
+            Answer::Response(Response { head, body, log_environ }) => {
+                Answer::Response(Response { head, body: bounded(body), log_environ })
+            }
+            other => other,
+        }))
     }
 
     fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
@@ -90,6 +135,14 @@ impl App for WsgiApp {
     /// application get their turn whenever a call blocks, and from the interpreter's own switching.
     fn around_calls(&self, calls: &mut dyn FnMut()) {
         Python::attach(|_| calls());
+    }
+
+    fn interrupt(&self, number: u64, tell: TellStack) {
+        self.steps.interrupt(number, tell);
+    }
+
+    fn is_held_by(&self, number: u64) -> bool {
+        self.steps.has(number)
     }
 
     fn call(&self, request: Request) -> Answer {

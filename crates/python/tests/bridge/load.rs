@@ -45,6 +45,7 @@ impl Project {
             worker_class: WorkerClass::Async,
             script_name: String::new(),
             asgi: asgi(),
+            deadlines: false,
             errors: Arc::new(|_| ()),
         };
         loader.load(&worker()).map(|app| app.drive())
@@ -173,6 +174,7 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
         worker_class: WorkerClass::Async,
         script_name: String::new(),
         asgi: asgi(),
+        deadlines: false,
         errors: Arc::new(|_| ()),
     };
     let Err(error) = loader.load(&worker()) else { panic!("a path was imported") };

@@ -4,6 +4,7 @@
 
 mod asgi;
 mod config_file;
+mod deadlines;
 mod early_hints;
 mod environ;
 mod errors;

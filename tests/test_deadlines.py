@@ -1,0 +1,190 @@
+"""Deadlines of requests to WSGI apps: 504, the call interrupted and named, its neighbours served on."""
+
+import signal
+import time
+
+import pytest
+
+from harness import Unanswered
+
+pytestmark = pytest.mark.only_ferricorn("gunicorn has no deadline for a request")
+
+APP = '''
+import ctypes
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import ferricorn
+
+
+def sleep():
+    time.sleep(60)
+
+
+def lock():
+    held = threading.Lock()
+    held.acquire()
+    held.acquire()
+
+
+def receive():
+    ours, _theirs = socket.socketpair()
+    ours.recv(1)
+
+
+def spin():
+    while True:
+        sum(range(1000))
+
+
+def held():
+    """C code that never looks whether there is a signal, and holds the interpreter's lock."""
+    ctypes.PyDLL(None).sleep(60)
+
+
+def stubborn():
+    while not Path("free").exists():
+        try:
+            time.sleep(0.05)
+        except ferricorn.RequestTimeout:
+            Path("caught").write_text("yes")
+
+
+def cleans():
+    try:
+        time.sleep(60)
+    except ferricorn.RequestTimeout as error:
+        Path("cleaned").write_text(f"{type(error).__mro__[1].__name__}: {error}")
+        raise
+
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"][1:]
+    if path == "stream":
+        start_response("200 OK", [])
+        return stream()
+    if path == "write":
+        start_response("200 OK", [])(b"begun")
+        sleep()
+    body = str(os.getpid()).encode()
+    if path == "longer":
+        left = environ["ferricorn.extend_deadline"](30)
+        time.sleep(1.5)
+        body = str(29 < left < 32).encode()
+    elif path:
+        globals()[path]()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+class stream:
+    def __init__(self):
+        self.pieces = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.pieces += 1
+        if self.pieces > 1:
+            sleep()
+        return b"begun"
+
+    def close(self):
+        Path("closed").write_text("yes")
+'''
+
+LIMIT = ["--request-timeout", "0.5", "--access-logfile", "-"]
+
+
+@pytest.fixture
+def server(serve):
+    return serve(APP, *LIMIT)
+
+
+@pytest.mark.parametrize("wait", ["sleep", "lock", "receive", "spin"])
+def test_a_call_that_takes_too_long_is_interrupted_and_its_worker_serves_on(server, wait):
+    pid = server.get().body
+    begin = time.monotonic()
+    response = server.get(f"/{wait}?secret")
+    assert response.status == 504 and b"The app did not answer in time." in response.body
+    assert time.monotonic() - begin < 5
+    server.wait_for(rf"REQUEST TIMEOUT \(pid:{pid.decode()}\): GET /{wait} has taken 0\.\d s; its client gets a 504")
+    server.wait_for(rf"The call is at:\n(.*\n)*.*in {wait}\n")
+    assert server.get().body == pid
+    assert "Traceback" not in server.log and "secret" not in server.log
+    assert any(f'"GET /{wait}?secret HTTP/1.1" 504' in line for line in server.access_log)
+
+
+def test_the_app_can_clean_up(server):
+    assert server.get("/cleans").status == 504
+    assert server.noted("cleaned") == "BaseException: the request has taken longer than --request-timeout allows"
+    assert server.get().status == 200
+
+
+@pytest.mark.parametrize("path", ["stream", "write"])
+def test_a_response_that_has_begun_is_cut_off(server, path):
+    pid = server.get().body
+    with server.connect() as client:
+        client.send(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        client.read_head()
+        assert client.read_chunk() == b"begun"
+        with pytest.raises(Unanswered, match="end of stream|reset"):
+            client.read_chunk()
+    server.wait_for(rf"GET /{path} has taken 0\.\d s; its client's connection is closed")
+    server.wait_for(r"The call is at:\n(.*\n)*.*in sleep\n")
+    assert path == "write" or server.noted("closed")
+    assert server.get().body == pid
+
+
+def test_an_app_may_put_its_deadline_off(server):
+    assert server.get("/longer").body == b"True"
+
+
+def test_an_app_that_catches_the_interruption_costs_its_worker_when_all_else_is_done(server):
+    worker, = server.wait_workers(1)
+    assert server.get("/stubborn").status == 504
+    assert server.noted("caught") == "yes"
+    server.wait_for(r"GET /stubborn goes on 1 s after its interruption")
+    # Another serves, and nobody is killed.
+    assert server.get().body != str(worker).encode()
+    server.touch("free")
+    server.wait_workers(1, without=[worker])
+    server.wait_for(rf"Worker exiting \(pid: {worker}\)")
+    assert "killed" not in server.log
+
+
+def test_a_call_that_cannot_be_interrupted_is_killed_with_its_worker_at_the_graceful_timeout(serve):
+    server = serve(APP, *LIMIT, "--graceful-timeout", "2", "-w", "2")
+    workers = server.wait_workers(2)
+    # It holds the interpreter's lock, so not even its stack can be told.
+    assert server.get("/held").status == 504
+    server.wait_for(r"GET /held goes on 1 s after its interruption: it is in C code")
+    server.wait_for(r"did not leave within the graceful timeout \(2\.0 s\) and is killed")
+    assert len(set(server.wait_workers(2)) - set(workers)) == 1
+    assert "WORKER TIMEOUT" not in server.log
+
+
+def test_a_stop_while_calls_are_interrupted(server):
+    with server.connect() as one:
+        one.send(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.wait_for("REQUEST TIMEOUT")
+        assert server.stop(signal.SIGTERM) == 0
+        assert one.response().status == 504
+
+
+def test_without_the_setting_there_is_no_deadline(serve):
+    app = '''
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [str("ferricorn.extend_deadline" in environ).encode()]
+'''
+    assert serve(app).get().body == b"False"
+
+
+def test_a_timeout_that_comes_first_is_told(serve):
+    server = serve(APP, "--request-timeout", "60")
+    server.wait_for(r"request_timeout \(60 s\) is not shorter than timeout \(30 s\)")
