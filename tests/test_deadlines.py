@@ -188,3 +188,12 @@ def app(environ, start_response):
 def test_a_timeout_that_comes_first_is_told(serve):
     server = serve(APP, "--request-timeout", "60")
     server.wait_for(r"request_timeout \(60 s\) is not shorter than timeout \(30 s\)")
+
+
+def test_a_connection_that_the_app_has_taken_over_has_no_deadline(serve):
+    server = serve("taking:app", *LIMIT)
+    with server.connect() as client:
+        assert client.send(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n").read_exactly(6) == b"hello "
+        time.sleep(1)
+        assert client.send(b"one").read_exactly(3) == b"one"
+    assert "REQUEST TIMEOUT" not in server.log
