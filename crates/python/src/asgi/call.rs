@@ -1,7 +1,6 @@
 //! A call of the application: how it begins, and what becomes of its end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, Request};
 use pyo3::exceptions::asyncio::CancelledError;
@@ -56,7 +55,7 @@ pub(super) trait Exchange: Send + Sync {
 
     /// The client has left: sees to it that the task ends in time.
     fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.ending().let_go(event_loop, Duration::ZERO)
+        self.ending().let_go(event_loop)
     }
 }
 

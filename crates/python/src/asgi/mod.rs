@@ -11,6 +11,7 @@ mod host;
 mod http;
 mod lifespan;
 mod message;
+mod notes;
 mod scope;
 mod tasks;
 mod unsendable;

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 
+use super::notes::Notes;
 use crate::deadline::ExtendDeadline;
 use crate::header_names::COMMON;
 
@@ -35,7 +36,7 @@ pub(super) struct Scopes {
 }
 
 /// What a connection keeps in its notes: the templates with the connection's addresses filled in.
-struct ConnectionTemplates {
+pub(super) struct ConnectionTemplates {
     http: Py<PyDict>,
     websocket: Py<PyDict>,
 }
@@ -195,23 +196,32 @@ impl Scopes {
         connection: &'a Connection,
         kind: Kind,
     ) -> PyResult<&'a Bound<'py, PyDict>> {
-        let noted = || connection.notes.get().and_then(|notes| notes.downcast_ref::<ConnectionTemplates>());
-        if noted().is_none() {
-            let (http, websocket) = (self.http.bind(py).copy()?, self.websocket.bind(py).copy()?);
-            for (template, extensions) in
-                [(&http, &self.http_extensions), (&websocket, &self.websocket_extensions)]
-            {
-                set_addresses(template, connection)?;
-                // What changes them changes at most its own connection's.
-                template.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
-                template.set_item(intern!(py, "extensions"), extensions.bind(py).copy()?)?;
+        let Some(notes) = Notes::of(connection) else {
+            // At the price of the addresses.
+            return Ok(if kind == Kind::Http { &self.http } else { &self.websocket }.bind(py));
+        };
+        let templates = match notes.templates.get() {
+            Some(templates) => templates,
+            None => {
+                let made = self.fill(py, connection)?;
+                notes.templates.get_or_init(|| made)
             }
-            let templates = ConnectionTemplates { http: http.unbind(), websocket: websocket.unbind() };
-            // Somebody else's note is left alone, at the price of the addresses; there is nobody else.
-            let _ = connection.notes.set(Box::new(templates));
+        };
+        Ok(templates.of(kind).bind(py))
+    }
+
+    /// The templates with a connection's addresses.
+    fn fill(&self, py: Python<'_>, connection: &Connection) -> PyResult<ConnectionTemplates> {
+        let (http, websocket) = (self.http.bind(py).copy()?, self.websocket.bind(py).copy()?);
+        for (template, extensions) in
+            [(&http, &self.http_extensions), (&websocket, &self.websocket_extensions)]
+        {
+            set_addresses(template, connection)?;
+            // What changes them changes at most its own connection's.
+            template.set_item(intern!(py, "asgi"), self.asgi.bind(py).copy()?)?;
+            template.set_item(intern!(py, "extensions"), extensions.bind(py).copy()?)?;
         }
-        let template = noted().map(|templates| templates.of(kind));
-        Ok(template.unwrap_or(if kind == Kind::Http { &self.http } else { &self.websocket }).bind(py))
+        Ok(ConnectionTemplates { http: http.unbind(), websocket: websocket.unbind() })
     }
 }
 

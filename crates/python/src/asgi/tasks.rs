@@ -157,14 +157,6 @@ impl Ending {
         }
     }
 
-    /// The task may go on after all.
-    pub(super) fn keep(&self) {
-        let timer = lock(&self.state).timer.take();
-        if let Some(timer) = timer {
-            Python::attach(|py| cancel_timer(py, &timer));
-        }
-    }
-
     /// Cancels the task at once, for its worker or its time ends.
     pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         let task = {
@@ -180,8 +172,8 @@ impl Ending {
         lock(&self.state).cancelled
     }
 
-    /// Cancels the task after the grace period, but not before `least` has passed.
-    pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>, least: Duration) -> PyResult<()> {
+    /// Cancels the task after the grace period.
+    pub(super) fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = event_loop.py();
         let task = {
             let state = lock(&self.state);
@@ -189,12 +181,11 @@ impl Ending {
         };
         let Some(task) = task else { return Ok(()) };
         let cancel = task.bind(py).getattr(intern!(py, "cancel"))?;
-        let grace = self.grace.max(least);
-        if grace.is_zero() {
+        if self.grace.is_zero() {
             cancel.call0()?;
             return Ok(());
         }
-        let arguments = (grace.as_secs_f64(), cancel);
+        let arguments = (self.grace.as_secs_f64(), cancel);
         let timer = event_loop.call_method1(intern!(py, "call_later"), arguments)?;
         lock(&self.state).timer = Some(timer.unbind());
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ferricorn_protocol::Head;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -16,6 +16,7 @@ use crate::asgi::awaitable::{awaitable, done};
 use crate::asgi::call::Exchange as _;
 use crate::asgi::message::{bytes_or_empty, data, field, flag, kind, wrong};
 use crate::asgi::unsendable::Unsendable;
+use crate::fields::repr;
 use crate::hint;
 
 /// Sends a message; gives an awaitable.
@@ -97,10 +98,17 @@ pub(in crate::asgi) fn response_head(message: &Bound<'_, PyDict>, trailers: bool
     let Some(status) = field(message, intern!(py, "status"))? else {
         return Err(PyValueError::new_err("it has no \"status\""));
     };
-    let number: u16 = status.extract()?;
-    let status = StatusCode::from_u16(number).ok().filter(|status| !status.is_informational());
-    let Some(status) = status else {
-        return Err(PyValueError::new_err(format!("the status {number} is not that of a final response")));
+    let number = match status.extract::<u16>() {
+        Ok(number) => Some(number),
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => None,
+        Err(error) => return Err(error),
+    };
+    let final_status = number
+        .and_then(|number| StatusCode::from_u16(number).ok())
+        .filter(|status| !status.is_informational());
+    let Some(status) = final_status else {
+        let told = repr(&status);
+        return Err(PyValueError::new_err(format!("the status {told} is not that of a final response")));
     };
     let mut headers = HeaderMap::new();
     if let Some(fields) = field(message, intern!(py, "headers"))? {

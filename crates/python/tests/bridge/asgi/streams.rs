@@ -176,7 +176,9 @@ async def app(scope, receive, send):
             let mut download = Download::of(site.respond(get("/")).await);
             assert_eq!(download.rest().await.0, b"", "{status}");
             assert_eq!(site.heard().await, "'done'");
-            drop(Download::of(site.respond(get("/")).await));
+            let request = get("/");
+            let _connection = request.connection.clone();
+            drop(Download::of(site.respond(request).await));
             assert_eq!(site.heard().await, "'done'", "{status}");
         });
     }

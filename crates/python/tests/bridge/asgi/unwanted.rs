@@ -56,6 +56,7 @@ async def app(scope, receive, send):
             let upload = Upload::default();
             let mut request = upload.request();
             request.head.method = method.parse().unwrap();
+            let _connection = request.connection.clone();
             let response = site.respond(request).await;
             assert_eq!(site.heard().await, "'begun'");
             let mut download = Download::of(response);
@@ -71,22 +72,78 @@ async def app(scope, receive, send):
     assert_eq!(ended.logged("ERROR"), [""; 0]);
 }
 
+/// A response that is complete for the connection, by an application that goes on.
+const GOES_ON: &str = "
+async def app(scope, receive, send):
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', b'5')]})
+    await send(body(b'hello', True))
+    say('begun')
+    await receive()
+    try:
+        say(await receive())
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        say('cancelled')
+";
+
 #[test]
-fn a_body_that_nobody_wants_and_that_never_ends_is_ended() {
+fn an_application_that_goes_on_hears_when_its_connection_ends() {
+    let mut settings = settings();
+    settings.disconnect_grace = Duration::ZERO;
+    run_with((settings, Calling::Single), GOES_ON, |site| async move {
+        let request = get("/");
+        let connection = request.connection.clone();
+        let mut download = Download::of(site.respond(request).await);
+        assert_eq!(site.heard().await, "'begun'");
+        assert_eq!(download.piece().await, "hello");
+        drop(download);
+        site.settle().await;
+        drop(connection);
+        assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
+        assert_eq!(site.heard().await, "'cancelled'");
+    });
+}
+
+#[test]
+fn only_so_many_calls_outlive_their_responses_on_one_connection() {
+    let mut settings = settings();
+    settings.disconnect_grace = Duration::ZERO;
+    run_with((settings, Calling::Single), GOES_ON, |site| async move {
+        let connection = get("/").connection;
+        for number in 0..18 {
+            let mut request = get("/");
+            request.connection = connection.clone();
+            let mut download = Download::of(site.respond(request).await);
+            assert_eq!(site.heard().await, "'begun'");
+            assert_eq!(download.piece().await, "hello");
+            drop(download);
+            if number >= 16 {
+                assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
+                assert_eq!(site.heard().await, "'cancelled'");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_body_that_nobody_wants_and_that_never_ends_is_ended_with_its_connection() {
     let code = "
 async def app(scope, receive, send):
     await send(start())
     try:
         while True:
-            await send(body(b'x', True))
-    except asyncio.CancelledError:
-        say('cancelled')
+            await send(body(b'x' * 65536, True))
+    except (OSError, asyncio.CancelledError):
+        say('ended')
 ";
     run(code, |site| async move {
         let mut request = get("/");
         request.head.method = http::Method::HEAD;
+        let connection = request.connection.clone();
         drop(Download::of(site.respond(request).await));
-        assert_eq!(site.heard().await, "'cancelled'");
+        site.settle().await;
+        drop(connection);
+        assert_eq!(site.heard().await, "'ended'");
     });
 }
 

@@ -12,6 +12,7 @@ use super::sending::{LOW, weight};
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::answering::Answered;
 use crate::asgi::awaitable::{Waiters, keep};
+use crate::asgi::notes::Notes;
 
 /// Up to this many bytes pieces are joined that wait for the connection.
 const JOINED: usize = 16 * 1024;
@@ -28,24 +29,36 @@ impl Answered for Exchange {
         }
     }
 
-    /// It has all there is to be sent if the response has no body, or has got its whole length; the application has the
-    /// grace period to say so too. Else the client has left.
+    /// It has all there is to be sent if the response has no body, or has got its whole length; then the application goes
+    /// on, for its client is still there. Else the client has left.
     fn abandoned(self: &Arc<Self>) {
         let mut state = self.lock();
-        if state.gone {
+        let sent = state.bodiless || state.left == Some(0);
+        if !sent || state.answer.is_some() || !matches!(state.stage, Stage::Streaming(_) | Stage::Trailers(_))
+        {
+            drop(state);
+            return self.left();
+        }
+        state.settled = true;
+        state.ahead = 0;
+        let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
+        drop(state);
+        drop(pieces);
+        senders.wake();
+        match self.of.upgrade().as_deref().and_then(Notes::of) {
+            Some(notes) => notes.outlives(self),
+            None => self.left(),
+        }
+    }
+}
+
+impl Exchange {
+    /// The client has left.
+    pub(in crate::asgi) fn left(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if mem::replace(&mut state.gone, true) {
             return;
         }
-        let sent = state.bodiless || state.left == Some(0);
-        if sent && state.answer.is_none() && matches!(state.stage, Stage::Streaming(_) | Stage::Trailers(_)) {
-            state.settled = true;
-            state.ahead = 0;
-            let (pieces, senders) = (mem::take(&mut state.pieces), state.senders.take());
-            drop(state);
-            drop(pieces);
-            senders.wake();
-            return self.agenda.let_go(self.clone());
-        }
-        state.gone = true;
         // An answer that nobody took holds this exchange, if its body streams.
         let answer = state.answer.take();
         let body = state.body.take();
@@ -61,9 +74,7 @@ impl Answered for Exchange {
             self.agenda.let_go(self.clone());
         }
     }
-}
 
-impl Exchange {
     pub(in crate::asgi::http) fn poll_piece(
         &self,
         cx: &mut Context<'_>,

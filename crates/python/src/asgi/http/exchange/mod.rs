@@ -10,12 +10,13 @@ mod sending;
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, BodyError, Head, Hints, Request, RequestBody, Response, Stream};
+use ferricorn_protocol::{
+    AppFault, BodyError, Connection, Head, Hints, Request, RequestBody, Response, Stream,
+};
 use http::{HeaderMap, Method, Uri, header};
 use pyo3::prelude::*;
 
@@ -26,14 +27,13 @@ use crate::asgi::tasks::Ending;
 
 pub(super) use receiving::Received;
 
-/// How long an application has at the least to end a body of which nobody wants more.
-const SETTLED: Duration = Duration::from_secs(3);
-
 /// See the module's first line.
 pub(in crate::asgi) struct Exchange {
     pub(in crate::asgi) agenda: Arc<Agenda>,
     pub(in crate::asgi) ending: Ending,
     pub(in crate::asgi) hints: Option<Arc<dyn Hints>>,
+    /// The connection, which ends when its client has left.
+    of: Weak<Connection>,
     method: Method,
     uri: Uri,
     state: Mutex<State>,
@@ -123,6 +123,7 @@ impl Exchange {
             agenda: agenda.clone(),
             ending,
             hints: request.hints.take(),
+            of: Arc::downgrade(&request.connection),
             method: request.head.method.clone(),
             uri: request.head.uri.clone(),
             state: Mutex::new(State {
@@ -188,18 +189,13 @@ impl call::Exchange for Exchange {
     }
 
     fn is_gone(&self) -> bool {
-        let state = self.lock();
-        state.gone || state.settled
+        self.lock().gone
     }
 
     fn let_go(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         // What goes on after a response is complete runs to its end.
-        let (complete, settled) = {
-            let state = self.lock();
-            (matches!(state.stage, Stage::Complete), state.settled)
-        };
-        let least = if settled { SETTLED } else { Duration::ZERO };
-        if complete { Ok(()) } else { self.ending.let_go(event_loop, least) }
+        let complete = matches!(self.lock().stage, Stage::Complete);
+        if complete { Ok(()) } else { self.ending.let_go(event_loop) }
     }
 
     fn ended(&self, fault: Option<AppFault>) -> Option<AppFault> {

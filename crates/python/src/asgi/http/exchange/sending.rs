@@ -20,7 +20,7 @@ const AHEAD: usize = 128 * 1024;
 /// How little of it must be left before `send()` goes on: each time that it waits costs as much as many pieces.
 pub(super) const LOW: usize = 32 * 1024;
 
-/// How much is dropped of what nobody wants before `send()` waits for the end of its task.
+/// How much is dropped of what nobody wants before `send()` waits for the end of the connection.
 const DROPPED: usize = 16 * 1024 * 1024;
 
 /// What a piece costs beside its bytes.
@@ -84,14 +84,10 @@ impl Exchange {
         };
         let room = !more || state.has_room();
         let complete = matches!(state.stage, Stage::Complete);
-        let settled = complete && state.settled;
         // What is left of the request body is nobody's, and the connection need not keep it.
         let unread = complete.then(|| (state.body.take(), state.early.take()));
         drop(state);
         drop(unread);
-        if settled {
-            self.ending.keep();
-        }
         wakes.wake();
         Ok(room)
     }
