@@ -90,7 +90,7 @@ fn settings_md() -> String {
     let names: Vec<_> = hooks.iter().map(|setting| format!("`{}`", setting.name)).collect();
     let _ = write!(
         text,
-        "\nHooks may be defined in a config file; they do not run yet, and one warning says so: {}.\n",
+        "\nThese hooks may be defined in a config file; they are not called yet, and one warning says so: {}.\n",
         names.join(", ")
     );
     text

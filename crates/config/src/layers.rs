@@ -70,7 +70,7 @@ impl Layers {
         }
         if !hooks.is_empty() {
             let message = format!(
-                "{path} defines {}: hooks do not run in this version of ferricorn, so these have no effect",
+                "{path} defines {}: accepted but not called yet in this version of ferricorn",
                 hooks.join(", ")
             );
             self.notes.push(Note { level: LogLevel::Warning, message });

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use figment::value::Dict;
+
 use crate::layers::COMMAND_LINE;
 use crate::parse::Fault;
 use crate::resolve::NOT_YET;
@@ -60,6 +62,18 @@ impl<'a> Reader<'a> {
         };
         let message = format!("{name} has no effect: {} (from {})", note.1, self.layers.source(name));
         self.notes.push(Note { level: note.0, message });
+    }
+
+    /// All settings, as they were read.
+    pub(crate) fn values(&self) -> Dict {
+        self.values.iter().map(|(name, typed)| ((*name).to_owned(), typed.value())).collect()
+    }
+
+    /// The hooks that are set and called.
+    pub(crate) fn hooks(&self) -> Vec<&'static str> {
+        let called = |setting: &&Setting| setting.kind == Kind::Function && setting.support == Support::Yes;
+        let set = |setting: &&Setting| self.typed(setting.name) != Typed::Unset;
+        table::settings().filter(called).filter(set).map(|setting| setting.name).collect()
     }
 
     pub(crate) fn typed(&self, key: &str) -> Typed {

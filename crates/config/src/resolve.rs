@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use figment::value::Dict;
+
 use crate::asgi;
 use crate::logging;
 use crate::parse;
@@ -33,6 +35,8 @@ pub struct Facts {
 pub struct Resolved {
     /// The settings.
     pub settings: Settings,
+    /// Every setting of the table by name, as its value would stand in a config file. A function is only told of.
+    pub values: Dict,
     /// What the operator should know, to be logged.
     pub notes: Vec<Note>,
     /// Whether the configuration and the app are only to be checked.
@@ -65,7 +69,14 @@ impl Layers {
             reader.errors.sort_by_key(place);
             return Err(reader.errors);
         }
-        Ok(Resolved { settings, notes: reader.notes, check_config: check || print, print_config: print })
+        let values = reader.values();
+        Ok(Resolved {
+            settings,
+            values,
+            notes: reader.notes,
+            check_config: check || print,
+            print_config: print,
+        })
     }
 }
 
@@ -129,6 +140,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         logs: logging::logs(read, &errorlog, &proc_name),
         errorlog,
         proc_name,
+        hooks: read.hooks(),
         app,
     }
 }

@@ -78,6 +78,8 @@ pub struct Settings {
     pub logs: LogSettings,
     /// The name in the process title; the app's by default.
     pub proc_name: String,
+    /// The hooks that a config file has set, of those that are called.
+    pub hooks: Vec<&'static str>,
 }
 
 /// A listen address.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use figment::value::{Num, Value};
+use figment::value::{Dict, Empty, Num, Tag, Value};
 
 use crate::foreign::Foreign;
 use crate::table::Kind;
@@ -25,6 +25,25 @@ pub(crate) enum Typed {
     List(Vec<String>),
     /// Pairs of strings.
     Pairs(Vec<(String, String)>),
+}
+
+impl Typed {
+    /// The same as a value of a config file.
+    pub(crate) fn value(&self) -> Value {
+        match self {
+            Self::Unset => Value::Empty(Tag::Default, Empty::None),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Int(number) => Value::from(*number),
+            Self::Seconds(time) if time.subsec_nanos() == 0 => Value::from(time.as_secs()),
+            Self::Seconds(time) => Value::from(time.as_secs_f64()),
+            Self::Bool(truth) => Value::from(*truth),
+            Self::List(items) => Value::from(items.clone()),
+            Self::Pairs(pairs) => {
+                let pair = |(name, value): &(String, String)| (name.clone(), Value::from(value.as_str()));
+                Value::from(pairs.iter().map(pair).collect::<Dict>())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Typed {
@@ -94,7 +113,8 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         Kind::Function => match (value, Foreign::of(value)) {
             (Value::Empty(..), _) => Ok(Typed::Unset),
             (_, Some(Foreign::Function)) => Ok(Typed::Text(show(value))),
-            _ => Err(Wrong::new("a function, or None")),
+            (Value::String(_, name), _) if name.contains('.') => Ok(Typed::Text(name.clone())),
+            _ => Err(Wrong::new("a function, the dotted name of one, or None")),
         },
     }
 }

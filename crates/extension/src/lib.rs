@@ -7,9 +7,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use ferricorn::hosting::{Fork, Loader, fork_beside_threads, write_raw};
-use ferricorn::{ConfigFile, Dict, Host, Settings};
-use ferricorn_python::AppLoader;
+use ferricorn::hosting::{Fork, Hooks, Loader, NoHooks, fork_beside_threads, write_raw};
+use ferricorn::{ConfigFile, Dict, Host, Resolved, Settings};
+use ferricorn_python::{AppLoader, PythonHooks};
 use pyo3::prelude::*;
 
 #[global_allocator]
@@ -50,6 +50,13 @@ impl Host for Interpreter {
             ConfigFile::Path(path) => ferricorn_python::read_config_file(path),
             ConfigFile::Module(name) => ferricorn_python::read_config_module(name),
         }
+    }
+
+    fn hooks(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, String> {
+        if resolved.settings.hooks.is_empty() {
+            return Ok(Arc::new(NoHooks));
+        }
+        Ok(Arc::new(PythonHooks::new(resolved)?))
     }
 
     fn fork(&self) -> io::Result<Fork> {

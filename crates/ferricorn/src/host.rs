@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use ferricorn_config::{Dict, Settings};
-use ferricorn_protocol::Loader;
+use ferricorn_config::{Dict, Resolved, Settings};
+use ferricorn_protocol::{Hooks, Loader, NoHooks};
 use ferricorn_unix::Fork;
 
 /// The process that the server runs in. Its methods are called in the main thread.
@@ -20,6 +21,15 @@ pub trait Host {
     /// # Errors
     /// What is wrong with the file, with the traceback of its code if it is that which failed.
     fn read_config(&self, source: &ConfigFile) -> Result<Dict, String>;
+
+    /// The hooks of the config file that was read last, which resolved to this.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn hooks(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, String> {
+        let _ = resolved;
+        Ok(Arc::new(NoHooks))
+    }
 
     /// Forks the process with whatever care the interpreter needs.
     ///

@@ -28,10 +28,10 @@ mod supervised;
 
 pub use body::Body;
 /// What a config file left in its namespace.
-pub use ferricorn_config::{Dict, Settings, Value};
+pub use ferricorn_config::{Dict, Resolved, Settings, Value};
 /// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
 pub mod hosting {
-    pub use ferricorn_protocol::Loader;
+    pub use ferricorn_protocol::{Hooks, Loader, NoHooks};
     pub use ferricorn_telemetry::error_log::write_raw;
     pub use ferricorn_unix::{Fork, fork_beside_threads};
 }

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use ferricorn_config::{Resolved, Settings};
 use ferricorn_master::Outcome;
-use ferricorn_protocol::ExitCode;
+use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_telemetry::{AccessLog, error_log};
 use ferricorn_unix::{Inheritance, fill_standard_streams, limits, signal};
 
@@ -34,6 +35,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
         messages::answer(layers.report());
     }
     enter(&resolved.settings)?;
+    let hooks = host.hooks(&resolved).map_err(Stop::Fault)?;
     if resolved.check_config {
         return check::app(host, &resolved.settings);
     }
@@ -43,7 +45,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
         tracing::warn!("The limit of open files stays as it is: {error}");
     }
     let supervised = Supervised { configuration: &configuration, host };
-    match ferricorn_master::run(resolved.settings, &supervised) {
+    match ferricorn_master::run(resolved.settings, hooks, &supervised) {
         Outcome::Exit(code) => {
             host.ending(
                 "The master",
@@ -52,7 +54,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
             );
             Ok(code)
         }
-        Outcome::Worker(inheritance, settings) => Ok(work(host, *inheritance, settings)),
+        Outcome::Worker(inheritance, settings, hooks) => Ok(work(host, *inheritance, settings, hooks)),
     }
 }
 
@@ -71,17 +73,20 @@ pub(crate) fn adopt(resolved: &Resolved) -> Result<(), Stop> {
 }
 
 /// The life of a worker.
-fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings) -> ExitCode {
+fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: Arc<dyn Hooks>) -> ExitCode {
     host.prepare_worker(inheritance.stacks.as_fd(), signal::STACK);
-    let loader = host.loader(&settings);
     let graceful = settings.graceful_timeout.as_secs();
-    let mut given = Some((inheritance, settings));
-    let mut code = ExitCode::FAILURE;
-    host.detached(&mut || {
-        if let Some((inheritance, settings)) = given.take() {
-            code = ferricorn_worker_async::run(inheritance, settings, &*loader);
+    let code = match hooks.call(Moment::Born) {
+        Ok(()) => serve(host, inheritance, settings, &hooks),
+        Err(fault) => {
+            tracing::error!("Exception in worker process (post_fork hook)\n{}", fault.details());
+            tracing::info!("Worker exiting (pid: {})", std::process::id());
+            fault.exit.map_or(ExitCode::BOOT_ERROR, ExitCode)
         }
-    });
+    };
+    if let Err(fault) = hooks.call(Moment::Leaving) {
+        tracing::warn!("Exception during worker exit:\n{}", fault.details());
+    }
     let (bound, give_up) = match code {
         // Nobody has told it to leave, so nobody would kill it, and the master waits for its failure.
         ExitCode::BOOT_ERROR | ExitCode::APP_LOAD_ERROR => ("It ends without them".to_owned(), Some(code.0)),
@@ -94,5 +99,18 @@ fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings) -> ExitCo
         ),
     };
     host.ending(&format!("Worker (pid: {})", std::process::id()), &bound, give_up);
+    code
+}
+
+/// The part of it in which the app is loaded and serves.
+fn serve(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: &Arc<dyn Hooks>) -> ExitCode {
+    let loader = host.loader(&settings);
+    let mut given = Some((inheritance, settings));
+    let mut code = ExitCode::FAILURE;
+    host.detached(&mut || {
+        if let Some((inheritance, settings)) = given.take() {
+            code = ferricorn_worker_async::run(inheritance, settings, &*loader, hooks);
+        }
+    });
     code
 }

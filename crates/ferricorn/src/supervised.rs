@@ -1,8 +1,10 @@
 //! The host as the master sees it: what it is, and how the configuration is read again.
 
 use std::io;
+use std::sync::Arc;
 
 use ferricorn_config::Settings;
+use ferricorn_protocol::Hooks;
 use ferricorn_unix::Fork;
 
 use crate::Host;
@@ -17,12 +19,13 @@ pub(crate) struct Supervised<'a> {
 }
 
 impl Supervised<'_> {
-    fn read_again(&self) -> Result<Settings, Stop> {
+    fn read_again(&self) -> Result<(Settings, Arc<dyn Hooks>), Stop> {
         let layers = self.configuration.layers(self.host)?;
         let resolved = self.configuration.resolve(&layers, self.host)?;
         run::enter(&resolved.settings)?;
+        let hooks = self.host.hooks(&resolved).map_err(Stop::Fault)?;
         run::adopt(&resolved)?;
-        Ok(resolved.settings)
+        Ok((resolved.settings, hooks))
     }
 }
 
@@ -35,7 +38,7 @@ impl ferricorn_master::Host for Supervised<'_> {
         self.host.detached(wait);
     }
 
-    fn reload(&self) -> Result<Settings, String> {
+    fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String> {
         self.read_again().map_err(|stop| stop.describe())
     }
 }

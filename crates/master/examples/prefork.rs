@@ -16,11 +16,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use ferricorn_config::{Dict, Facts, Layers, Settings};
 use ferricorn_master::{Host, Outcome, run};
+use ferricorn_protocol::{Hooks, NoHooks};
 use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{Incoming, Order, Report};
 use ferricorn_unix::listener::Socket;
@@ -33,9 +35,9 @@ fn main() -> ExitCode {
     let host = Files { dir, arguments: arguments.collect() };
     let settings = host.settings(&[]).expect("good arguments");
     error_log::init(&settings).expect("a log");
-    match run(settings, &host) {
+    match run(settings, Arc::new(NoHooks), &host) {
         Outcome::Exit(code) => ExitCode::from(code.0),
-        Outcome::Worker(inheritance, _) => ExitCode::from(work(*inheritance, &host.dir)),
+        Outcome::Worker(inheritance, ..) => ExitCode::from(work(*inheritance, &host.dir)),
     }
 }
 
@@ -64,11 +66,14 @@ impl Host for Files {
         wait();
     }
 
-    fn reload(&self) -> Result<Settings, String> {
+    fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String> {
         let text = fs::read_to_string(self.dir.join("reload")).unwrap_or_default();
         match text.strip_prefix("error ") {
             Some(why) => Err(why.trim().to_owned()),
-            None => self.settings(&text.lines().map(str::to_owned).collect::<Vec<_>>()),
+            None => {
+                let settings = self.settings(&text.lines().map(str::to_owned).collect::<Vec<_>>())?;
+                Ok((settings, Arc::new(NoHooks)))
+            }
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
+mod hooks;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::{LogLevel, Settings};
-use ferricorn_protocol::ExitCode;
+use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
 use ferricorn_unix::memfd::StackFile;
@@ -41,6 +44,10 @@ pub(crate) struct Driver<'a> {
     pidfile: Option<Pidfile>,
     /// The number of workers that statsd was told last.
     counted: Option<usize>,
+    /// How many workers there should be, as the hooks know it.
+    told: usize,
+    /// Whether a hook has failed, for which the server ends.
+    hook_failed: bool,
 }
 
 /// A living worker.
@@ -55,12 +62,14 @@ struct Worker {
 
 struct Generation {
     settings: Settings,
+    hooks: Arc<dyn Hooks>,
     sockets: Sockets,
 }
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(
         settings: Settings,
+        hooks: Arc<dyn Hooks>,
         sockets: Sockets,
         signals: Signals,
         pidfile: Option<Pidfile>,
@@ -70,10 +79,12 @@ impl<'a> Driver<'a> {
         let supervisor = Supervisor::new(policy(&settings), clock::now_ms());
         Ok(Self {
             host,
+            told: settings.workers,
+            hook_failed: false,
             supervisor,
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
-            generations: BTreeMap::from([(1, Generation { settings, sockets })]),
+            generations: BTreeMap::from([(1, Generation { settings, hooks, sockets })]),
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
@@ -89,10 +100,13 @@ impl<'a> Driver<'a> {
     pub(crate) fn run(mut self) -> Outcome {
         loop {
             while let Some(event) = self.events.pop_front() {
-                for action in self.supervisor.on(event, clock::now_ms()) {
+                let actions = self.supervisor.on(event, clock::now_ms());
+                self.tell_wanted();
+                for action in actions {
                     match self.perform(action) {
                         ControlFlow::Continue(()) => {}
                         ControlFlow::Break(End::Halt(code)) => {
+                            let code = self.end(code);
                             self.signals.retire();
                             return Outcome::Exit(code);
                         }
@@ -132,6 +146,14 @@ impl<'a> Driver<'a> {
     }
 
     fn spawn(&mut self, age: u64, generation: u64) -> ControlFlow<End> {
+        if self.hook_failed {
+            let why = "a hook has failed".to_owned();
+            self.events.push_back(Event::NotSpawned { age, why });
+            return ControlFlow::Continue(());
+        }
+        if !self.call_hook(Moment::Forking { age }) {
+            return ControlFlow::Continue(());
+        }
         match self.fork(age, generation) {
             Ok(Some(cradle)) => return ControlFlow::Break(End::Child(Box::new(cradle))),
             Ok(None) => {}
@@ -152,6 +174,7 @@ impl<'a> Driver<'a> {
             Fork::Parent(pid) => {
                 self.workers.insert(age, Worker { pid, slot: index, stacks, control, silent: false });
                 self.events.push_back(Event::Spawned { age, pid });
+                self.call_hook(Moment::Forked { age, pid });
                 Ok(None)
             }
         }
@@ -162,12 +185,12 @@ impl<'a> Driver<'a> {
         let alive = self.alive.try_clone();
         let steps = || -> io::Result<Outcome> {
             let alive = alive?;
-            let Some(Generation { settings, sockets }) = generation else {
+            let Some(Generation { settings, hooks, sockets }) = generation else {
                 return Err(io::Error::other("its settings are gone"));
             };
             first_steps(cradle, || {
                 drop(self);
-                Legacy { settings, listeners: sockets.into_listeners(), alive }
+                Legacy { settings, hooks, listeners: sockets.into_listeners(), alive }
             })
         };
         steps().unwrap_or_else(|error| {
@@ -247,11 +270,12 @@ impl<'a> Driver<'a> {
     }
 
     fn next_generation(&mut self) -> Result<(u64, Policy), String> {
-        let settings = self.host.reload()?;
+        let (settings, hooks) = self.host.reload()?;
         let Some(current) = self.generations.get(&self.supervisor.generations().0) else {
             return Err("the settings before are gone".to_owned());
         };
         let sockets = current.sockets.reopen(&settings)?;
+        self.tell_reload(&*hooks, settings.workers, &sockets)?;
         match (&self.pidfile, settings.pidfile.as_deref()) {
             (Some(pidfile), Some(path)) if pidfile.is_at(path) => {}
             (_, Some(path)) => self.pidfile = Some(Pidfile::create(path).map_err(|error| error.to_string())?),
@@ -263,8 +287,9 @@ impl<'a> Driver<'a> {
         title::set(&format!("ferricorn: master [{}]", settings.proc_name));
         warn_if_nobody_serves(&settings);
         let policy = policy(&settings);
+        self.told = settings.workers;
         self.last_generation += 1;
-        self.generations.insert(self.last_generation, Generation { settings, sockets });
+        self.generations.insert(self.last_generation, Generation { settings, hooks, sockets });
         Ok((self.last_generation, policy))
     }
 
@@ -341,6 +366,8 @@ impl<'a> Driver<'a> {
                     self.read_reports(age);
                     if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
                         self.workers.remove(&age);
+                        // If it fails, that must be known before the last worker's end lets the master go.
+                        self.call_hook(Moment::Gone { age, pid });
                     }
                     self.events.push_back(Event::Changed { age, change });
                 }

@@ -1,9 +1,10 @@
 //! What runs around the master, and what it comes back with.
 
 use std::io;
+use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::ExitCode;
+use ferricorn_protocol::{ExitCode, Hooks};
 use ferricorn_unix::{Fork, Inheritance};
 
 /// The process that the master runs in: a Python interpreter, or nothing but Rust.
@@ -18,11 +19,12 @@ pub trait Host {
     /// Calls `wait` once, which blocks, in such a way that the interpreter's other threads can run meanwhile.
     fn detached(&self, wait: &mut dyn FnMut());
 
-    /// Reads the configuration again, after a HUP: command line, environment and file.
+    /// Reads the configuration again, after a HUP: command line, environment and file. Gives what it says, and what it
+    /// wants done.
     ///
     /// # Errors
     /// What is wrong with it, as text for the operator. The master goes on with the old settings.
-    fn reload(&self) -> Result<Settings, String>;
+    fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String>;
 }
 
 /// How [`run`](crate::run) ends, once in the master and once in each worker.
@@ -31,7 +33,7 @@ pub trait Host {
 pub enum Outcome {
     /// In the master: it has stopped, and the process should leave with this code.
     Exit(ExitCode),
-    /// In a worker, just forked: what it inherits, and the settings of its generation. Its signals are caught, it
-    /// has claimed its slot, and nothing of the master's is open any more.
-    Worker(Box<Inheritance>, Settings),
+    /// In a worker, just forked: what it inherits, and the settings and hooks of its generation. Its signals are
+    /// caught, it has claimed its slot, and nothing of the master's is open any more.
+    Worker(Box<Inheritance>, Settings, Arc<dyn Hooks>),
 }

@@ -1,6 +1,9 @@
 //! The listening sockets of the master, over its start and its reloads.
 
+use std::os::fd::{AsFd, AsRawFd};
+
 use ferricorn_config::{Bind, Settings};
+use ferricorn_protocol::Listening;
 use ferricorn_unix::listener::{BindError, Options};
 use ferricorn_unix::{Address, Listener};
 
@@ -112,6 +115,13 @@ impl Sockets {
     pub(crate) fn list(&self) -> String {
         let names: Vec<String> = self.open.iter().map(|(_, listener)| listener.to_string()).collect();
         names.join(",")
+    }
+
+    /// The same, one by one, for hooks.
+    pub(crate) fn listening(&self) -> Vec<Listening> {
+        let listening =
+            |listener: &Listener| Listening { fd: listener.as_fd().as_raw_fd(), name: listener.to_string() };
+        self.listeners().map(listening).collect()
     }
 
     /// The sockets themselves.

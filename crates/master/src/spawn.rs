@@ -1,8 +1,10 @@
 //! The birth of a worker: what is made for it before the fork, and its first steps.
 
 use std::io;
+use std::sync::Arc;
 
 use ferricorn_config::Settings;
+use ferricorn_protocol::Hooks;
 use ferricorn_unix::control::{self, Alive, MasterEnd, WorkerEnd};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::scoreboard::Slot;
@@ -40,6 +42,7 @@ impl Cradle {
 #[derive(Debug)]
 pub(crate) struct Legacy {
     pub(crate) settings: Settings,
+    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) alive: Alive,
 }
@@ -55,7 +58,7 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
     // 2. All others act as if nobody had touched them, and none is blocked.
     reset_for_foreign_code()?;
     // 3. Nothing of the master's stays open.
-    let Legacy { settings, listeners, alive } = let_go();
+    let Legacy { settings, hooks, listeners, alive } = let_go();
     // 4. The scoreboard says who this is.
     cradle.slot.claim(std::process::id(), cradle.age, cradle.generation);
     // 5. So do ps and the log.
@@ -72,5 +75,5 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
         generation: cradle.generation,
         stacks: cradle.stacks,
     };
-    Ok(Outcome::Worker(Box::new(inheritance), settings))
+    Ok(Outcome::Worker(Box::new(inheritance), settings, hooks))
 }

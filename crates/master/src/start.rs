@@ -1,9 +1,10 @@
 //! The start of a master, in order.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use ferricorn_config::{Settings, WorkerClass};
-use ferricorn_protocol::ExitCode;
+use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::signal::{Signal, Signals};
 use ferricorn_unix::{poll, systemd, title};
@@ -17,14 +18,15 @@ use crate::{Host, Outcome};
 /// The calling thread is the master from here on; in each worker that it forks this function returns, too.
 /// Nothing else may fork or wait for children meanwhile.
 #[must_use]
-pub fn run(settings: Settings, host: &dyn Host) -> Outcome {
-    match prepare(settings, host) {
+pub fn run(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Outcome {
+    match prepare(settings, hooks, host) {
         Ok(driver) => driver.run(),
         Err(code) => Outcome::Exit(code),
     }
 }
 
-fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
+fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
+    tell(&*hooks, Moment::Wanted { now: settings.workers, before: None })?;
     tracing::info!("Starting ferricorn {}", env!("CARGO_PKG_VERSION"));
     title::set(&format!("ferricorn: master [{}]", settings.proc_name));
     // Before anything is made that would be left behind.
@@ -34,6 +36,7 @@ fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> 
         Some(path) => Some(Pidfile::create(path).map_err(|error| config_error(&error.to_string()))?),
         None => None,
     };
+    tell(&*hooks, Moment::Starting)?;
     let sockets = open_sockets(&settings, &signals, host)?;
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
     let class = match settings.worker_class {
@@ -43,8 +46,17 @@ fn prepare(settings: Settings, host: &dyn Host) -> Result<Driver<'_>, ExitCode> 
     };
     tracing::info!("Using worker: {class}");
     warn_if_nobody_serves(&settings);
-    Driver::new(settings, sockets, signals, pidfile, host)
+    tell(&*hooks, Moment::Ready(&sockets.listening()))?;
+    Driver::new(settings, hooks, sockets, signals, pidfile, host)
         .map_err(|error| config_error(&format!("Cannot prepare for workers: {error}")))
+}
+
+/// Calls a hook. A server whose hook fails before it has begun does not begin.
+fn tell(hooks: &dyn Hooks, moment: Moment<'_>) -> Result<(), ExitCode> {
+    hooks.call(moment).map_err(|fault| {
+        tracing::error!("Exception in {} hook\n{}", moment.hook(), fault.details());
+        fault.exit.map_or(ExitCode::CONFIG, ExitCode)
+    })
 }
 
 /// `workers = 0` is allowed, but hardly ever meant.

@@ -75,6 +75,15 @@ pub(crate) enum Event {
     Reloaded { generation: u64, policy: Policy },
     /// The other answer to it: what is wrong with the configuration.
     NotReloaded(String),
+    /// A hook of the configuration failed, perhaps one that was called before a worker was to be forked.
+    HookFailed {
+        /// The worker, which is not forked.
+        age: Option<u64>,
+        /// What to log.
+        line: String,
+        /// The status with which the hook asked the server to end.
+        exit: Option<ExitCode>,
+    },
 }
 
 /// What is to be done.
@@ -185,9 +194,15 @@ impl Supervisor {
                 let line = format!("Reload failed, the workers go on as before: {why}");
                 actions.push(Action::Say(LogLevel::Error, line));
             }
+            Event::HookFailed { age, line, exit } => self.on_hook_failed(age, line, exit, now, &mut actions),
         }
         self.balance(now, &mut actions);
         actions
+    }
+
+    /// How many workers there should be.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
     }
 
     /// The generations that may still be spawned: the current one, and the one to go back to.
@@ -260,6 +275,9 @@ impl Supervisor {
     }
 
     fn on_not_spawned(&mut self, why: &str, now: Millis, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Stopping(_)) {
+            return;
+        }
         if self.phase == Phase::Starting && self.children.iter().next().is_none() {
             actions.push(Action::Say(LogLevel::Error, format!("Cannot start a worker: {why}")));
             self.stop(true, ExitCode::CONFIG, Some("No worker could be started."), now, actions);
@@ -268,6 +286,25 @@ impl Supervisor {
             let line = format!("Cannot start a worker: {why}. Next try in {wait}.");
             actions.push(Action::Say(LogLevel::Error, line));
         }
+    }
+
+    /// As gunicorn does: a server whose hooks do not work is not to be relied upon.
+    fn on_hook_failed(
+        &mut self,
+        age: Option<u64>,
+        line: String,
+        exit: Option<ExitCode>,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(age) = age {
+            self.children.remove(age);
+        }
+        actions.push(Action::Say(LogLevel::Error, line));
+        if let Phase::Stopping(stop) = &mut self.phase {
+            stop.code = exit.unwrap_or(ExitCode::CONFIG);
+        }
+        self.stop(true, exit.unwrap_or(ExitCode::FAILURE), None, now, actions);
     }
 
     fn on_report(&mut self, age: u64, report: Report, now: Millis, actions: &mut Vec<Action>) {

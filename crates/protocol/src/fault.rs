@@ -21,6 +21,12 @@ impl AppFault {
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), traceback: None, exit: None, told: false }
     }
+
+    /// The traceback, or the message if there is none.
+    #[must_use]
+    pub fn details(&self) -> &str {
+        self.traceback.as_deref().unwrap_or(&self.message).trim_end()
+    }
 }
 
 impl fmt::Display for AppFault {

@@ -11,6 +11,7 @@ use pyo3::types::{
 };
 
 use crate::fault::{one_line, traceback};
+use crate::hooks;
 
 /// How deep lists and dictionaries may lie in one another.
 const DEPTH: usize = 16;
@@ -76,6 +77,7 @@ fn find_neighbours(py: Python<'_>) -> PyResult<()> {
 }
 
 fn settings(namespace: &Bound<'_, PyDict>) -> PyResult<Dict> {
+    hooks::keep(namespace);
     let mut settings = Dict::new();
     for (name, value) in namespace {
         let Ok(name) = name.extract::<String>() else { continue };

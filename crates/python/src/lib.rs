@@ -12,6 +12,7 @@ mod fields;
 mod forked;
 mod header_names;
 mod hint;
+mod hooks;
 mod load;
 mod process;
 mod raw;
@@ -20,6 +21,7 @@ pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
 pub use deadline::RequestTimeout;
+pub use hooks::PythonHooks;
 pub use load::{AppLoader, Kind};
 pub use process::{fork_with_interpreter, prepare_worker};
 pub use threads::name_threads_that_hold_up;

@@ -9,6 +9,7 @@ use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::fault::one_line;
 use crate::forked::notice_forks;
+use crate::hooks;
 use crate::raw::around_fork;
 
 /// Whether the master has ended a call of this worker with SIGABRT.
@@ -57,8 +58,9 @@ fn exit_on_abort(py: Python<'_>) -> PyResult<()> {
         py,
         Some(c"abort_worker"),
         None,
-        |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
+        |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<()> {
             ABORTED.store(true, Ordering::Relaxed);
+            hooks::abort(arguments.py());
             Err(PySystemExit::new_err(1))
         },
     )?;

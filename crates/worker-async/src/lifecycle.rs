@@ -49,6 +49,11 @@ impl Lifecycle {
         count
     }
 
+    /// How many requests were counted.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Whether the worker accepts no more clients and closes each connection after its response.
     pub(crate) fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

@@ -3,10 +3,11 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ferricorn_protocol::ExitCode;
+use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_telemetry::{AccessLog, error_log};
 use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
 use ferricorn_unix::signal::WorkerSignals;
@@ -27,11 +28,17 @@ const QUICK: Duration = Duration::from_millis(1500);
 /// The status of a worker whose call was aborted, as in gunicorn.
 const ABORTED: ExitCode = ExitCode(1);
 
+/// What the master has given beside orders.
+pub(crate) struct Master {
+    pub(crate) notices: Notices,
+    pub(crate) hooks: Arc<dyn Hooks>,
+}
+
 /// Follows orders from the control socket until the master closes it.
 pub(crate) async fn follow_control(
     worker: Arc<Worker>,
     control: Arc<WorkerEnd>,
-    notices: Notices,
+    master: Arc<Master>,
 ) -> io::Result<()> {
     let socket = UnixStream::from_std(control.as_fd().try_clone_to_owned()?.into())?;
     loop {
@@ -40,7 +47,7 @@ pub(crate) async fn follow_control(
             received => Ok(received),
         });
         match received.await? {
-            Incoming::Frame(order) => obey(&worker, order, notices),
+            Incoming::Frame(order) => obey(&worker, order, &master),
             Incoming::Nothing | Incoming::Closed => return Ok(()),
         }
     }
@@ -50,7 +57,7 @@ pub(crate) async fn follow_control(
 pub(crate) async fn follow_signals(
     worker: Arc<Worker>,
     signals: Arc<WorkerSignals>,
-    notices: Notices,
+    master: Arc<Master>,
 ) -> io::Result<()> {
     let pipe = Receiver::from_owned_fd(signals.as_fd().try_clone_to_owned()?)?;
     let mut bytes = [0; 64];
@@ -59,7 +66,7 @@ pub(crate) async fn follow_signals(
         // What came is not in the bytes; reading them only makes the pipe wait again.
         while matches!(pipe.try_read(&mut bytes), Ok(1..)) {}
         for order in signals.take() {
-            obey(&worker, order, notices);
+            obey(&worker, order, &master);
         }
     }
 }
@@ -102,11 +109,12 @@ fn end_after(
     thread::Builder::new().name("ferricorn-end".to_owned()).stack_size(128 * 1024).spawn(end).map(drop)
 }
 
-fn obey(worker: &Arc<Worker>, order: Order, notices: Notices) {
+fn obey(worker: &Arc<Worker>, order: Order, master: &Arc<Master>) {
     match order {
-        Order::Graceful if notices.is_end() => worker.lifecycle.drain_last(),
+        Order::Graceful if master.notices.is_end() => worker.lifecycle.drain_last(),
         Order::Graceful => worker.lifecycle.drain(),
-        Order::Quick => quit(worker),
+        Order::Quick if master.hooks.mind_the_end() => interrupt(worker, master),
+        Order::Quick => quit(worker, None),
         // Whatever becomes of the call: the app may catch what ends it.
         Order::Abort => worker.lifecycle.leave(ABORTED),
         Order::Reopen => reopen_logs(worker.access_log.as_deref()),
@@ -115,12 +123,40 @@ fn obey(worker: &Arc<Worker>, order: Order, notices: Notices) {
     }
 }
 
+/// Ends the worker at once, after what its hooks do about that. They run on a thread of their own, for the app's may be
+/// in a call, and the loop must turn.
+fn interrupt(worker: &Arc<Worker>, master: &Arc<Master>) {
+    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    // The same order comes by message and by signal.
+    if INTERRUPTED.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let (called, hooks) = (worker.clone(), master.hooks.clone());
+    let call = move || {
+        if let Err(fault) = hooks.call(Moment::Interrupted) {
+            tracing::error!("Exception in worker_int hook\n{}", fault.details());
+        }
+        quit(&called, Some(&*hooks));
+    };
+    let lasts = |worker: &Worker| !worker.lifecycle.draining();
+    let watched = end_after(worker, QUICK, lasts, || "at once, for its worker_int hook lasts".to_owned());
+    let thread = thread::Builder::new().name("ferricorn-hook".to_owned());
+    if let Err(error) = watched.and_then(|()| thread.spawn(call).map(drop)) {
+        tracing::error!("The worker_int hook is not called: {error}");
+        quit(worker, None);
+    }
+}
+
 /// Ends the worker at once. If an app thread is in a call there is nobody to run Python's finalization, and a
 /// call that lasts must not hold up a quick stop.
-fn quit(worker: &Arc<Worker>) {
+fn quit(worker: &Arc<Worker>, hooks: Option<&dyn Hooks>) {
     // The same order comes by message and by signal.
     let first = worker.lifecycle.quit();
     if worker.seat.blocked() {
+        // Who else would call it in this case is in the call.
+        if let Some(Err(fault)) = hooks.map(|hooks| hooks.call(Moment::Leaving)) {
+            tracing::warn!("Exception during worker exit:\n{}", fault.details());
+        }
         end_now(worker);
     }
     // An app that hosts the loop may have threads of its own at work for its requests, and wait for them.

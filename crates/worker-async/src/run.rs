@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
+use ferricorn_protocol::{App, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::Slot;
@@ -21,22 +21,32 @@ use crate::inbound::BodyMemory;
 use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
 use crate::websocket::Pulse;
-use crate::worker::Worker;
+use crate::worker::{Attendant, Worker};
 use crate::{connections, life, orders, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
 /// The calling thread becomes the app thread: an app that blocks is loaded and called on it alone.
-pub fn run(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> ExitCode {
+pub fn run(
+    inheritance: Inheritance,
+    settings: Settings,
+    loader: &dyn Loader,
+    hooks: &Arc<dyn Hooks>,
+) -> ExitCode {
     log_panics();
     heap::keep_for_reuse();
     let pid = std::process::id();
-    let code = serve(inheritance, settings, loader);
+    let code = serve(inheritance, settings, loader, hooks);
     tracing::info!("Worker exiting (pid: {pid})");
     code
 }
 
-fn serve(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> ExitCode {
+fn serve(
+    inheritance: Inheritance,
+    settings: Settings,
+    loader: &dyn Loader,
+    hooks: &Arc<dyn Hooks>,
+) -> ExitCode {
     let access_log = match AccessLog::open(&settings) {
         Ok(log) => log.map(Arc::new),
         Err(error) => {
@@ -54,7 +64,7 @@ fn serve(inheritance: Inheritance, settings: Settings, loader: &dyn Loader) -> E
         Ok(app) => app,
         Err(error) => return explain(&error, &inheritance),
     };
-    drive(inheritance, settings, app, access_log).unwrap_or_else(|error| {
+    drive(inheritance, settings, app, access_log, hooks).unwrap_or_else(|error| {
         tracing::error!("The worker cannot run: {error}");
         ExitCode::BOOT_ERROR
     })
@@ -65,16 +75,19 @@ fn drive(
     mut settings: Settings,
     app: Arc<dyn App>,
     access_log: Option<Arc<AccessLog>>,
+    hooks: &Arc<dyn Hooks>,
 ) -> io::Result<ExitCode> {
     connections::leave_descriptors(&mut settings.worker_connections);
     let Inheritance { listeners, control, alive, signals, slot, notices, .. } = inheritance;
     let (driver, worker) = assemble(settings, app, slot, access_log)?;
     let control = Arc::new(control);
     let signals = Arc::new(signals);
+    hooks.attend(Arc::new(Attendant(worker.clone())));
     driver.enter(|| {
         let spawner = worker.spawner;
-        spawner.spawn(orders::follow_control(worker.clone(), control.clone(), notices));
-        spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), notices));
+        let master = Arc::new(orders::Master { notices, hooks: hooks.clone() });
+        spawner.spawn(orders::follow_control(worker.clone(), control.clone(), master.clone()));
+        spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), master));
         spawner.spawn(orders::follow_master(worker.clone(), alive));
         let reporter = control.clone();
         let tell = move |what| report(&reporter, what);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::App;
+use ferricorn_protocol::{App, Attended, ExitCode};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{Slot, Ticket};
@@ -60,5 +60,24 @@ impl Worker {
         let result = step();
         self.slot.call_end();
         result
+    }
+}
+
+/// The worker as hooks have it.
+pub(crate) struct Attendant(pub(crate) Arc<Worker>);
+
+impl Attended for Attendant {
+    fn requests(&self) -> u64 {
+        self.0.lifecycle.requests()
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.0.lifecycle.draining()
+    }
+
+    fn leave(&self) {
+        if self.is_alive() {
+            self.0.lifecycle.leave(ExitCode::OK);
+        }
     }
 }

@@ -143,6 +143,14 @@ pub enum Kind {
     Function,
 }
 
+impl Kind {
+    /// Whether only Python understands its values.
+    #[must_use]
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Object | Self::Function)
+    }
+}
+
 /// A default value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
@@ -203,7 +211,7 @@ pub enum Support {
     Warned(&'static str),
     /// It does not, and nobody will miss it. The text says why.
     Ignored(&'static str),
-    /// A hook, which this version does not run.
+    /// A hook that this version does not call.
     Hook,
 }
 

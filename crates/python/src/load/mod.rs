@@ -16,6 +16,7 @@ pub use self::kind::Kind;
 use self::target::{Object, Target};
 use crate::asgi::{self, AsgiApp};
 use crate::fault::{one_line, traceback};
+use crate::hooks;
 use crate::wsgi::{ErrorSink, WsgiApp};
 
 /// Loads the application that the settings name.
@@ -71,6 +72,7 @@ impl AppLoader {
                 .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))?;
         }
         let app = self.import(py, &target)?;
+        let callable = app.clone();
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
             Kind::Wsgi => self.wsgi(py, app, worker),
             Kind::Asgi(calling) => {
@@ -79,7 +81,11 @@ impl AppLoader {
                 AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
             }
         };
-        prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))
+        let prepared =
+            prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))?;
+        hooks::loaded(py, &callable)
+            .map_err(|error| boot_error(py, &error, "Exception in post_worker_init hook"))?;
+        Ok(prepared)
     }
 
     fn wsgi(&self, py: Python<'_>, app: Bound<'_, PyAny>, worker: &WorkerInfo) -> PyResult<Arc<dyn App>> {

@@ -1,0 +1,94 @@
+//! What the config file that was read last has left behind, and the hooks in it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::call::PyCallArgs;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::fault::one_line;
+
+/// The namespace of that file.
+static LAST: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
+
+/// How many arguments each hook takes, as gunicorn checks it.
+const ARITIES: [(&str, &[usize]); 12] = [
+    ("on_starting", &[1]),
+    ("on_reload", &[1]),
+    ("when_ready", &[1]),
+    ("pre_fork", &[2]),
+    ("post_fork", &[2]),
+    ("post_worker_init", &[1]),
+    ("worker_int", &[1]),
+    ("worker_abort", &[1]),
+    ("child_exit", &[2]),
+    ("worker_exit", &[2]),
+    ("nworkers_changed", &[3]),
+    ("on_exit", &[1]),
+];
+
+/// Remembers what a config file has left behind.
+pub(crate) fn keep(namespace: &Bound<'_, PyDict>) {
+    let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(namespace.clone().unbind());
+    drop(before);
+}
+
+/// A value of the file that was read last.
+pub(super) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let namespace =
+        LAST.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|namespace| namespace.clone_ref(py));
+    namespace.map_or(Ok(None), |namespace| namespace.bind(py).get_item(name))
+}
+
+/// Hooks by name.
+#[derive(Debug)]
+pub(super) struct Functions(HashMap<&'static str, Py<PyAny>>);
+
+/// A hook, if there is one.
+pub(super) struct Function<'py>(Option<Bound<'py, PyAny>>);
+
+impl Functions {
+    /// Takes these from the file that was read last.
+    ///
+    /// # Errors
+    /// What is wrong with them, a line each.
+    pub(super) fn load(
+        py: Python<'_>,
+        objects: &Bound<'_, PyModule>,
+        names: &[&'static str],
+    ) -> Result<Self, String> {
+        let mut functions = HashMap::new();
+        let mut faults = Vec::new();
+        for &name in names {
+            let arities =
+                ARITIES.iter().find(|(hook, _)| *hook == name).map_or(&[][..], |(_, arities)| arities);
+            let load = || -> PyResult<Option<Py<PyAny>>> {
+                let Some(value) = value(py, name)? else { return Ok(None) };
+                let loaded = objects.getattr("load")?.call1((name, value, arities.to_vec()))?;
+                Ok(Some(loaded.get_item(0)?.unbind()))
+            };
+            match load() {
+                Ok(Some(function)) => drop(functions.insert(name, function)),
+                Ok(None) => {}
+                Err(error) => faults.push(one_line(py, &error).replacen("TypeError: ", "", 1)),
+            }
+        }
+        if faults.is_empty() { Ok(Self(functions)) } else { Err(faults.join("\n")) }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn get<'py>(&self, py: Python<'py>, name: &str) -> Function<'py> {
+        Function(self.0.get(name).map(|function| function.bind(py).clone()))
+    }
+}
+
+impl<'py> Function<'py> {
+    /// Calls it, if there is one.
+    pub(super) fn call(&self, arguments: impl PyCallArgs<'py>) -> PyResult<()> {
+        self.0.as_ref().map_or(Ok(()), |function| function.call1(arguments).map(drop))
+    }
+}

@@ -1,0 +1,173 @@
+"""What hooks are given: the server, the worker, the configuration and the log, with gunicorn's names for what they bear."""
+
+import importlib
+import inspect
+import logging
+import os
+import socket
+import sys
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def load(name, value, arities):
+    """The function of a hook, which may be given by its dotted name; TypeError if it does not take what it is to be given."""
+    if isinstance(value, str):
+        module, _, attribute = value.rpartition(".")
+        try:
+            value = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise TypeError(f"{name}: cannot load '{value}': {error}") from None
+    if not callable(value):
+        raise TypeError(f"{name}: Value is not callable: {value!r}")
+    parameters = inspect.signature(value).parameters.values()
+    arity = sum(parameter.kind in _POSITIONAL for parameter in parameters)
+    if arity not in arities:
+        wanted = " or ".join(map(str, arities))
+        raise TypeError(f"{name}: Value must have an arity of: {wanted} (it has {arity})")
+    return value, arity
+
+
+class Log(logging.Logger):
+    """Writes to the server's error log, in the manner of `gunicorn.glogging.Logger`."""
+
+    def __init__(self, write, level):
+        super().__init__("gunicorn.error", level)
+        handler = logging.Handler()
+        handler.emit = lambda record: write(record.levelno, handler.format(record))
+        self.addHandler(handler)
+
+    @property
+    def error_log(self):
+        return self
+
+
+class Config:
+    """The settings by name."""
+
+    def __init__(self, settings):
+        self.__dict__["settings"] = settings
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["settings"][name]
+        except KeyError:
+            raise AttributeError(f"No configuration setting for: {name}") from None
+
+    def __setattr__(self, name, value):
+        if name in self.settings:
+            raise AttributeError("Invalid access!")
+        super().__setattr__(name, value)
+
+
+class Listener:
+    """A listening socket, which stays the server's."""
+
+    def __init__(self, fd, name):
+        self._fd, self._name = fd, name
+
+    def fileno(self):
+        return self._fd
+
+    def getsockname(self):
+        with socket.socket(fileno=os.dup(self._fd)) as twin:
+            return twin.getsockname()
+
+    def __str__(self):
+        return self._name
+
+
+class Application:
+    """Stands for gunicorn's application object."""
+
+    def __init__(self, cfg):
+        self.cfg, self.callable = cfg, None
+
+    def wsgi(self):
+        """The app; None until it is loaded, and so always in the master."""
+        return self.callable
+
+
+class Server:
+    """Stands for gunicorn's arbiter: the master, in the master itself and, as it was at the fork, in a worker."""
+
+    master_name, master_pid, reexec_pid, systemd = "Master", 0, 0, False
+
+    def __init__(self):
+        self.pid, self.WORKERS, self.LISTENERS = os.getpid(), {}, []
+        self.num_workers, self.worker_age = None, 0
+        self._born = None
+
+    def _enter(self, cfg, log):
+        """The configuration that counts from now on."""
+        self.cfg, self.log, self.app = cfg, log, Application(cfg)
+        self.address, self.timeout, self.proc_name = cfg.address, cfg.timeout, cfg.proc_name
+
+    def _listen(self, listeners):
+        self.LISTENERS = [Listener(fd, name) for fd, name in listeners]
+
+    def _forking(self, age):
+        self.worker_age = age
+        self._born = Worker(self, age)
+        return self._born
+
+    def _forked(self, pid):
+        self._born.pid = pid
+        self.WORKERS[pid] = self._born
+
+    def _gone(self, age, pid):
+        worker = self.WORKERS.pop(pid, None)
+        return worker or self._known(age, pid)
+
+    def _known(self, age, pid):
+        worker = Worker(self, age)
+        worker.pid = pid
+        return worker
+
+    def _take_stock(self, workers):
+        """Makes the book of workers agree with the master's."""
+        self.WORKERS = {pid: self.WORKERS.get(pid) or self._known(age, pid) for age, pid in workers}
+
+
+class Worker:
+    """A worker: in its own process it lives, in the master it is known by age and pid."""
+
+    reloader, tmp, aborted = None, None, False
+
+    def __init__(self, server, age):
+        self.age, self.pid, self.ppid, self.booted = age, "[booting]", server.pid, False
+        self.cfg, self.log, self.app, self.sockets = server.cfg, server.log, server.app, server.LISTENERS
+        self.timeout = server.timeout / 2
+        self.max_requests = server.cfg.max_requests or sys.maxsize
+        self._self = None
+        self._alive = True
+
+    def __str__(self):
+        return f"<Worker {self.pid}>"
+
+    @property
+    def nr(self):
+        """How many requests have come to it."""
+        return self._self.requests() if self._self else 0
+
+    @property
+    def alive(self):
+        """Whether it takes new clients. Set to False, it leaves when its requests are over."""
+        return self._alive and (not self._self or self._self.is_alive())
+
+    @alive.setter
+    def alive(self, value):
+        self._alive = bool(value)
+        if self._self and not value:
+            self._self.leave()
+
+    def _attend(self, this):
+        self._self, self.booted = this, True
+        if not self._alive:
+            this.leave()
+
+    def _load(self, app):
+        self.wsgi = self.app.callable = app
+
+    def notify(self):
+        """Does nothing: the server itself sees whether the worker makes progress."""

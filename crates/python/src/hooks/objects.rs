@@ -1,0 +1,146 @@
+//! Makes the objects that hooks are given; what they are is said in Python, in `objects.py`.
+
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+
+use ferricorn_config::{Bind, LogLevel, Resolved, WorkerClass};
+use ferricorn_protocol::Attended;
+use figment::value::{Num, Value};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyList};
+
+use super::namespace;
+
+const FILE: &CStr = c"ferricorn/hooks.py";
+const NAME: &CStr = c"ferricorn.hooks";
+
+/// The module with their classes, made at the first call.
+pub(super) fn module(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || {
+        let code = CString::new(include_str!("objects.py"))
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        PyModule::from_code(py, &code, FILE, NAME).map(Bound::unbind)
+    })?;
+    Ok(module.bind(py))
+}
+
+/// gunicorn's `cfg`.
+pub(super) fn config<'py>(
+    py: Python<'py>,
+    objects: &Bound<'py, PyModule>,
+    resolved: &Resolved,
+) -> PyResult<Bound<'py, PyAny>> {
+    let settings = &resolved.settings;
+    let dict = PyDict::new(py);
+    for (name, value) in &resolved.values {
+        let kind = ferricorn_config::table::find(name).map(|setting| setting.kind);
+        let value = match (kind, namespace::value(py, name)?) {
+            // What only Python understands is as the file has it.
+            (Some(kind), Some(value)) if kind.is_foreign() => value,
+            _ => object(py, value)?,
+        };
+        dict.set_item(name, value)?;
+    }
+    let class = match settings.worker_class {
+        WorkerClass::Async => "async",
+        WorkerClass::Sync => "sync",
+        WorkerClass::Asgi => "asgi",
+    };
+    dict.set_item("workers", settings.workers)?;
+    dict.set_item("chdir", settings.chdir.as_os_str())?;
+    dict.set_item("proc_name", &settings.proc_name)?;
+    dict.set_item("worker_class_str", class)?;
+    dict.set_item("env", settings.raw_env.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())?;
+    dict.set_item("is_ssl", false)?;
+    let os = py.import("os")?;
+    dict.set_item("uid", os.call_method0("geteuid")?)?;
+    dict.set_item("gid", os.call_method0("getegid")?)?;
+    let addresses = PyList::empty(py);
+    for bind in &settings.bind {
+        match bind {
+            Bind::Tcp { host, port } => addresses.append((host, port))?,
+            Bind::Unix(path) => addresses.append(path.as_os_str())?,
+            Bind::Fd(fd) => addresses.append(fd)?,
+        }
+    }
+    dict.set_item("address", addresses)?;
+    objects.getattr("Config")?.call1((dict,))
+}
+
+fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Value::String(_, text) => text.into_pyobject(py)?.into_any(),
+        Value::Bool(_, truth) => truth.into_pyobject(py)?.to_owned().into_any(),
+        Value::Num(_, Num::F64(number)) => number.into_pyobject(py)?.into_any(),
+        Value::Num(_, number) => number.to_i128().into_pyobject(py)?,
+        Value::Array(_, items) => {
+            let items: Vec<_> = items.iter().map(|item| object(py, item)).collect::<PyResult<_>>()?;
+            PyList::new(py, items)?.into_any()
+        }
+        Value::Dict(_, items) => {
+            let dict = PyDict::new(py);
+            for (name, value) in items {
+                dict.set_item(name, object(py, value)?)?;
+            }
+            dict.into_any()
+        }
+        Value::Char(..) | Value::Empty(..) => py.None().into_bound(py),
+    })
+}
+
+/// gunicorn's `log`.
+pub(super) fn log<'py>(
+    py: Python<'py>,
+    objects: &Bound<'py, PyModule>,
+    level: LogLevel,
+) -> PyResult<Bound<'py, PyAny>> {
+    let level = match level {
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Info => "INFO",
+        LogLevel::Warning => "WARNING",
+        LogLevel::Error => "ERROR",
+        LogLevel::Critical => "CRITICAL",
+    };
+    let write = pyo3::wrap_pyfunction!(write, py)?;
+    objects.getattr("Log")?.call1((write, level))
+}
+
+/// Writes to the error log; `level` is a number of Python's `logging`.
+#[pyfunction]
+fn write(level: u32, text: &str) {
+    match level {
+        50.. => tracing::error!(critical = true, "{text}"),
+        40..50 => tracing::error!("{text}"),
+        30..40 => tracing::warn!("{text}"),
+        20..30 => tracing::info!("{text}"),
+        ..20 => tracing::debug!("{text}"),
+    }
+}
+
+/// The worker that this process is, for its Python object.
+#[pyclass(module = "ferricorn", frozen)]
+pub(super) struct This(Arc<dyn Attended>);
+
+impl This {
+    pub(super) fn new(worker: Arc<dyn Attended>) -> Self {
+        Self(worker)
+    }
+}
+
+#[pymethods]
+impl This {
+    fn requests(&self) -> u64 {
+        self.0.requests()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.0.is_alive()
+    }
+
+    fn leave(&self) {
+        self.0.leave();
+    }
+}
