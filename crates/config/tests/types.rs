@@ -44,7 +44,7 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
         Kind::List => (vec!["none", "text", "digits", "list"], "a string or a list of strings"),
         Kind::Commas => (vec!["none", "text", "digits", "list"], "strings, separated by commas or in a list"),
         Kind::Pairs => (vec!["dictionary"], "a dictionary of strings"),
-        Kind::Function => (vec!["none", "function"], "a function, or None"),
+        Kind::Function => (vec!["none", "function"], "a function, the dotted name of one, or None"),
         // Whatever Python makes of it; what this version does not have is refused as such.
         Kind::Object => (samples(1).into_keys().collect(), ""),
     }
