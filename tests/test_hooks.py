@@ -307,6 +307,136 @@ def test_a_hook_may_be_named(serve):
     server.wait_for("forked as 1")
 
 
+# The hooks of each request.
+
+
+REQUESTS = """
+import json
+def pre_request(worker, req):
+    note = dict(hook="pre", method=req.method, uri=req.uri, path=req.path, query=req.query, fragment=req.fragment, version=req.version,
+                scheme=req.scheme, peer=req.peer_addr[0], headers=[one for one in req.headers if one[0].startswith("X-")])
+    open("notes", "a").write(json.dumps(note) + "\\n")
+    if req.path == "/forbidden":
+        raise LookupError("not this one")
+    req.mark = "seen"
+def post_request(worker, req, environ, resp):
+    note = dict(hook="post", mark=getattr(req, "mark", None), nr=worker.nr, path=environ and environ.get("PATH_INFO"),
+                status=resp and resp.status, code=resp and getattr(resp, "status_code", None), sent=resp and resp.sent, length=resp and resp.response_length,
+                type=resp and dict((name.lower(), value) for name, value in resp.headers).get("content-type"))
+    open("notes", "a").write(json.dumps(note) + "\\n")
+    if "fail" in req.query:
+        raise LookupError("after all")
+"""
+
+
+def notes(server, count):
+    """Waits for so many notes of the hooks."""
+    path = server.folder / "notes"
+
+    def so_far():
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return lines if len(lines) >= count else None
+
+    return [json.loads(line) for line in until(so_far, f"{count} notes; log:\n{server.log}")]
+
+
+def test_the_hooks_of_a_request(serve):
+    server = serve("features:app", files=conf(REQUESTS))
+    assert server.get("/?a=%20b", [("X-One", "1"), ("x-two", "zwei")]).body == b"hello"
+    before, after = notes(server, 2)
+    assert before == {
+        "hook": "pre", "method": "GET", "uri": "/?a=%20b", "path": "/", "query": "a=%20b", "fragment": "", "version": [1, 1],
+        "scheme": "http", "peer": "127.0.0.1", "headers": [["X-ONE", "1"], ["X-TWO", "zwei"]],
+    }
+    assert after == {"hook": "post", "mark": "seen", "nr": 1, "path": "/", "status": "200 OK", "code": 200, "sent": 5, "length": 5,
+                     "type": "text/plain"}
+
+
+STREAMED = """
+import os
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/raises":
+        raise ValueError("broken")
+    start_response("207 Of Its Own", [("Content-Type", "text/x-parts")])
+    def parts():
+        yield b"one"
+        yield b"three"
+    return parts()
+"""
+
+
+def test_post_request_comes_after_the_last_piece(serve):
+    server = serve(STREAMED, "--access-logfile", "-", files=conf(REQUESTS))
+    assert server.get("/parts").body == b"onethree"
+    after = notes(server, 2)[1]
+    assert (after["status"], after["code"], after["sent"], after["length"], after["type"]) == (
+        "207 Of Its Own", 207, 8, None, "text/x-parts")
+
+
+def test_a_pre_request_that_fails_is_a_500_and_the_app_is_not_called(serve):
+    server = serve("features:app", files=conf(REQUESTS))
+    assert server.get("/forbidden").status == 500
+    server.wait_for("Error handling request (GET )?/forbidden\nTraceback[\\s\\S]*LookupError: not this one")
+    before, after = notes(server, 2)
+    assert (before["path"], after["hook"], after["mark"]) == ("/forbidden", "post", None)
+    assert server.get().body == b"hello"
+
+
+def test_a_post_request_that_fails_is_logged(serve):
+    server = serve("features:app", files=conf(REQUESTS))
+    assert server.get("/?fail").body == b"hello"
+    server.wait_for("Exception in post_request hook\nTraceback[\\s\\S]*LookupError: after all")
+    assert server.get().body == b"hello"
+
+
+def test_post_request_is_called_if_the_app_fails(serve):
+    server = serve(STREAMED, files=conf(REQUESTS))
+    assert server.get("/raises").status == 500
+    assert notes(server, 2)[1]["path"] == "/raises"
+
+
+@pytest.mark.parametrize("parameters", ["worker, req", "worker, req, environ", "worker, req, environ, resp"])
+def test_post_request_may_take_less(serve, parameters):
+    text = f"def post_request({parameters}):\n    worker.log.info('over: %s, %s', req.path, [{parameters}].index(req) == 1)\n"
+    server = serve("features:app", files=conf(text))
+    server.get("/")
+    server.wait_for("over: /, True")
+
+
+def test_hooks_of_many_requests_on_one_connection(serve):
+    server = serve("features:app", files=conf(REQUESTS))
+    with server.connect() as client:
+        for _ in range(5):
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.response().body == b"hello"
+    assert [note["hook"] for note in notes(server, 10)].count("post") == 5
+    assert server.stop() == 0
+    assert len(notes(server, 10)) == 10
+
+
+def test_a_post_request_is_not_lost_at_the_end_of_its_worker(serve):
+    server = serve("features:app", "--max-requests", "1", files=conf(REQUESTS))
+    for number in range(1, 4):
+        assert server.get("/").body == b"hello"
+        assert len(notes(server, 2 * number)) == 2 * number
+
+
+@only_ferricorn("its ASGI worker is another one, which the tests of ASGI stand for")
+def test_the_hooks_of_requests_to_an_asgi_app(serve, loop):
+    server = serve("features_asgi:app", "--asgi-loop", loop, files=conf(REQUESTS))
+    assert server.get("/?a=b").status == 200
+    before, after = notes(server, 2)
+    assert (before["path"], before["query"], after["mark"], after["status"], after["path"]) == ("/", "a=b", "seen", "200 OK", None)
+    assert after["sent"] == after["length"]
+    assert server.get("/forbidden").status == 500
+    server.wait_for("LookupError: not this one")
+    notes(server, 4)
+    with server.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response()
+        assert server.stop() == 0
+    assert [note["hook"] for note in notes(server, 6)] == ["pre", "post"] * 3
+
+
 # What hooks are for.
 
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::{AppFault, ExitCode, Guest, Request, Response, ResponseBody, TellStack};
+use crate::{AppFault, ExitCode, Guest, Head, Request, Response, ResponseBody, TellStack};
 
 /// A boxed future, as `futures` calls it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,6 +20,12 @@ pub trait App: Send + Sync + 'static {
 
     /// Answers one request. It takes `&self` because calls overlap: app threads and tasks share the app.
     fn call(&self, request: Request) -> Answer;
+
+    /// Has the server tell what becomes of a request that it is about to call the app with. Called inside the server's loop.
+    fn watch(&self, request: &mut Request) -> Option<Box<dyn Watch>> {
+        let _ = request;
+        None
+    }
 
     /// Runs several calls on an app thread, one after the other. An app whose every call must enter something
     /// first, such as an interpreter, enters it once here, for all of them.
@@ -81,6 +87,16 @@ pub trait App: Send + Sync + 'static {
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// Wants to know what becomes of one request.
+pub trait Watch: Send {
+    /// The response that is sent. Not called for one that takes the connection over, nor if there is none.
+    fn answered(&mut self, head: &Head);
+
+    /// The request is over, and so many bytes of its response's body were sent. Called on an app thread if the app blocks,
+    /// else inside the server's loop.
+    fn over(self: Box<Self>, sent: u64);
 }
 
 /// Where an application is called.

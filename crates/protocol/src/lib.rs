@@ -18,7 +18,7 @@ mod response;
 mod takeover;
 mod websocket;
 
-pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, WorkerInfo};
+pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, Watch, WorkerInfo};
 pub use deadline::{Deadline, TellStack};
 pub use exit::ExitCode;
 pub use fault::{AppFault, BodyError, ClientGone};

@@ -12,7 +12,7 @@ use crate::{AppFault, BodyError, ClientGone, Conversation, Takeover};
 pub type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
 
 /// Status, reason and headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     /// The status code, 200 to 999.
     pub status: StatusCode,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, Response, ResponseBody};
+use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, Response, ResponseBody, Watch};
 use ferricorn_unix::scoreboard::{Noted, Ticket};
 
 use crate::exchange::Exchange;
@@ -23,6 +23,16 @@ pub(crate) enum Job {
     Pull(Arc<Pull>),
     /// End a response whose bytes are all sent, or wanted no more.
     Close(Box<Close>),
+    /// Tell the app that a request is over.
+    Over(Box<Over>),
+}
+
+/// A request that is over, and that the app watches.
+pub(crate) struct Over {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) watch: Box<dyn Watch>,
+    /// How many bytes of the response's body were sent.
+    pub(crate) sent: u64,
 }
 
 /// A response to be ended.
@@ -62,6 +72,7 @@ impl Work for Job {
             Self::Call(exchange) => exchange.worker().clone(),
             Self::Pull(pull) => pull.worker().clone(),
             Self::Close(close) => close.worker.clone(),
+            Self::Over(over) => over.worker.clone(),
         }
     }
 
@@ -76,6 +87,12 @@ impl Work for Job {
             Self::Close(job) => {
                 let Close { worker, pieces, ending, request } = *job;
                 close(&worker, pieces, ending, request);
+                Done::Nothing
+            }
+            Self::Over(over) => {
+                let Over { worker, watch, sent } = *over;
+                // A panic is logged where it happens, and nobody waits for the end of this.
+                let _ = worker.timed(None, || catch_unwind(AssertUnwindSafe(|| watch.over(sent))));
                 Done::Nothing
             }
         }

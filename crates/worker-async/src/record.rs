@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferricorn_protocol::Connection;
+use ferricorn_protocol::{Connection, Head, Watch};
 use ferricorn_telemetry::access_log::End;
 use ferricorn_telemetry::{Capture, escape};
 use ferricorn_unix::clock;
@@ -11,6 +11,7 @@ use ferricorn_unix::scoreboard::{ErrorClass, Noted, Ticket};
 use http::{HeaderMap, StatusCode};
 
 use crate::gate::Refused;
+use crate::job::{Job, Over};
 use crate::worker::Worker;
 
 /// How many requests one line names.
@@ -30,6 +31,8 @@ pub(crate) struct Record {
     /// Boxed, since a record is moved often and a log is off by default.
     capture: Option<Box<Capture>>,
     log_environ: Vec<Option<String>>,
+    /// Who else wants to know what becomes of it.
+    watch: Option<Box<dyn Watch>>,
     /// Whether the connection is the app's, which answers by itself.
     lent: bool,
     /// Whether somebody else has the books now.
@@ -49,6 +52,7 @@ impl Record {
             blame: None,
             capture,
             log_environ: Vec::new(),
+            watch: None,
             lent: false,
             moved: false,
         }
@@ -59,6 +63,7 @@ impl Record {
         let mut lent = Self::open(&self.worker, self.ticket, self.capture.take());
         lent.began = self.began;
         lent.queued = self.queued;
+        lent.watch = self.watch.take();
         lent.lent = true;
         self.moved = true;
         lent
@@ -88,6 +93,18 @@ impl Record {
         self.log_environ = log_environ;
         if let (Some(log), Some(capture)) = (&self.worker.access_log, &mut self.capture) {
             log.head(capture, status, headers);
+        }
+    }
+
+    /// Somebody wants to know what becomes of the request.
+    pub(crate) fn watch(&mut self, watch: Box<dyn Watch>) {
+        self.watch = Some(watch);
+    }
+
+    /// Tells who watches of the response.
+    pub(crate) fn answered(&mut self, head: &Head) {
+        if let Some(watch) = &mut self.watch {
+            watch.answered(head);
         }
     }
 
@@ -180,5 +197,18 @@ impl Drop for Record {
             let end = End { bytes: self.bytes, elapsed, queued: self.queued, environ: &self.log_environ };
             log.end(*capture, &end);
         }
+        if let Some(watch) = self.watch.take() {
+            over(&self.worker, watch, self.bytes);
+        }
+    }
+}
+
+/// Tells who watched a request that it is over, where the app may be called.
+#[cold]
+fn over(worker: &Arc<Worker>, watch: Box<dyn Watch>, sent: u64) {
+    if worker.app.drive().blocks() {
+        worker.seat.submit(Job::Over(Box::new(Over { worker: worker.clone(), watch, sent })));
+    } else {
+        watch.over(sent);
     }
 }

@@ -93,12 +93,12 @@ pub(crate) async fn handle(
     let mut share = worker.body_memory.share();
     let calling = match admitted {
         Err(refusal) => Err(refusal),
-        Ok(()) if incoming.is_end_stream() => Ok(begin_call(&context, &record, request)),
+        Ok(()) if incoming.is_end_stream() => Ok(begin_call(&context, &mut record, request)),
         Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
             Err(refusal) => Err(refusal),
             Ok(body) => {
                 request.body = body;
-                Ok(begin_call(&context, &record, request))
+                Ok(begin_call(&context, &mut record, request))
             }
         },
     };
@@ -256,8 +256,11 @@ enum Calling {
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
-fn begin_call(context: &Arc<Context>, record: &Record, mut request: Request) -> Begun {
+fn begin_call(context: &Arc<Context>, record: &mut Record, mut request: Request) -> Begun {
     let worker = &context.worker;
+    if let Some(watch) = worker.app.watch(&mut request) {
+        record.watch(watch);
+    }
     let time = worker.settings.request_timeout;
     let limit = time.map(|time| Box::new(Limit::begin(time, context.gate.last_request())));
     request.deadline = limit.as_ref().map(|limit| limit.deadline());
@@ -450,6 +453,7 @@ fn respond(
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     record.head(head.status, &head.headers, log_environ);
+    record.answered(&head);
     let gate = context.gate.clone();
     let body = match body {
         Ok(body) if bodiless => OutBody::none(body, length, gate, record),

@@ -11,6 +11,7 @@ use std::task::Waker;
 use ferricorn_protocol::TellStack;
 use pyo3::prelude::*;
 
+use super::app::Over;
 use super::awaitable::Waiting;
 use super::bell::Bell;
 use super::call::{Call, Exchange};
@@ -45,6 +46,8 @@ pub(super) struct Items {
     pub(super) late: Vec<(u64, TellStack)>,
     /// Calls whose clients have left.
     pub(super) left: Vec<Arc<dyn Exchange>>,
+    /// Requests that are over.
+    pub(super) over: Vec<Over>,
     /// Whether all calls are to be cancelled that run.
     pub(super) cancel: bool,
     /// The application asked for the end of its process, with this status.
@@ -77,6 +80,12 @@ impl Agenda {
     /// Has a call cancelled, for the time of its request is over.
     pub(super) fn interrupt(&self, number: u64, tell: TellStack) {
         lock(&self.items).late.push((number, tell));
+        self.bell.ring();
+    }
+
+    /// Has a hook told that a request is over.
+    pub(super) fn tell_over(&self, over: Over) {
+        lock(&self.items).over.push(over);
         self.bell.ring();
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_config::AsgiSettings;
-use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Request, TellStack};
+use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Head, Request, TellStack, Watch};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -19,6 +19,7 @@ use super::lifespan::Lifespan;
 use super::scope::{Kind, Scopes};
 use super::tasks::Ending;
 use super::websocket;
+use crate::hooks::{RequestHooks, Seen, of_requests};
 
 /// How an application is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(super) struct Bridge {
     pub(super) settings: AsgiSettings,
     pub(super) agenda: Arc<Agenda>,
     pub(super) lifespan: Arc<Lifespan>,
+    hooks: Option<Arc<RequestHooks>>,
 }
 
 impl AsgiApp {
@@ -57,6 +59,7 @@ impl AsgiApp {
             lifespan: Lifespan::new(&agenda, settings.lifespan),
             settings,
             agenda,
+            hooks: of_requests(py)?,
         })))
     }
 }
@@ -70,6 +73,22 @@ impl Bridge {
         request: &Request,
     ) -> PyResult<Bound<'py, PyDict>> {
         self.scopes.request(py, kind, request, self.lifespan.state())
+    }
+
+    /// A request that wants a response is about to be handled.
+    ///
+    /// # Errors
+    /// What `pre_request` raised.
+    #[inline]
+    pub(super) fn begins(&self, py: Python<'_>, request: &Request) -> PyResult<()> {
+        self.hooks.as_ref().map_or(Ok(()), |hooks| hooks.begin(py, request))
+    }
+
+    /// A request is over that `post_request` waits for.
+    pub(super) fn over(&self, py: Python<'_>, over: &Over) {
+        if let Some(hooks) = &self.hooks {
+            hooks.end(py, &over.seen, over.head.as_ref(), over.sent);
+        }
     }
 
     pub(super) fn scopes(&self) -> &Scopes {
@@ -118,6 +137,12 @@ impl App for AsgiApp {
         self.0.agenda.interrupt(number, tell);
     }
 
+    fn watch(&self, request: &mut Request) -> Option<Box<dyn Watch>> {
+        let hooks = self.0.hooks.as_ref().filter(|_| request.websocket.is_none())?;
+        let over = Over { seen: hooks.watch(request)?, head: None, sent: 0 };
+        Some(Box::new(Watched { agenda: self.0.agenda.clone(), over }))
+    }
+
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
         host::run(&self.0, guest)
     }
@@ -142,5 +167,30 @@ impl App for AsgiApp {
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.0.lifespan.stopped())
+    }
+}
+
+/// A request that is over, for `post_request`.
+pub(super) struct Over {
+    seen: Seen,
+    head: Option<Head>,
+    sent: u64,
+}
+
+/// A request whose end that hook waits for.
+struct Watched {
+    agenda: Arc<Agenda>,
+    over: Over,
+}
+
+impl Watch for Watched {
+    fn answered(&mut self, head: &Head) {
+        self.over.head = Some(head.clone());
+    }
+
+    /// Inside the server's loop, where no Python runs.
+    fn over(self: Box<Self>, sent: u64) {
+        let Self { agenda, over } = *self;
+        agenda.tell_over(Over { sent, ..over });
     }
 }

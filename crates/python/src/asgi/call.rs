@@ -89,7 +89,8 @@ fn begin<'py, E: Exchange + 'static>(
     if exchange.is_gone() {
         return Ok(());
     }
-    let begun = bridge.scope(py, kind, request).and_then(|scope| {
+    let announced = if kind == Kind::Http { bridge.begins(py, request) } else { Ok(()) };
+    let begun = announced.and_then(|()| bridge.scope(py, kind, request)).and_then(|scope| {
         let [receive, send] = channel(py, exchange.clone())?;
         let coroutine = bridge.call(&scope, &receive, &send)?;
         tasks.begin(&coroutine)

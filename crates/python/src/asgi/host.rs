@@ -155,6 +155,9 @@ impl Turns {
             match pumped {
                 Pumped::Over => {
                     self.over.set(true);
+                    let mut last = Items::default();
+                    agenda.take(&mut last);
+                    last.over.iter().for_each(|over| self.bridge.over(py, over));
                     self.event_loop.bind(py).call_method0(intern!(py, "stop"))?;
                     break;
                 }
@@ -200,6 +203,9 @@ impl Turns {
             if let Err(error) = call.let_go(self.event_loop.bind(py)) {
                 tracing::error!("A task whose client has left cannot be cancelled: {error}");
             }
+        }
+        for over in items.over.drain(..) {
+            self.bridge.over(py, &over);
         }
         if mem::take(&mut items.cancel) {
             for call in agenda.running() {

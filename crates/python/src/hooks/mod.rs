@@ -2,6 +2,7 @@
 
 mod namespace;
 mod objects;
+mod requests;
 
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use pyo3::prelude::*;
 use self::namespace::Functions;
 pub(crate) use self::namespace::keep;
 use self::objects::This;
+pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
 use crate::fault::{app_fault, one_line, traceback};
 
 /// The hooks of the worker that this process is.
@@ -122,7 +124,8 @@ impl Inner {
             Moment::Forking { age } => {
                 self.enter(py)?;
                 let worker = server.call_method1("_forking", (age,))?;
-                *lock(&self.worker) = Some(worker.clone().unbind());
+                let before = lock(&self.worker).replace(worker.clone().unbind());
+                drop(before);
                 function.call((server, worker))
             }
             Moment::Forked { pid, .. } => server.call_method1("_forked", (pid,)).map(drop),

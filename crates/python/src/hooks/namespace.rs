@@ -13,7 +13,7 @@ use crate::fault::one_line;
 static LAST: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
 
 /// How many arguments each hook takes, as gunicorn checks it.
-const ARITIES: [(&str, &[usize]); 12] = [
+const ARITIES: [(&str, &[usize]); 14] = [
     ("on_starting", &[1]),
     ("on_reload", &[1]),
     ("when_ready", &[1]),
@@ -26,6 +26,8 @@ const ARITIES: [(&str, &[usize]); 12] = [
     ("worker_exit", &[2]),
     ("nworkers_changed", &[3]),
     ("on_exit", &[1]),
+    ("pre_request", &[2]),
+    ("post_request", &[2, 3, 4]),
 ];
 
 /// Remembers what a config file has left behind.
@@ -43,7 +45,10 @@ pub(super) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'
 
 /// Hooks by name.
 #[derive(Debug)]
-pub(super) struct Functions(HashMap<&'static str, Py<PyAny>>);
+pub(super) struct Functions(HashMap<&'static str, Taken>);
+
+/// A function, and how many arguments it takes.
+type Taken = (Py<PyAny>, usize);
 
 /// A hook, if there is one.
 pub(super) struct Function<'py>(Option<Bound<'py, PyAny>>);
@@ -63,10 +68,10 @@ impl Functions {
         for &name in names {
             let arities =
                 ARITIES.iter().find(|(hook, _)| *hook == name).map_or(&[][..], |(_, arities)| arities);
-            let load = || -> PyResult<Option<Py<PyAny>>> {
+            let load = || -> PyResult<Option<Taken>> {
                 let Some(value) = value(py, name)? else { return Ok(None) };
                 let loaded = objects.getattr("load")?.call1((name, value, arities.to_vec()))?;
-                Ok(Some(loaded.get_item(0)?.unbind()))
+                Ok(Some(loaded.extract()?))
             };
             match load() {
                 Ok(Some(function)) => drop(functions.insert(name, function)),
@@ -82,7 +87,11 @@ impl Functions {
     }
 
     pub(super) fn get<'py>(&self, py: Python<'py>, name: &str) -> Function<'py> {
-        Function(self.0.get(name).map(|function| function.bind(py).clone()))
+        Function(self.0.get(name).map(|(function, _)| function.bind(py).clone()))
+    }
+
+    pub(super) fn take(&self, py: Python<'_>, name: &str) -> Option<Taken> {
+        self.0.get(name).map(|(function, arity)| (function.clone_ref(py), *arity))
     }
 }
 

@@ -171,3 +171,27 @@ class Worker:
 
     def notify(self):
         """Does nothing: the server itself sees whether the worker makes progress."""
+
+
+class Request:
+    """A request as gunicorn's parser gives it, without its body."""
+
+    trailers, must_close = (), False
+
+    def __init__(self, method, uri, path, query, fragment, version, headers, scheme, peer, proxy_protocol_info):
+        self.method, self.uri, self.path, self.query, self.fragment = method, uri, path, query, fragment
+        self.version, self.headers, self.scheme = version, headers, scheme
+        self.peer_addr = self.remote_addr = peer or ""
+        self.proxy_protocol_info = proxy_protocol_info
+
+
+class Response:
+    """What a request was answered with."""
+
+    headers_sent, upgrade, must_close = True, False, False
+
+    def __init__(self, request, status, status_code, headers, sent, response_length):
+        self.req, self.version = request, request.version
+        self.status, self.status_code, self.headers = status, status_code, headers
+        self.sent, self.response_length = sent, response_length
+        self.chunked = response_length is None and request.version > (1, 0) and status_code not in (204, 304)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ferricorn_protocol::{
-    Answer, App, AppFault, Deadline, Drive, Request, Response, ResponseBody, TellStack, WorkerInfo,
+    Answer, App, AppFault, Deadline, Drive, Head, Request, Response, ResponseBody, TellStack, Watch,
+    WorkerInfo,
 };
 use http::request::Parts;
 use pyo3::intern;
@@ -19,6 +20,7 @@ use super::start_response::StartResponse;
 use crate::deadline::{Bounded, ExtendDeadline, Steps, over};
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
+use crate::hooks::{RequestHooks, Seen, of_requests};
 
 /// A WSGI application, loaded.
 pub struct WsgiApp {
@@ -27,6 +29,7 @@ pub struct WsgiApp {
     log_environ: Vec<String>,
     /// What threads do for requests with a deadline.
     steps: Arc<Steps>,
+    hooks: Option<Arc<RequestHooks>>,
 }
 
 impl WsgiApp {
@@ -48,8 +51,9 @@ impl WsgiApp {
             shows_socket: true,
         };
         let environs = EnvironFactory::new(callable.py(), &facts, errors)?;
+        let hooks = of_requests(callable.py())?;
         let log_environ = worker.log_environ.clone();
-        Ok(Self { callable: callable.unbind(), environs, log_environ, steps: Arc::default() })
+        Ok(Self { callable: callable.unbind(), environs, log_environ, steps: Arc::default(), hooks })
     }
 
     /// Has calls interrupted on this thread, which must be the main thread, when their requests have a deadline.
@@ -62,7 +66,13 @@ impl WsgiApp {
 
     fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
         close_left_open(py);
+        if let Some(hooks) = &self.hooks {
+            hooks.begin(py, &request).map_err(|error| app_fault(py, &error))?;
+        }
         let environ = self.environs.build(py, &mut request)?;
+        if self.hooks.is_some() {
+            Seen::note(&request, &environ);
+        }
         let answer = match request.deadline.take() {
             None => self.run(&environ, request),
             Some(deadline) => self.run_within(&environ, request, &deadline)?,
@@ -131,6 +141,12 @@ impl App for WsgiApp {
         Drive::Seat
     }
 
+    fn watch(&self, request: &mut Request) -> Option<Box<dyn Watch>> {
+        let hooks = self.hooks.as_ref()?;
+        let seen = hooks.watch(request)?;
+        Some(Box::new(Watched { hooks: hooks.clone(), seen, head: None }))
+    }
+
     /// Attaching once for several calls is a tenth of what attaching for each would cost. Other threads of the
     /// application get their turn whenever a call blocks, and from the interpreter's own switching.
     fn around_calls(&self, calls: &mut dyn FnMut()) {
@@ -147,6 +163,23 @@ impl App for WsgiApp {
 
     fn call(&self, request: Request) -> Answer {
         Python::attach(|py| self.answer(py, request)).unwrap_or_else(Answer::Fault)
+    }
+}
+
+/// A request whose end a hook waits for.
+struct Watched {
+    hooks: Arc<RequestHooks>,
+    seen: Seen,
+    head: Option<Head>,
+}
+
+impl Watch for Watched {
+    fn answered(&mut self, head: &Head) {
+        self.head = Some(head.clone());
+    }
+
+    fn over(self: Box<Self>, sent: u64) {
+        Python::attach(|py| self.hooks.end(py, &self.seen, self.head.as_ref(), sent));
     }
 }
 
