@@ -29,6 +29,6 @@ pub use layers::Layers;
 pub use logging::{LogSettings, RemoteAddress, StatsdSettings, SyslogSettings, UnixKind};
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
-    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, ProxyProtocol, RealIp,
-    Settings, Trust, WorkerClass,
+    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, MOST_THREADS,
+    ProxyProtocol, RealIp, Settings, Trust, WorkerClass,
 };

@@ -130,11 +130,9 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
     let instead = match name.strip_prefix("egg:gunicorn#").unwrap_or(name) {
         "async" => return Ok(WorkerClass::Async),
         "sync" | "gunicorn.workers.sync.SyncWorker" => return Ok(WorkerClass::Sync),
-        "gthread" | "gunicorn.workers.gthread.ThreadWorker" => {
-            "use async with more workers; several app threads come in a later version"
-        }
+        "gthread" | "gunicorn.workers.gthread.ThreadWorker" => return Ok(WorkerClass::Gthread),
         "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "gunicorn.workers.ggevent.GeventWorker" => {
-            "use async with more workers; greenlets come in a later version"
+            "use gthread with --threads; greenlets come in a later version"
         }
         "asgi" | "gunicorn.workers.gasgi.ASGIWorker" => return Ok(WorkerClass::Asgi),
         "uvicorn.workers.UvicornWorker"
@@ -144,13 +142,14 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         | "uvicorn_worker._workers.UvicornWorker"
         | "uvicorn_worker._workers.UvicornH11Worker" => return Ok(WorkerClass::Asgi),
         "tornado" => "run the app with Tornado's own server",
-        "eventlet" => "eventlet is no longer maintained; use async with more workers",
+        "eventlet" => "eventlet is no longer maintained; use gthread with --threads",
         _ => {
-            "worker classes written in Python cannot drive this server; use async or sync, or asgi in place of a \
+            "worker classes written in Python cannot drive this server; use async, sync or gthread, or asgi in place of a \
               subclass of UvicornWorker, and settings such as asgi_loop and root_path in place of its CONFIG_KWARGS"
         }
     };
-    let expected = "a worker class that this version of ferricorn has (async, sync, asgi)".to_owned();
+    let expected =
+        "a worker class that this version of ferricorn has (async, sync, gthread, asgi)".to_owned();
     Err(Fault { expected, hint: Some(instead.to_owned()) })
 }
 
@@ -219,6 +218,7 @@ mod tests {
     #[test]
     fn a_foreign_worker_class_is_told_what_to_use() {
         assert_eq!(worker_class("sync"), Ok(WorkerClass::Sync));
+        assert_eq!(worker_class("egg:gunicorn#gthread"), Ok(WorkerClass::Gthread));
         for asgi in [
             "asgi",
             "egg:gunicorn#asgi",
@@ -231,7 +231,11 @@ mod tests {
             worker_class("app.workers.MyUvicornWorker").unwrap_err().hint.unwrap().contains("CONFIG_KWARGS")
         );
         assert!(
-            worker_class("aiohttp.GunicornWebWorker").unwrap_err().hint.unwrap().contains("async or sync")
+            worker_class("aiohttp.GunicornWebWorker")
+                .unwrap_err()
+                .hint
+                .unwrap()
+                .contains("async, sync or gthread")
         );
     }
 }

@@ -9,11 +9,12 @@ use crate::asgi;
 use crate::logging;
 use crate::parse;
 use crate::reader::Reader;
+use crate::settings::MOST_THREADS;
 use crate::table;
 use crate::value::Typed;
 use crate::{
     AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Interface, Layers, Limits, LogLevel, LogTarget,
-    ProxyProtocol, RealIp, SettingError, Settings, Trust,
+    ProxyProtocol, RealIp, SettingError, Settings, Trust, WorkerClass,
 };
 
 /// How a message says that a setting must wait for a later version.
@@ -90,16 +91,14 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
     };
     let errorlog = parse::log_target(&read.text("errorlog"), LogTarget::Stderr);
     let (worker_class, interface) = asgi::class_and_interface(read);
-    if read.int("threads") > 1 {
-        threads(read, interface);
-    }
+    let threads = threads(read, worker_class, interface);
     Settings {
         bind: binds(read),
         backlog: u32::try_from(read.int("backlog")).unwrap_or(u32::MAX),
         workers,
         worker_class,
         interface,
-        threads: 1,
+        threads,
         worker_connections: size(read.typed("worker_connections")),
         max_requests: read.int("max_requests"),
         max_requests_jitter: read.int("max_requests_jitter"),
@@ -164,18 +163,34 @@ fn request_timeout(read: &mut Reader<'_>, interface: Interface) -> Option<Durati
     Some(limit)
 }
 
-/// More than one app thread: of no use to an ASGI app, and for the others it must wait.
-fn threads(read: &mut Reader<'_>, interface: Interface) {
+/// How many app threads a worker has at the most. More than one is of no use to an ASGI app.
+fn threads(read: &mut Reader<'_>, class: WorkerClass, interface: Interface) -> usize {
+    let threads = size(read.typed("threads")).max(1);
+    let source = read.layers.source("threads");
+    let mut note = |level, message| read.notes.push(Note { level, message });
+    if threads == 1 {
+        return 1;
+    }
     if interface == Interface::Asgi {
-        let source = read.layers.source("threads");
         let message = format!(
             "threads has no effect: an ASGI app runs on one event loop in each worker; use more workers (from {source})"
         );
-        read.notes.push(Note { level: LogLevel::Warning, message });
-    } else {
-        let message = format!("more than one app thread is {NOT_YET}");
-        read.refuse("threads", &message, Some("remove it and use more workers; an ASGI app needs none"));
+        note(LogLevel::Warning, message);
+        return 1;
     }
+    if class == WorkerClass::Sync {
+        let message =
+            format!("worker_class sync with {threads} threads means gthread, as in gunicorn (from {source})");
+        note(LogLevel::Info, message);
+    }
+    if threads > MOST_THREADS {
+        let message = format!(
+            "threads: a worker has at most {MOST_THREADS} app threads, so it is that and not {threads}; use more workers \
+             (from {source})"
+        );
+        note(LogLevel::Warning, message);
+    }
+    threads.min(MOST_THREADS)
 }
 
 fn binds(read: &mut Reader<'_>) -> Vec<Bind> {

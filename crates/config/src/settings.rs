@@ -24,7 +24,7 @@ pub struct Settings {
     pub worker_class: WorkerClass,
     /// How the app is called.
     pub interface: Interface,
-    /// App threads per worker.
+    /// App threads per worker, 1 to [`MOST_THREADS`]; an ASGI or Rust app makes no use of them.
     pub threads: usize,
     /// Connections that one worker holds at most.
     pub worker_connections: usize,
@@ -98,13 +98,18 @@ pub enum Bind {
     Fd(i32),
 }
 
+/// How many app threads a worker may have.
+pub const MOST_THREADS: usize = 256;
+
 /// How the app is driven; see `docs/settings.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerClass {
     /// Detected from the app.
     Async,
-    /// One app thread.
+    /// As `Async`, by the name that usually means one app thread.
     Sync,
+    /// As `Async`, by the name that usually means several app threads.
+    Gthread,
     /// As `Async`, and the app is an ASGI app.
     Asgi,
 }

@@ -101,7 +101,7 @@ fn threads_mean_nothing_to_an_asgi_app() {
     assert_eq!(settings.threads, 1);
     let [Note { level: LogLevel::Warning, message }] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(message.starts_with("threads has no effect") && message.contains("conf.py"), "{message}");
-    assert_eq!(error([("threads", 4.into())]).key, "threads");
+    assert_eq!(resolved([("threads", 4.into())]).settings.threads, 4);
 }
 
 #[test]

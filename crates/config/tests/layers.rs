@@ -189,7 +189,6 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
         ("daemon", "true".into()),
         ("user", "www-data".into()),
         ("user", 33.into()),
-        ("threads", 4.into()),
         ("protocol", "uwsgi".into()),
         ("logger_class", "mine.Logger".into()),
         ("logconfig_dict", Value::from(dict([("version", 1.into())]))),
@@ -203,11 +202,31 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
         ("protocol", "http".into()),
         ("logger_class", "gunicorn.glogging.Logger".into()),
         ("logconfig_dict", Value::from(Dict::new())),
-        ("threads", 1.into()),
+        ("threads", 4.into()),
         ("capture_output", true.into()),
     ] {
         assert!(!refused(name, value), "{name}");
     }
+}
+
+#[test]
+fn as_many_app_threads_are_had_as_are_asked_for() {
+    let resolved = |class: &str, threads: i64| {
+        let Resolved { settings, notes, .. } =
+            file([("worker_class", class.into()), ("threads", threads.into())]).resolve(&facts()).unwrap();
+        (settings.threads, notes.into_iter().map(|note| note.message).collect::<Vec<_>>())
+    };
+    assert_eq!(resolved("async", 0), (1, vec![]));
+    assert_eq!(resolved("async", 4), (4, vec![]));
+    assert_eq!(resolved("gthread", 4), (4, vec![]));
+    assert_eq!(resolved("gthread", 1), (1, vec![]));
+    // gunicorn takes its other worker then, without a word.
+    let (threads, notes) = resolved("sync", 4);
+    assert_eq!(threads, 4);
+    assert!(notes[0].contains("means gthread") && notes[0].contains("conf.py"), "{notes:?}");
+    let (threads, notes) = resolved("gthread", 5_000);
+    assert_eq!(threads, 256);
+    assert!(notes[0].contains("at most 256 app threads"), "{notes:?}");
 }
 
 #[test]

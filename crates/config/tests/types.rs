@@ -102,6 +102,6 @@ fn an_object_is_shown_as_python_shows_it_but_not_at_any_length() {
 fn a_class_that_drives_workers_is_told_what_to_use() {
     let class = Foreign::Object("<class 'mine.Worker'>").to_value();
     let error = errors("worker_class", class)[0].to_string();
-    assert!(error.contains("mine.Worker") && error.contains("use async or sync"), "{error}");
+    assert!(error.contains("mine.Worker") && error.contains("use async, sync or gthread"), "{error}");
     assert!(errors("worker_class", 5.into())[0].message.contains("worker class"));
 }

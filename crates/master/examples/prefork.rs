@@ -126,7 +126,7 @@ fn serve(mut stream: std::net::TcpStream, worker: &Inheritance, version: &str) -
     let _ = BufReader::new((&mut stream).take(100)).read_line(&mut line);
     let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     let ticket = worker.slot.request_begin(clock::now_ms(), "GET", format!("/{word}").as_bytes());
-    worker.slot.call_begin(clock::now_ms(), Some(ticket));
+    worker.slot.call_begin(0, clock::now_ms(), Some(ticket));
     match word {
         "exit" => return Err(rest.parse().expect("a code")),
         "leave" => {
@@ -137,7 +137,7 @@ fn serve(mut stream: std::net::TcpStream, worker: &Inheritance, version: &str) -
         "sleep" => sleep(worker, rest.parse().expect("seconds")),
         _ => {}
     }
-    worker.slot.call_end();
+    worker.slot.call_end(0);
     worker.slot.request_end(ticket);
     let _ = write!(stream, "{} {version}", std::process::id());
     Ok(())

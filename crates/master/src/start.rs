@@ -41,7 +41,9 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
     let class = match settings.worker_class {
         WorkerClass::Async => "async",
-        WorkerClass::Sync => "sync",
+        WorkerClass::Sync if settings.threads == 1 => "sync",
+        // gunicorn's word for several app threads, whatever its class was called.
+        WorkerClass::Sync | WorkerClass::Gthread => "gthread",
         WorkerClass::Asgi => "asgi",
     };
     tracing::info!("Using worker: {class}");

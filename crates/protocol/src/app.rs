@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 
 use crate::{AppFault, ExitCode, Guest, Head, Request, Response, ResponseBody, TellStack};
 
@@ -48,6 +49,16 @@ pub trait App: Send + Sync + 'static {
     fn is_held_by(&self, number: u64) -> bool {
         let _ = number;
         false
+    }
+
+    /// Starts a further app thread, on which the server runs `body`: it calls the application, and returns when the
+    /// worker leaves. Called on a thread that lives for this alone, and only with [`Drive::Seat`].
+    ///
+    /// # Errors
+    /// The thread cannot be started; `body` is dropped then.
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> Result<(), AppFault> {
+        let started = thread::Builder::new().name(name).spawn(body);
+        started.map(drop).map_err(|error| AppFault::new(error.to_string()))
     }
 
     /// Runs the app's own event loop on the calling thread, and has it turn the server's, until a pump says that

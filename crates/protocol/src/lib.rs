@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod app_thread;
 mod deadline;
 mod exit;
 mod fault;
@@ -19,6 +20,7 @@ mod takeover;
 mod websocket;
 
 pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, Watch, WorkerInfo};
+pub use app_thread::AppThread;
 pub use deadline::{Deadline, TellStack};
 pub use exit::ExitCode;
 pub use fault::{AppFault, BodyError, ClientGone};

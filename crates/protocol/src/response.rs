@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{AppFault, BodyError, ClientGone, Conversation, Takeover};
+use crate::{AppFault, AppThread, BodyError, ClientGone, Conversation, Takeover};
 
 /// A body that streams, with back-pressure: nothing is produced before the one who reads polls for it.
 pub type Stream = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
@@ -98,6 +98,12 @@ pub trait Pieces: Send {
     /// # Errors
     /// The application's exception. The response is what it is without it.
     fn close(self: Box<Self>) -> Result<(), AppFault>;
+
+    /// The app thread on which the others of these calls are to be made, where that matters: what a Python view has
+    /// opened, such as a database connection or a context, often belongs to its thread.
+    fn home(&self) -> Option<AppThread> {
+        None
+    }
 }
 
 /// What reaches the client before the application's call has returned.

@@ -3,6 +3,7 @@
 //! Everything that user code sees of the server is made here, and nothing here does I/O with a client. The
 //! threads that call in are detached from Python; each function attaches for as long as it needs.
 
+mod app_thread;
 pub mod asgi;
 mod config_file;
 mod data;

@@ -13,7 +13,7 @@ use std::num::NonZeroUsize;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
-pub use layout::{BUCKETS, IN_FLIGHT, METHOD_BYTES, PATH_BYTES, SLOTS};
+pub use layout::{BUCKETS, IN_FLIGHT, LANES, METHOD_BYTES, PATH_BYTES, SLOTS};
 pub use read::{Call, Errors, InFlight, Noted, Snapshot, bucket_floor};
 pub use write::{ErrorClass, Slot, Ticket};
 

@@ -9,34 +9,37 @@ use std::sync::Arc;
 use std::thread;
 
 use ferricorn_protocol::{AppFault, Drive, ExitCode};
+use ferricorn_unix::clock;
 use tokio::task::AbortHandle;
 
 use crate::guest::Visitor;
 use crate::job::Job;
-use crate::seat::{self, Seat};
+use crate::seat::{self, Life, Seat};
 use crate::worker::Worker;
 
 /// See the module's first line.
 pub(crate) enum Driver {
     /// Threads of ours, which also call an app that blocks.
-    Seat(Seat<Job>),
+    Seat(Arc<Seat<Job>>),
     /// The app's own loop, on this thread.
     Guest(Rc<Visitor<Job>>),
 }
 
 impl Driver {
-    /// Makes the loop for an app. `idle` runs whenever it has nothing left to do; the app has the worker leave by
-    /// `leave`.
+    /// Makes the loop for an app, and for at most so many app threads if it blocks. `idle` runs whenever the loop has
+    /// nothing left to do; the app has the worker leave by `leave`.
     ///
     /// # Errors
     /// The kernel refused what a loop needs.
     pub(crate) fn new(
         drive: Drive,
+        threads: usize,
         idle: impl Fn() + Send + Sync + 'static,
         leave: impl Fn(u8) + 'static,
     ) -> io::Result<Self> {
         Ok(match drive {
-            Drive::Seat | Drive::Task => Self::Seat(Seat::new(idle)?),
+            Drive::Seat => Self::Seat(Arc::new(Seat::new(threads, idle)?)),
+            Drive::Task => Self::Seat(Arc::new(Seat::new(1, idle)?)),
             Drive::Hosted => Self::Guest(Rc::new(Visitor::new(idle, leave)?)),
         })
     }
@@ -92,10 +95,24 @@ impl Driver {
     }
 }
 
-/// Drives from the seat. The standby is needed only if calls can block the loop.
-fn take_seats(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
+/// Drives from the seat, this thread being the first app thread. Others, and the standby, are needed only if calls can
+/// block the loop.
+fn take_seats(seat: &Arc<Seat<Job>>, worker: &Worker) -> io::Result<()> {
     thread::scope(|scope| {
         if worker.app.drive().blocks() {
+            let (app, slot, most) = (worker.app.clone(), worker.slot, worker.settings.threads);
+            let begin = move |number, life: Life| {
+                let body = move || {
+                    let _fatal = Fatal;
+                    life();
+                };
+                // To start it may take the interpreter, which somebody may keep.
+                slot.entry_begin(number, clock::coarse_ms());
+                let started = app.start_thread(format!("ferricorn-app-{}", number + 1), Box::new(body));
+                slot.entry_end(number);
+                started
+            };
+            seat.hire_with(begin, move |left| slot.set_threads(left.unwrap_or(most)));
             thread::Builder::new().name("ferricorn-io".to_owned()).stack_size(512 * 1024).spawn_scoped(
                 scope,
                 || {
@@ -104,7 +121,8 @@ fn take_seats(seat: &Seat<Job>, worker: &Worker) -> io::Result<()> {
                 },
             )?;
         }
-        seat.serve();
+        seat.serve(0);
+        seat.join();
         Ok(())
     })
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, ClientGone, Connection, Early, Head, Request, Taken, Takeover};
+use ferricorn_protocol::{Answer, AppThread, ClientGone, Connection, Early, Head, Request, Taken, Takeover};
 use ferricorn_unix::scoreboard::Ticket;
 use http::HeaderMap;
 
@@ -19,6 +19,7 @@ use crate::pipe::Pipe;
 use crate::service::Context as Client;
 use crate::slot::Slot;
 use crate::takeover::{Handover, Offer};
+use crate::tie::tie;
 use crate::worker::Worker;
 
 /// See the module's first line.
@@ -80,13 +81,14 @@ impl Exchange {
             return Done::Nothing;
         };
         request.early = Some(self.clone());
-        let answer = self.worker().timed(Some(self.ticket), || {
+        let mut answer = self.worker().timed(Some(self.ticket), || {
             catch_unwind(AssertUnwindSafe(|| self.worker().app.call(request)))
                 .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
         });
         if let Answer::Fault(fault) = &answer {
             heed(self.worker(), fault);
         }
+        tie(self.worker(), &mut answer);
         self.keep(answer);
         Done::Answer(self)
     }
@@ -131,7 +133,8 @@ impl Early for Exchange {
         // A client is not waited for longer than a call of the app may take, and what the app does not do is not
         // held against it (`--timeout`). A client that reads nothing may be ended before that (`--write-timeout`).
         let patience = self.worker().settings.timeout.unwrap_or(Duration::MAX);
-        let waits = |time| self.worker().slot.call_waited(time);
+        let lane = AppThread::current().0;
+        let waits = |time| self.worker().slot.call_waited(lane, time);
         pipe.write(piece, patience, || self.worker().seat.hand_over(), waits)
     }
 

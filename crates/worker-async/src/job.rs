@@ -77,7 +77,15 @@ impl Work for Job {
     }
 
     fn around(worker: Arc<Worker>, work: &mut dyn FnMut()) {
-        worker.app.around_calls(work);
+        worker.enter_app(work);
+    }
+
+    fn home(&self) -> Option<usize> {
+        match self {
+            Self::Call(_) | Self::Over(_) => None,
+            Self::Pull(pull) => pull.home(),
+            Self::Close(close) => close.pieces.home().map(|home| home.0),
+        }
     }
 
     fn run(self) -> Done {

@@ -41,6 +41,7 @@ mod takeover;
 mod term;
 #[cfg(test)]
 mod tests;
+mod tie;
 mod timer;
 mod websocket;
 mod worker;

@@ -27,6 +27,8 @@ const STRETCH_BYTES: usize = 16 * 1024;
 pub(crate) struct Pull {
     worker: Arc<Worker>,
     ticket: Ticket,
+    /// The app thread that produces, if it must be a certain one.
+    home: Option<usize>,
     state: Mutex<State>,
 }
 
@@ -49,6 +51,11 @@ struct State {
 impl Pull {
     pub(crate) fn worker(&self) -> &Arc<Worker> {
         &self.worker
+    }
+
+    /// The app thread that must produce, by its number.
+    pub(crate) fn home(&self) -> Option<usize> {
+        self.home
     }
 
     /// Produces pieces for a while, on an app thread.
@@ -136,8 +143,9 @@ pub(crate) struct Puller(Arc<Pull>);
 impl Puller {
     /// `ticket` names the request in the scoreboard while the app is asked for more.
     pub(crate) fn new(worker: Arc<Worker>, ticket: Ticket, pieces: Box<dyn Pieces>) -> Self {
+        let home = pieces.home().map(|home| home.0);
         let state = State { pieces: Some(pieces), ..State::default() };
-        Self(Arc::new(Pull { worker, ticket, state: Mutex::new(state) }))
+        Self(Arc::new(Pull { worker, ticket, home, state: Mutex::new(state) }))
     }
 
     /// What was produced since the last time, or `None` at the end. Calling it says that what it gave before

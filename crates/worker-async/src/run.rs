@@ -26,7 +26,8 @@ use crate::{connections, life, orders, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
-/// The calling thread becomes the app thread: an app that blocks is loaded and called on it alone.
+/// The calling thread becomes the first app thread: an app that blocks is loaded on it, and called on it and on those
+/// that are started when it does not suffice (`--threads`).
 pub fn run(
     inheritance: Inheritance,
     settings: Settings,
@@ -57,7 +58,7 @@ fn serve(
     let info = WorkerInfo {
         age: inheritance.age,
         multiprocess: settings.workers > 1,
-        app_threads: 1,
+        app_threads: settings.threads,
         log_environ: access_log.as_ref().map_or_else(Vec::new, |log| log.environ_names().to_vec()),
     };
     let app = match loader.load(&info) {
@@ -123,7 +124,9 @@ pub(crate) fn assemble(
     let lifecycle = Arc::new(Lifecycle::new(max_requests(&settings)));
     let leaver = lifecycle.clone();
     let idle = move || when_idle(slot, log.as_deref());
-    let driver = Driver::new(app.drive(), idle, move |status| leaver.leave(ExitCode(status)))?;
+    slot.set_threads(if app.drive().blocks() { settings.threads } else { 1 });
+    let driver =
+        Driver::new(app.drive(), settings.threads, idle, move |status| leaver.leave(ExitCode(status)))?;
     let worker = Arc::new(Worker {
         // An app that blocks may take the connection over for one.
         rules: HeadRules::new(&settings.limits, settings.grammar).with_websockets(true),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::{App, Attended, ExitCode};
+use ferricorn_protocol::{App, AppThread, Attended, ExitCode};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{Slot, Ticket};
@@ -54,11 +54,26 @@ impl Worker {
         self.lifecycle.draining() || self.connections.crowded() || self.settings.keepalive.is_zero()
     }
 
+    /// Runs steps of the app on this app thread. Until it is let in, the scoreboard shows since when it waits.
+    pub(crate) fn enter_app(&self, steps: &mut dyn FnMut()) {
+        // A single app thread has nobody to wait for but threads of the app's own.
+        if self.settings.threads == 1 {
+            return self.app.around_calls(steps);
+        }
+        let lane = AppThread::current().0;
+        self.slot.entry_begin(lane, clock::coarse_ms());
+        self.app.around_calls(&mut || {
+            self.slot.entry_end(lane);
+            steps();
+        });
+    }
+
     /// Runs a step of the app; meanwhile the scoreboard shows since when it runs, and for which request.
     pub(crate) fn timed<T>(&self, ticket: Option<Ticket>, step: impl FnOnce() -> T) -> T {
-        self.slot.call_begin(clock::coarse_ms(), ticket);
+        let lane = AppThread::current().0;
+        self.slot.call_begin(lane, clock::coarse_ms(), ticket);
         let result = step();
-        self.slot.call_end();
+        self.slot.call_end(lane);
         result
     }
 }

@@ -18,8 +18,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "worker_class",
         WorkerProcesses,
-        "How the app is driven: `async` finds out from the app, `sync` is `async` with one app thread, and `asgi` \
-         is `async` for ASGI apps only (`interface`). uvicorn's worker classes for gunicorn mean `asgi`. Slow clients \
+        "How the app is driven: `async` finds out from the app, and `asgi` is `async` for ASGI apps only (`interface`). \
+         `sync` and `gthread` are gunicorn's names for `async` with one and with several app threads; how many there \
+         are is what `threads` says, with each of them. uvicorn's worker classes for gunicorn mean `asgi`. Slow clients \
          block none.",
     )
     .flags(&["--worker-class", "-k"])
@@ -28,8 +29,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "threads",
         WorkerProcesses,
-        "App threads per worker: how many calls of the app may run at the same time in one worker. This version \
-         has one. An ASGI app has one event loop and needs none.",
+        "App threads per worker: how many calls of a WSGI app may run at the same time in one worker, 256 at most. They \
+         are started when calls wait, and kept. Calls that are fast run on one of them, which also drives the event \
+         loop. An ASGI app has one event loop and needs none.",
     )
     .flags(&["--threads"])
     .count(1),
@@ -60,8 +62,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "timeout",
         WorkerProcesses,
-        "Seconds without progress after which a worker is killed and replaced; 0 means never. It bounds each \
-         request of a WSGI app; of an ASGI app it bounds a turn of the event loop. The error log names the request and shows its Python stack.",
+        "Seconds without progress after which a worker is killed and replaced; 0 means never. With one app thread it \
+         bounds each request of a WSGI app. With several, one long request is no reason: all of them must be busy for so \
+         long, or Python must let none of them in. Of an ASGI app it bounds a turn of the event loop. The error log names the request and shows its Python stack.",
     )
     .flags(&["--timeout", "-t"])
     .int(0, 31_536_000, 30)

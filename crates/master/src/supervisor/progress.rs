@@ -32,8 +32,12 @@ pub(super) struct Stuck {
 /// What shows that there is no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Evidence {
-    /// The app thread is in the call that began at this time.
+    /// The one app thread is in the call that began at this time.
     Call(Millis),
+    /// So many app threads, which is all of them, are in calls that began at this time or before.
+    Calls(usize, Millis),
+    /// An app thread with a call waits since this time to enter the app.
+    Entry(Millis),
     /// Requests are in flight, the loop last turned at this time, and so many requests had been answered.
     Beat(Millis, u64),
     /// It has been asked for a beat, and has given none.
@@ -115,7 +119,7 @@ impl Supervisor {
                 Life::Aborted { stuck, deadline } if now >= stuck.until => {
                     let again =
                         timeout.and_then(|timeout| judge(child, snapshot, resumed, now, timeout)).is_some();
-                    let what = match still_holds(stuck.evidence, snapshot) || again {
+                    let what = match goes_on(stuck.evidence, snapshot) || again {
                         true => "did not end at SIGABRT".to_owned(),
                         false if now >= deadline => {
                             format!("did not leave within {} of SIGABRT", words::duration(graceful))
@@ -181,8 +185,8 @@ fn judge(
 /// a request was answered.
 fn find(seen: &Snapshot, since: Millis, answered: Millis, now: Millis, timeout: Millis) -> Option<Evidence> {
     let too_old = |start: Millis| now >= start.max(since) + timeout;
-    if let Some(call) = oldest_call(seen).filter(|call| too_old(call.since_ms)) {
-        return Some(Evidence::Call(call.since_ms));
+    if let Some(evidence) = find_calls(seen, too_old) {
+        return Some(evidence);
     }
     // A loop that sleeps because there is nothing to do does not turn either; what counts is the time since a
     // request was there to turn for.
@@ -193,13 +197,41 @@ fn find(seen: &Snapshot, since: Millis, answered: Millis, now: Millis, timeout: 
     (beating && too_old(turned)).then_some(Evidence::Beat(seen.beat_ms, seen.requests))
 }
 
+/// One call that lasts is a lack of progress if there is one app thread. Of several, it takes all; or one that cannot
+/// enter the app, because somebody keeps the interpreter.
+fn find_calls(seen: &Snapshot, too_old: impl Fn(Millis) -> bool) -> Option<Evidence> {
+    if !seen.has_several_threads() {
+        return oldest_call(seen)
+            .filter(|call| too_old(call.since_ms))
+            .map(|call| Evidence::Call(call.since_ms));
+    }
+    if let Some(since) = seen.waits_ms.filter(|&since| too_old(since)) {
+        return Some(Evidence::Entry(since));
+    }
+    let old = || seen.calls.iter().map(|call| call.since_ms).filter(|&since| too_old(since));
+    let all = old().count() >= seen.threads as usize;
+    old().max().filter(|_| all).map(|youngest| Evidence::Calls(seen.threads as usize, youngest))
+}
+
 fn still_holds(evidence: Evidence, seen: &Snapshot) -> bool {
     match evidence {
         Evidence::Call(since) => seen.calls.iter().any(|call| call.since_ms == since),
+        Evidence::Calls(all, youngest) => {
+            seen.calls.iter().filter(|call| call.since_ms <= youngest).count() >= all
+        }
+        Evidence::Entry(since) => seen.waits_ms == Some(since),
         Evidence::Beat(beat, answered) => {
             seen.beat_ms == beat && seen.requests == answered && !seen.in_flight.is_empty()
         }
         Evidence::Silence(question) => question.is_open(seen),
+    }
+}
+
+/// Whether SIGABRT, which ends the call of the first app thread alone, has left something of it.
+fn goes_on(evidence: Evidence, seen: &Snapshot) -> bool {
+    match evidence {
+        Evidence::Calls(_, youngest) => seen.calls.iter().any(|call| call.since_ms <= youngest),
+        _ => still_holds(evidence, seen),
     }
 }
 
@@ -224,6 +256,18 @@ fn accuse(child: &mut Child, evidence: Evidence, seen: &Snapshot, now: Millis, a
                 time(since),
             ),
         },
+        Evidence::Calls(all, youngest) => format!(
+            "All {all} app threads of worker (pid:{pid}) have been busy for {}; it had answered {before} requests \
+             before; {}",
+            time(youngest),
+            words::in_flight(seen, now),
+        ),
+        Evidence::Entry(since) => format!(
+            "Python has let no app thread of worker (pid:{pid}) in for {}: a thread keeps the GIL; it had answered \
+             {before} requests before; {}",
+            time(since),
+            words::in_flight(seen, now),
+        ),
         // A loop that sleeps notes nothing: what counts is the time since it had something to do.
         Evidence::Beat(beat, _) => still_loop(
             pid,

@@ -23,15 +23,15 @@ impl Question {
         Self { at: now, before: signs(seen) }
     }
 
-    /// Whether there was no sign of life since. A call of the app is judged by itself.
+    /// Whether there was no sign of life since.
     pub(super) fn is_open(&self, seen: &Snapshot) -> bool {
-        seen.calls.is_empty() && self.before == signs(seen)
+        !is_judged_by_call(seen) && self.before == signs(seen)
     }
 }
 
 impl Child {
-    /// Whether it is to be asked: it has clients, or some wait to be accepted (`clients`), and its beat is older than
-    /// half of the timeout. Time before `resumed` does not count.
+    /// Whether it is to be asked: it has clients, or calls, or some wait to be accepted (`clients`), and its beat is older
+    /// than half of the timeout. Time before `resumed` does not count.
     pub(super) fn wants_question(
         &self,
         seen: &Snapshot,
@@ -40,10 +40,16 @@ impl Child {
         now: Millis,
         timeout: Millis,
     ) -> bool {
-        let wanted = clients || seen.connections > 0;
+        let wanted = clients || seen.connections > 0 || !seen.calls.is_empty();
         let since = seen.beat_ms.max(self.running_since).max(resumed);
-        self.question.is_none() && wanted && seen.calls.is_empty() && now >= since + timeout / 2
+        self.question.is_none() && wanted && !is_judged_by_call(seen) && now >= since + timeout / 2
     }
+}
+
+/// Whether a call of the app is running that is judged by itself. Of several app threads one may be in a call for as long
+/// as it likes, and the loop has to turn meanwhile.
+fn is_judged_by_call(seen: &Snapshot) -> bool {
+    !seen.calls.is_empty() && !seen.has_several_threads()
 }
 
 fn signs(seen: &Snapshot) -> (Millis, u64) {

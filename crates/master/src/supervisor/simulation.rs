@@ -224,6 +224,20 @@ impl World {
         seen.calls = vec![Call { since_ms, request: Some(request) }];
     }
 
+    /// Puts it into a further call, of another app thread.
+    pub(super) fn call_beside(&mut self, age: u64, method: &str, path: &str) {
+        let before = self.process(age).seen.clone();
+        self.call(age, method, path);
+        let seen = &mut self.process(age).seen;
+        seen.in_flight.splice(..0, before.in_flight);
+        seen.calls.extend(before.calls);
+    }
+
+    /// Says how many app threads a worker may have.
+    pub(super) fn threads(&mut self, age: u64, threads: u32) {
+        self.process(age).seen.threads = threads;
+    }
+
     /// The loop of a worker turns.
     pub(super) fn beat(&mut self, age: u64) {
         self.process(age).seen.beat_ms = self.now;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, Deadline, Pieces, ResponseBody, TellStack};
+use ferricorn_protocol::{AppFault, AppThread, Deadline, Pieces, ResponseBody, TellStack};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
@@ -198,6 +198,10 @@ impl Pieces for Bounded {
 
     fn close(self: Box<Self>) -> Result<(), AppFault> {
         self.pieces.close()
+    }
+
+    fn home(&self) -> Option<AppThread> {
+        self.pieces.home()
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn config<'py>(
     let class = match settings.worker_class {
         WorkerClass::Async => "async",
         WorkerClass::Sync => "sync",
+        WorkerClass::Gthread => "gthread",
         WorkerClass::Asgi => "asgi",
     };
     dict.set_item("workers", settings.workers)?;

@@ -77,7 +77,7 @@ impl AppLoader {
             Kind::Wsgi => self.wsgi(py, app, worker),
             Kind::Asgi(calling) => {
                 self.require_loop(py)?;
-                self.tell_of_worker_class(worker);
+                self.tell_of_threads(worker);
                 AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
             }
         };
@@ -109,12 +109,18 @@ impl AppLoader {
         }
     }
 
-    /// gunicorn's sync worker calls an ASGI application as a WSGI one, and each request fails.
-    fn tell_of_worker_class(&self, worker: &WorkerInfo) {
-        if self.worker_class == WorkerClass::Sync && worker.age == 1 {
+    /// gunicorn's sync and gthread workers call an ASGI application as a WSGI one, and each request fails.
+    fn tell_of_threads(&self, worker: &WorkerInfo) {
+        let what = match self.worker_class {
+            WorkerClass::Sync => "worker_class sync has",
+            WorkerClass::Gthread => "worker_class gthread has",
+            _ if worker.app_threads > 1 => "threads has",
+            _ => return,
+        };
+        if worker.age == 1 {
             tracing::warn!(
-                "worker_class sync has no effect: '{}' is an ASGI application, so one event loop in each worker serves \
-                 many requests at the same time",
+                "{what} no effect: '{}' is an ASGI application, so one event loop in each worker serves many requests at \
+                 the same time",
                 self.app
             );
         }

@@ -17,6 +17,7 @@ use super::environ::{EnvironFactory, Facts};
 use super::errors::ErrorSink;
 use super::response::body;
 use super::start_response::StartResponse;
+use crate::app_thread;
 use crate::deadline::{Bounded, ExtendDeadline, Steps, over};
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
@@ -159,6 +160,10 @@ impl App for WsgiApp {
 
     fn is_held_by(&self, number: u64) -> bool {
         self.steps.has(number)
+    }
+
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> Result<(), AppFault> {
+        app_thread::start(name, body)
     }
 
     fn call(&self, request: Request) -> Answer {

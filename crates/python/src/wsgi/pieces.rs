@@ -1,7 +1,7 @@
 //! The pieces of a response body: their type, their bytes, and the iterator that gives them one by one.
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, Pieces};
+use ferricorn_protocol::{AppFault, AppThread, Pieces};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
@@ -38,11 +38,12 @@ pub(super) fn next_piece(iterator: &mut Bound<'_, PyIterator>) -> PyResult<Optio
 pub(super) struct Iteration {
     iterator: Py<PyIterator>,
     closing: Closing,
+    home: AppThread,
 }
 
 impl Iteration {
     pub(super) fn new(iterator: Bound<'_, PyIterator>, closing: Closing) -> Self {
-        Self { iterator: iterator.unbind(), closing }
+        Self { iterator: iterator.unbind(), closing, home: AppThread::current() }
     }
 }
 
@@ -57,16 +58,29 @@ impl Pieces for Iteration {
 
     fn close(self: Box<Self>) -> Result<(), AppFault> {
         Python::attach(|py| {
-            let Self { iterator, closing } = *self;
+            let Self { iterator, closing, .. } = *self;
             let closed = closing.close(py);
             drop(iterator);
             closed.map_err(|error| app_fault(py, &error))
         })
     }
+
+    fn home(&self) -> Option<AppThread> {
+        Some(self.home)
+    }
 }
 
 /// A body that the server reads from a file by itself, and that is only closed through Python.
-pub(super) struct OnlyClose(pub(super) Closing);
+pub(super) struct OnlyClose {
+    closing: Closing,
+    home: AppThread,
+}
+
+impl OnlyClose {
+    pub(super) fn new(closing: Closing) -> Self {
+        Self { closing, home: AppThread::current() }
+    }
+}
 
 impl Pieces for OnlyClose {
     fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
@@ -74,6 +88,10 @@ impl Pieces for OnlyClose {
     }
 
     fn close(self: Box<Self>) -> Result<(), AppFault> {
-        Python::attach(|py| self.0.close(py).map_err(|error| app_fault(py, &error)))
+        Python::attach(|py| self.closing.close(py).map_err(|error| app_fault(py, &error)))
+    }
+
+    fn home(&self) -> Option<AppThread> {
+        Some(self.home)
     }
 }

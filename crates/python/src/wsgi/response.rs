@@ -104,7 +104,7 @@ fn file(
         closing.close_in_call(py, request)?;
         return Ok(Some(ResponseBody::Empty));
     }
-    let rest: Box<dyn ferricorn_protocol::Pieces> = Box::new(OnlyClose(closing));
+    let rest: Box<dyn ferricorn_protocol::Pieces> = Box::new(OnlyClose::new(closing));
     Ok(Some(ResponseBody::File(FileBody {
         file: sendable.file,
         offset: sendable.offset,

@@ -10,13 +10,13 @@ pub const IN_FLIGHT: usize = 64;
 pub const METHOD_BYTES: usize = 8 * METHOD_WORDS;
 /// How many bytes of a path are kept.
 pub const PATH_BYTES: usize = 8 * PATH_WORDS;
+/// How many app threads of one worker can tell of their calls.
+pub const LANES: usize = 256;
 /// How many buckets the latency histogram has: two for each power of two of microseconds.
 pub const BUCKETS: usize = 64;
 
 pub(super) const METHOD_WORDS: usize = 2;
 pub(super) const PATH_WORDS: usize = 11;
-/// App threads that can tell of their calls.
-pub(super) const LANES: usize = 64;
 
 /// One slot. Its alignment keeps two workers off the same page and the same cache line.
 #[derive(Debug)]
@@ -32,24 +32,29 @@ pub(super) struct Memory {
     pub(super) connections: AtomicU32,
     /// Requests in flight that found the table full.
     pub(super) overflow: AtomicU32,
+    /// App threads that there may be.
+    pub(super) threads: AtomicU32,
     pub(super) client_errors: AtomicU64,
     pub(super) app_errors: AtomicU64,
     pub(super) server_errors: AtomicU64,
     /// Bit n says that entry n of the table is taken.
     pub(super) taken: AtomicU64,
-    pub(super) lanes: [Lane; LANES],
     pub(super) latency: [AtomicU64; BUCKETS],
     pub(super) entries: [Entry; IN_FLIGHT],
+    /// Last, so that those that no thread has cost nothing.
+    pub(super) lanes: [Lane; LANES],
 }
 
-/// The call that an app thread is in.
+/// The call that an app thread is in. Its alignment keeps two threads off the same cache line.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct Lane {
     /// When it began; 0 if the thread is in none.
     pub(super) since: AtomicU64,
     /// Number of the request's entry plus one; 0 if it has none.
     pub(super) entry: AtomicU64,
+    /// Since when it waits to enter the app; 0 if it does not.
+    pub(super) waits: AtomicU64,
 }
 
 /// A request in flight: a seqlock of atomic words, 128 bytes.

@@ -34,10 +34,22 @@ pub struct Snapshot {
     pub in_flight: Vec<InFlight>,
     /// Requests in flight that the table had no room for, or that could not be read.
     pub more_in_flight: usize,
+    /// App threads that there may be.
+    pub threads: u32,
     /// Calls of the app that are running.
     pub calls: Vec<Call>,
+    /// Since when an app thread waits to enter the app, if one does; the one that has waited longest.
+    pub waits_ms: Option<u64>,
     /// How many requests each bucket of the latency histogram holds; [`bucket_floor`] tells its lower bound.
     pub latency: Vec<u64>,
+}
+
+impl Snapshot {
+    /// Whether there may be more than one app thread.
+    #[must_use]
+    pub fn has_several_threads(&self) -> bool {
+        self.threads > 1
+    }
 }
 
 /// Failed requests, by who is to blame.
@@ -96,6 +108,8 @@ impl Noted {
 
 pub(super) fn snapshot(memory: &Memory) -> Snapshot {
     let taken = memory.taken.load(Acquire);
+    // Others have never been touched, and would take memory if they were read.
+    let lanes = || memory.lanes.iter().take(memory.threads.load(Acquire).max(1) as usize);
     let mut unreadable = 0;
     let mut in_flight = Vec::new();
     for (index, entry) in memory.entries.iter().enumerate() {
@@ -124,7 +138,9 @@ pub(super) fn snapshot(memory: &Memory) -> Snapshot {
         },
         in_flight,
         more_in_flight: memory.overflow.load(Relaxed) as usize + unreadable,
-        calls: memory.lanes.iter().filter_map(|lane| read_call(memory, lane)).collect(),
+        threads: memory.threads.load(Acquire),
+        calls: lanes().filter_map(|lane| read_call(memory, lane)).collect(),
+        waits_ms: lanes().map(|lane| lane.waits.load(Relaxed)).filter(|&since| since != 0).min(),
         latency: memory.latency.iter().map(|bucket| bucket.load(Relaxed)).collect(),
     }
 }

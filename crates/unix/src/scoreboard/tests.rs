@@ -20,7 +20,9 @@ fn a_parent_reads_what_its_child_wrote() {
         slot.connection_end();
         let first = slot.request_begin(1001, "GET", b"/slow/path");
         let second = slot.request_begin(1002, "POST", b"/");
-        slot.call_begin(1003, Some(first));
+        slot.set_threads(3);
+        slot.call_begin(2, 1003, Some(first));
+        slot.entry_begin(1, 1004);
         slot.request_end(second);
         slot.error(ErrorClass::App);
         slot.latency(150);
@@ -38,6 +40,7 @@ fn a_parent_reads_what_its_child_wrote() {
     );
     assert_eq!(seen.calls.len(), 1);
     assert_eq!((seen.calls[0].since_ms, seen.calls[0].request.as_ref()), (1003, Some(request)));
+    assert_eq!((seen.threads, seen.waits_ms), (3, Some(1004)));
     let filled: Vec<usize> = (0..BUCKETS).filter(|&at| seen.latency[at] == 1).collect();
     assert_eq!(filled.len(), 1);
     assert!(bucket_floor(filled[0]) <= 150 && 150 < bucket_floor(filled[0] + 1));
@@ -63,12 +66,12 @@ fn a_full_table_counts_and_recovers() {
     let seen = board.snapshot(0).unwrap();
     assert_eq!((seen.in_flight.len(), seen.more_in_flight), (0, 0));
     assert_eq!(seen.requests, IN_FLIGHT as u64 + 3);
-    slot.call_begin(5, None);
+    slot.call_begin(0, 5, None);
     assert_eq!(board.snapshot(0).unwrap().calls[0].request, None);
-    slot.call_waited(30);
+    slot.call_waited(0, 30);
     assert_eq!(board.snapshot(0).unwrap().calls[0].since_ms, 35);
-    slot.call_end();
-    slot.call_waited(30);
+    slot.call_end(0);
+    slot.call_waited(0, 30);
     assert_eq!(board.snapshot(0).unwrap().calls, []);
 }
 

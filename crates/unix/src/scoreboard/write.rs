@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::State;
-use super::layout::{BUCKETS, Entry, IN_FLIGHT, METHOD_BYTES, Memory, PATH_BYTES};
+use super::layout::{BUCKETS, Entry, IN_FLIGHT, LANES, Lane, METHOD_BYTES, Memory, PATH_BYTES};
 use super::read::{Noted, Snapshot, note, snapshot};
 
 /// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
@@ -44,12 +44,14 @@ impl Slot {
     /// Forgets everything that the slot says. The master does it before it gives the slot to a new worker.
     pub fn clear(&self) {
         let memory = self.memory;
+        let threads = memory.threads.swap(0, Relaxed) as usize;
         for word in [&memory.pid, &memory.state, &memory.connections, &memory.overflow] {
             word.store(0, Relaxed);
         }
         let head = [&memory.age, &memory.generation, &memory.beat, &memory.requests, &memory.taken];
         let errors = [&memory.client_errors, &memory.app_errors, &memory.server_errors];
-        let lanes = memory.lanes.iter().flat_map(|lane| [&lane.since, &lane.entry]);
+        let lanes = memory.lanes.iter().take(threads.max(1));
+        let lanes = lanes.flat_map(|lane| [&lane.since, &lane.entry, &lane.waits]);
         let entries = memory.entries.iter().flat_map(|entry| [&entry.sequence, &entry.since]);
         let words = head.into_iter().chain(errors).chain(lanes).chain(entries).chain(&memory.latency);
         words.for_each(|word| word.store(0, Relaxed));
@@ -67,6 +69,12 @@ impl Slot {
     /// Says what the worker is about.
     pub fn set_state(&self, state: State) {
         self.memory.state.store(state as u32, Release);
+    }
+
+    /// Says how many app threads there may be; each has a lane with its number, from 0 and below [`LANES`].
+    pub fn set_threads(&self, threads: usize) {
+        // There are no more lanes than that.
+        self.memory.threads.store(threads.min(LANES) as u32, Release);
     }
 
     /// Says that the loop turned.
@@ -131,16 +139,26 @@ impl Slot {
         snapshot(self.memory)
     }
 
+    /// The app thread of this lane waits to enter the app.
+    pub fn entry_begin(&self, lane: usize, now_ms: u64) {
+        self.lane(lane).waits.store(now_ms, Release);
+    }
+
+    /// It has entered.
+    pub fn entry_end(&self, lane: usize) {
+        self.lane(lane).waits.store(0, Release);
+    }
+
     /// The app thread goes into the app, on behalf of a request if `ticket` is given.
-    pub fn call_begin(&self, now_ms: u64, ticket: Option<Ticket>) {
-        let lane = &self.memory.lanes[0];
+    pub fn call_begin(&self, lane: usize, now_ms: u64, ticket: Option<Ticket>) {
+        let lane = self.lane(lane);
         lane.entry.store(ticket.map_or(0, |ticket| u64::from(ticket.entry) + 1), Relaxed);
         lane.since.store(now_ms, Release);
     }
 
     /// So many milliseconds of the app thread's call were spent waiting for a client: they are not the app's.
-    pub fn call_waited(&self, time_ms: u64) {
-        let since = &self.memory.lanes[0].since;
+    pub fn call_waited(&self, lane: usize, time_ms: u64) {
+        let since = &self.lane(lane).since;
         // No call, no clock: another thread of the app may wait when the call has returned.
         let _ =
             since.fetch_update(Release, Relaxed, |since| (since != 0).then(|| since.saturating_add(time_ms)));
@@ -152,8 +170,13 @@ impl Slot {
     }
 
     /// The app thread is back from the app.
-    pub fn call_end(&self) {
-        self.memory.lanes[0].since.store(0, Release);
+    pub fn call_end(&self, lane: usize) {
+        self.lane(lane).since.store(0, Release);
+    }
+
+    /// A number beyond [`LANES`] is the last one's, which tells of several then.
+    fn lane(&self, lane: usize) -> &'static Lane {
+        &self.memory.lanes[lane.min(LANES - 1)]
     }
 
     /// A connection was accepted.

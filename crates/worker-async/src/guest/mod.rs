@@ -80,7 +80,7 @@ impl<W: Work> Visitor<W> {
         let kernel = runtime.block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
         let (bell, waking) = Bell::install(kernel);
         let waker = Waker::from(waking.clone());
-        let shared = Arc::new(seat::Shared::new());
+        let shared = Arc::new(seat::Shared::new(1));
         shared.wake_with(waker.clone());
         let (alarms, installed) = Alarms::install()?;
         let tasks = LocalSet::new();

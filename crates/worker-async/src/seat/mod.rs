@@ -6,6 +6,16 @@
 //! than about a millisecond, the *standby* thread notices (it ticks only while there are calls) and has the
 //! seat taken over: by a parked app thread if there is one, else by itself. The standby never runs the app.
 //!
+//! While one call after the other lasts (`pace.rs`), looks would come too late for each of them. Then the standby keeps
+//! the seat, and app threads wait for calls instead of for the seat. When calls are fast again, it gives the seat back.
+//!
+//! App threads are started when a call waits and none is free (`hire.rs`). Which of them runs what, and who waits where,
+//! is decided in `pool.rs`. Two rules come from what calls are made of:
+//! - what belongs to a call, such as the rest of its response, runs on the same app thread, and until its end that thread
+//!   begins no other call while there is another thread for it;
+//! - no call is begun while one is waiting to enter the app: an interpreter has room for one at a time, and a call that
+//!   keeps it busy gains nothing from others that wait for it beside the queue.
+//!
 //! What must hold, and is tested in `tests.rs`:
 //! - at most one thread drives;
 //! - calls run on app threads only, and each is run and delivered once;
@@ -15,6 +25,9 @@
 //! task from inside costs no system call. Only a thread that lost the seat wakes the loop from outside.
 
 mod drive;
+mod hire;
+mod pace;
+mod pool;
 mod standby;
 #[cfg(test)]
 mod tests;
@@ -24,12 +37,19 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use ferricorn_protocol::AppThread;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+pub(crate) use hire::Life;
+
 use drive::{Drive, Role, Turn};
+use hire::Hire;
+use pace::Pace;
+use pool::{Guest, Pool, Put};
 use standby::Standby;
 
 /// How long queued calls may run one after the other before the loop is driven in between, so that the
@@ -53,6 +73,9 @@ pub(crate) trait Work: Send + 'static {
     /// Calls `work`, which does the work of several, once.
     fn around(around: Self::Around, work: &mut dyn FnMut());
 
+    /// The number of the app thread that must do it; `None` if any may.
+    fn home(&self) -> Option<usize>;
+
     /// Brings the result to its connection. Called inside the runtime; must not block.
     fn deliver(done: Self::Done);
 }
@@ -65,47 +88,59 @@ pub(crate) struct Seat<W: Work> {
 
 /// The part of the seat that connections, app threads and the standby share.
 pub(crate) struct Shared<W: Work> {
-    /// Nobody, an app thread, or the standby: one of the constants below.
+    /// Nobody, the standby, or the number of an app thread plus one.
     driver: AtomicU32,
-    jobs: Mutex<VecDeque<W>>,
+    pool: Mutex<Pool<W>>,
     done: Mutex<VecDeque<W::Done>>,
     /// Counts calls as they begin; the standby sees from it whether one lasts.
     calls: AtomicU64,
+    pace: Pace,
+    /// How many responses each app thread has to go on with.
+    ties: Box<[AtomicU32]>,
     /// Wakes the driver out of its `block_on`; set when the runtime is first driven.
     waker: OnceLock<Waker>,
-    /// Set while no app thread is free: a worker in that state leaves new clients to its siblings.
-    blocked: AtomicBool,
+    /// Set when somebody was told that no app thread is free, and wants to hear of it when one is.
+    told_blocked: AtomicBool,
     freed: Notify,
     stop: AtomicBool,
-    lobby: Mutex<Lobby>,
-    /// Rung for app threads that wait in the lobby.
-    bell: Condvar,
     standby: Standby,
+    hire: OnceLock<Box<Hire>>,
+    /// Rung when a thread has ended.
+    gone: Condvar,
 }
 
 const NOBODY: u32 = 0;
-const APP_THREAD: u32 = 1;
-const STANDBY: u32 = 2;
+const STANDBY: u32 = u32::MAX;
 
-/// App threads without a call, while another thread drives.
-#[derive(Default)]
-struct Lobby {
-    waiting: usize,
+/// How an app thread calls itself when it drives.
+fn app_thread(number: usize) -> u32 {
+    // There are as many as the scoreboard has lanes, at most.
+    number as u32 + 1
+}
+
+/// What an app thread does next.
+enum Next {
+    /// Try to take the seat.
+    Seat,
+    /// Run calls.
+    Run,
+    /// Nothing more.
+    Stop,
 }
 
 impl<W: Work> Seat<W> {
-    /// Builds the runtime. Nothing is driven before [`Seat::serve`]. `before_park` runs whenever the loop has
-    /// nothing left to do.
+    /// Builds the runtime, for at most so many app threads. Nothing is driven before [`Seat::serve`]. `before_park`
+    /// runs whenever the loop has nothing left to do.
     ///
     /// # Errors
     /// The kernel refused an epoll instance or an eventfd.
-    pub(crate) fn new(before_park: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+    pub(crate) fn new(threads: usize, before_park: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .on_thread_park(before_park)
             .build()?;
-        Ok(Self { runtime, shared: Arc::new(Shared::new()) })
+        Ok(Self { runtime, shared: Arc::new(Shared::new(threads)) })
     }
 
     /// The runtime, to enter it or to spawn on it.
@@ -118,10 +153,12 @@ impl<W: Work> Seat<W> {
         &self.shared
     }
 
-    /// Makes the calling thread an app thread until [`Shared::stop`]: it drives the loop and runs the app.
-    pub(crate) fn serve(&self) {
-        while let Turn::Run = self.next_turn() {
-            self.shared.run_batch();
+    /// Makes the calling thread the app thread of this number until [`Shared::stop`]: it drives the loop and runs the
+    /// app.
+    pub(crate) fn serve(&self, number: usize) {
+        AppThread(number).begin();
+        while let Turn::Run = self.next_turn(number) {
+            self.shared.run_batch(number);
         }
     }
 
@@ -131,18 +168,17 @@ impl<W: Work> Seat<W> {
     }
 
     /// Waits until there are calls to run: in the seat if it is free, else in the lobby.
-    fn next_turn(&self) -> Turn {
+    fn next_turn(&self, number: usize) -> Turn {
         loop {
-            if let Some(turn) = self.drive(Role::AppThread) {
-                return turn;
+            match self.drive(Role::AppThread(number)) {
+                None | Some(Turn::HandOver(_)) => {}
+                Some(turn) => return turn,
             }
-            if self.shared.has_jobs() {
-                return Turn::Run;
+            match self.shared.wait_in_lobby(number) {
+                Next::Seat => {}
+                Next::Run => return Turn::Run,
+                Next::Stop => return Turn::Stop,
             }
-            if self.shared.stopping() {
-                return Turn::Stop;
-            }
-            self.shared.wait_in_lobby();
         }
     }
 
@@ -150,37 +186,47 @@ impl<W: Work> Seat<W> {
     fn drive(&self, role: Role) -> Option<Turn> {
         self.shared.take(role.driver()).then(|| {
             let turn = self.runtime.block_on(Drive::new(&self.shared, role));
-            self.shared.leave();
+            match &turn {
+                Turn::HandOver(to) => self.shared.hand_seat_to(to),
+                _ => self.shared.leave(),
+            }
             turn
         })
     }
 }
 
 impl<W: Work> Shared<W> {
-    pub(crate) fn new() -> Self {
+    /// For at most so many app threads.
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
             driver: AtomicU32::new(NOBODY),
-            jobs: Mutex::default(),
+            pool: Mutex::new(Pool::new(threads)),
             done: Mutex::default(),
             calls: AtomicU64::new(0),
+            pace: Pace::default(),
+            ties: (0..threads).map(|_| AtomicU32::new(0)).collect(),
             waker: OnceLock::new(),
-            blocked: AtomicBool::new(false),
+            told_blocked: AtomicBool::new(false),
             freed: Notify::new(),
             stop: AtomicBool::new(false),
-            lobby: Mutex::default(),
-            bell: Condvar::new(),
             standby: Standby::default(),
+            hire: OnceLock::new(),
+            gone: Condvar::new(),
         }
     }
 
-    /// Queues work for an app thread. Called inside the runtime.
+    /// Queues work for an app thread.
     pub(crate) fn submit(&self, work: W) {
-        let mut jobs = lock(&self.jobs);
-        jobs.push_back(work);
-        let first = jobs.len() == 1;
-        drop(jobs);
-        if first {
-            self.wake_driver();
+        let put = lock(&self.pool).put(work);
+        match put {
+            Put::Nobody => {}
+            Put::Driver => self.wake_driver(),
+            Put::DriverIf(number) if self.driver.load(Ordering::SeqCst) == app_thread(number) => {
+                self.wake_driver();
+            }
+            // It looks for its own calls before it does anything else.
+            Put::DriverIf(_) => {}
+            Put::Guest(thread) => thread.unpark(),
         }
     }
 
@@ -188,8 +234,7 @@ impl<W: Work> Shared<W> {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
         self.wake_driver();
-        let _lobby = lock(&self.lobby);
-        self.bell.notify_all();
+        lock(&self.pool).call_all().for_each(|thread| thread.unpark());
         self.standby.ring();
     }
 
@@ -198,12 +243,15 @@ impl<W: Work> Shared<W> {
         self.standby.hand_over();
     }
 
-    /// Whether every app thread is in a call that lasts.
+    /// Whether no app thread could run another call now, for as long as calls last.
     pub(crate) fn blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
+        self.told_blocked.store(true, Ordering::SeqCst);
+        let pool = lock(&self.pool);
+        let busy = self.driver.load(Ordering::SeqCst) == STANDBY && pool.is_lobby_empty() && !pool.may_hire();
+        busy || pool.is_held_up()
     }
 
-    /// Notified when [`Shared::blocked`] ends.
+    /// Notified when [`Shared::blocked`] may have ended.
     pub(crate) fn freed(&self) -> &Notify {
         &self.freed
     }
@@ -213,43 +261,140 @@ impl<W: Work> Shared<W> {
         self.stop.load(Ordering::SeqCst)
     }
 
-    fn has_jobs(&self) -> bool {
-        !lock(&self.jobs).is_empty()
+    /// Says that an app thread has a response to go on with, until [`Shared::untie`]. Open calls go to others meanwhile,
+    /// if there are any: what they do to the thread's own state, such as its database connection, could harm it.
+    pub(crate) fn tie(&self, number: usize) {
+        if let Some(ties) = self.ties.get(number) {
+            ties.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
+    /// Takes that back.
+    pub(crate) fn untie(&self, number: usize) {
+        if let Some(ties) = self.ties.get(number) {
+            ties.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_tied(&self, number: usize) -> bool {
+        self.ties.get(number).is_some_and(|ties| ties.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Says that an app thread may be free now.
+    fn unblock(&self) {
+        if self.told_blocked.load(Ordering::SeqCst) && self.told_blocked.swap(false, Ordering::SeqCst) {
+            self.freed.notify_waiters();
+        }
+    }
+
+    /// Takes the seat, if it is free or was given to the one who asks.
     fn take(&self, driver: u32) -> bool {
-        self.driver.compare_exchange(NOBODY, driver, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        match self.driver.compare_exchange(NOBODY, driver, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(other) => other == driver,
+        }
     }
 
-    /// Leaves the seat. If the leaver is off to run calls, the standby must know that there is traffic; if it
-    /// is the standby, somebody in the lobby may have the seat.
+    /// Gives the seat to an app thread that has left the lobby for it.
+    fn hand_seat_to(&self, to: &Guest) {
+        self.driver.store(app_thread(to.number), Ordering::SeqCst);
+        to.thread.unpark();
+    }
+
+    /// Leaves the seat. If the leaver is off to run calls, the standby must know that there is traffic, and drives at
+    /// once if it is slow; if it is the standby, somebody in the lobby may have the seat.
     fn leave(&self) {
         let was = self.driver.swap(NOBODY, Ordering::SeqCst);
         if was == STANDBY {
             self.ring_lobby();
+        } else if self.pace.is_slow() {
+            self.standby.hand_over();
         } else {
             self.standby.traffic();
         }
     }
 
     /// Runs queued calls until there are none or their time is up, and puts their results on the list.
-    fn run_batch(&self) {
-        let Some(first) = self.next_job() else { return };
+    fn run_batch(&self, number: usize) {
+        let mut pool = lock(&self.pool);
+        let (first, mut at_door) = match pool.take_own(number) {
+            Some(own) => (own, false),
+            None => {
+                let Some(open) = pool.take_open() else { return };
+                (open, pool.send_to_door())
+            }
+        };
+        drop(pool);
         let around = W::surroundings(&first);
         let mut next = Some(first);
         W::around(around, &mut || {
-            let began = Instant::now();
+            if std::mem::take(&mut at_door) {
+                self.enter();
+            }
+            let (began, look) = (Instant::now(), self.standby.looks());
             let mut run = 0_u32;
-            while let Some(work) = next.take().or_else(|| self.next_job()) {
+            while let Some(work) = next.take() {
                 self.calls.fetch_add(1, Ordering::Relaxed);
-                self.publish(work.run());
+                self.run(work);
                 run += 1;
                 // Reading the clock costs about as much as a lock; every few calls is often enough.
-                if run.is_multiple_of(4) && began.elapsed() > BATCH {
-                    break;
-                }
+                let over = run.is_multiple_of(4) && began.elapsed() > BATCH;
+                next = self.another(number, over || look != self.standby.looks());
             }
         });
+        // It was not let in.
+        if at_door {
+            self.enter();
+        }
+    }
+
+    /// Runs one call.
+    fn run(&self, work: W) {
+        let since = (self.pace.is_slow() && work.home().is_none()).then(Instant::now);
+        let done = work.run();
+        if since.is_some_and(|since| self.pace.took(since.elapsed())) {
+            // The standby is to give the seat back.
+            self.wake_driver();
+        }
+        self.publish(done);
+    }
+
+    /// A further call for an app thread that is in the app already. If nobody drives, it is to do that itself soon, and
+    /// `over` says that it is time. Beside another app thread that drives it only gets its own: that one runs the others.
+    fn another(&self, number: usize, over: bool) -> Option<W> {
+        let driver = self.driver.load(Ordering::SeqCst);
+        let mut pool = lock(&self.pool);
+        if let own @ Some(_) = pool.take_own(number) {
+            return own;
+        }
+        let may = match driver {
+            NOBODY => !over && !self.is_tied(number),
+            STANDBY => self.pace.is_slow() && !self.leaves_to_others(&pool, number),
+            _ => false,
+        };
+        if may { pool.take_open() } else { None }
+    }
+
+    /// Whether open calls are rather not for this app thread, in slow traffic.
+    fn leaves_to_others(&self, pool: &Pool<W>, number: usize) -> bool {
+        self.is_tied(number) && pool.has_better(number, |number| self.is_tied(number))
+    }
+
+    /// Sees to the calls that were held up by the one who has just entered the app.
+    fn enter(&self) {
+        let mut pool = lock(&self.pool);
+        let more = pool.enter();
+        let mut called = None;
+        if more && self.driver.load(Ordering::SeqCst) == STANDBY && self.pace.is_slow() {
+            called = pool.call_untied(|number| self.is_tied(number));
+        }
+        drop(pool);
+        self.unblock();
+        match called {
+            Some(guest) => guest.thread.unpark(),
+            None if more && self.driver.load(Ordering::SeqCst) != NOBODY => self.wake_driver(),
+            None => {}
+        }
     }
 
     /// Sets what wakes the loop, if nobody takes the seat of this one: it is a guest.
@@ -259,13 +404,19 @@ impl<W: Work> Shared<W> {
 
     /// Runs queued calls for a while, on the thread of a loop that is a guest.
     pub(crate) fn run_here(&self) {
-        if self.has_jobs() {
-            self.run_batch();
+        if self.has_calls(0) {
+            self.run_batch(0);
             self.deliver();
-            if self.has_jobs() {
+            if self.has_calls(0) {
                 self.wake_driver();
             }
         }
+    }
+
+    /// Whether this app thread could run a call now.
+    fn has_calls(&self, number: usize) -> bool {
+        let pool = lock(&self.pool);
+        pool.has_own(number) || pool.is_open()
     }
 
     /// Brings results to their connections.
@@ -285,38 +436,62 @@ impl<W: Work> Shared<W> {
         }
     }
 
-    fn next_job(&self) -> Option<W> {
-        lock(&self.jobs).pop_front()
-    }
-
     fn wake_driver(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
     }
 
-    /// Parks an app thread until the seat may be free. The standby gives the seat back when asked to.
-    fn wait_in_lobby(&self) {
-        let mut lobby = lock(&self.lobby);
-        lobby.waiting += 1;
-        while self.driver.load(Ordering::SeqCst) != NOBODY && !self.has_jobs() && !self.stopping() {
-            if self.driver.load(Ordering::SeqCst) == STANDBY {
+    /// Parks an app thread until there is something for it to do.
+    fn wait_in_lobby(&self, number: usize) -> Next {
+        let thread = thread::current();
+        loop {
+            let mut pool = lock(&self.pool);
+            // Nobody need have called it.
+            pool.leave_lobby(number);
+            if let Some(next) = self.next(&pool, number) {
+                return next;
+            }
+            let left = pool.is_open();
+            pool.enter_lobby(number, &thread);
+            drop(pool);
+            self.unblock();
+            let wanted = match self.driver.load(Ordering::SeqCst) {
+                NOBODY => false,
+                // It gives the seat back.
+                STANDBY if !self.pace.is_slow() => true,
+                // It finds somebody for the call that was left.
+                _ => left,
+            };
+            if wanted {
                 self.wake_driver();
             }
-            lobby = self.bell.wait(lobby).unwrap_or_else(PoisonError::into_inner);
+            thread::park();
         }
-        lobby.waiting -= 1;
+    }
+
+    /// What there is to do for an app thread that does not drive.
+    fn next(&self, pool: &Pool<W>, number: usize) -> Option<Next> {
+        if self.stopping() {
+            return Some(Next::Stop);
+        }
+        if pool.has_own(number) {
+            return Some(Next::Run);
+        }
+        match self.driver.load(Ordering::SeqCst) {
+            NOBODY => Some(Next::Seat),
+            given if given == app_thread(number) => Some(Next::Seat),
+            STANDBY if self.pace.is_slow() && pool.is_open() && !self.leaves_to_others(pool, number) => {
+                Some(Next::Run)
+            }
+            _ => None,
+        }
     }
 
     /// Wakes an app thread in the lobby, and says whether there was one.
     fn ring_lobby(&self) -> bool {
-        let lobby = lock(&self.lobby);
-        self.bell.notify_one();
-        lobby.waiting > 0
-    }
-
-    fn somebody_waits(&self) -> bool {
-        lock(&self.lobby).waiting > 0
+        let called = lock(&self.pool).call(|number| self.is_tied(number));
+        called.map(|thread| thread.unpark()).is_some()
     }
 }
 

@@ -1,10 +1,11 @@
 //! The standby thread: sees a call that lasts, and has the loop driven meanwhile.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::drive::Role;
+use super::pace::Overruns;
 use super::{NOBODY, Seat, Work, lock};
 
 /// How often the standby looks, while there is traffic. A call that is still the same at the next look has
@@ -19,6 +20,8 @@ const IDLE_TICKS: u32 = 3;
 pub(super) struct Standby {
     /// Whether it looks at intervals, or sleeps.
     ticking: AtomicBool,
+    /// How often it has looked.
+    looks: AtomicU32,
     orders: Mutex<Orders>,
     bell: Condvar,
 }
@@ -48,6 +51,16 @@ impl Standby {
         self.bell.notify_one();
     }
 
+    /// How often it has looked. It counts on about once in a millisecond while there is traffic.
+    pub(super) fn looks(&self) -> u32 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// It drives now, as it may have been asked to.
+    pub(super) fn takes_over(&self) {
+        lock(&self.orders).hand_over = false;
+    }
+
     /// Sleeps until there is traffic, or until `stop` holds.
     fn sleep(&self, stop: impl Fn() -> bool) {
         let mut orders = lock(&self.orders);
@@ -69,9 +82,10 @@ impl Standby {
 /// The standby's life.
 pub(super) fn stand_by<W: Work>(seat: &Seat<W>) {
     let shared = &seat.shared;
+    let mut overruns = Overruns::default();
     while !shared.stopping() {
         shared.standby.sleep(|| shared.stopping());
-        watch(seat);
+        watch(seat, &mut overruns);
         shared.standby.ticking.store(false, Ordering::SeqCst);
         // A call may have begun after the last look and before the flag fell; its thread saw the flag up.
         if shared.driver.load(Ordering::SeqCst) == NOBODY {
@@ -81,17 +95,20 @@ pub(super) fn stand_by<W: Work>(seat: &Seat<W>) {
 }
 
 /// Looks at intervals until no call was begun for a while.
-fn watch<W: Work>(seat: &Seat<W>) {
+fn watch<W: Work>(seat: &Seat<W>, overruns: &mut Overruns) {
     let shared = &seat.shared;
     let mut seen = shared.calls.load(Ordering::Relaxed);
     let mut idle = 0;
     while idle < IDLE_TICKS && !shared.stopping() {
         let asked = shared.standby.tick();
+        shared.standby.looks.fetch_add(1, Ordering::Relaxed);
         let calls = shared.calls.load(Ordering::Relaxed);
-        let lasting = asked || calls == seen;
         if shared.driver.load(Ordering::SeqCst) == NOBODY {
             idle = 0;
-            if lasting && !shared.ring_lobby() {
+            if calls == seen && !asked {
+                shared.pace.overrun(overruns, calls);
+            }
+            if (calls == seen || asked) && (shared.pace.is_slow() || !shared.ring_lobby()) {
                 seat.drive(Role::Standby);
             }
         } else if calls == seen {

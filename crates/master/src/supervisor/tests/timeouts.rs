@@ -26,6 +26,55 @@ fn a_call_older_than_the_timeout_is_named_and_its_worker_replaced() {
 }
 
 #[test]
+fn of_several_app_threads_one_may_take_its_time_while_the_loop_turns() {
+    let mut world = World::ready(POLICY);
+    world.threads(1, 3);
+    world.call(1, "GET", "/report");
+    // Its loop sleeps, and notes a beat when it is asked for one.
+    world.pass(200_000);
+    assert!(!world.said("WORKER TIMEOUT") && world.asked.contains(&1), "{:?}", world.lines);
+    world.processes.get_mut(&1).unwrap().deaf = true;
+    world.pass(50_000);
+    assert!(world.said("The loop of worker (pid:1001) has not turned for 30"), "{:?}", world.lines);
+    assert_eq!(world.ages(), [2, 3]);
+}
+
+#[test]
+fn of_several_app_threads_all_must_be_busy_for_the_timeout() {
+    let mut world = World::ready(POLICY);
+    world.threads(1, 2);
+    world.call(1, "GET", "/a");
+    world.pass(29_000);
+    world.call_beside(1, "GET", "/b");
+    world.pass(29_000);
+    assert!(!world.said("WORKER TIMEOUT"));
+    world.pass(3_000);
+    let line = "All 2 app threads of worker (pid:1001) have been busy for 30.";
+    assert!(
+        world.said(line) && world.said("in flight: GET /a (") && world.said("GET /b ("),
+        "{:?}",
+        world.lines
+    );
+    world.pass(1_000);
+    assert_eq!(world.ages(), [2, 3]);
+}
+
+#[test]
+fn a_call_that_python_does_not_let_in_shows_who_keeps_it() {
+    let mut world = World::ready(POLICY);
+    world.threads(1, 3);
+    world.call(1, "GET", "/in-c");
+    world.pass(100_000);
+    let now = world.now;
+    world.processes.get_mut(&1).unwrap().seen.waits_ms = Some(now);
+    world.pass(29_000);
+    assert!(!world.said("WORKER TIMEOUT"));
+    world.pass(3_000);
+    assert!(world.said("Python has let no app thread of worker (pid:1001) in for 30."), "{:?}", world.lines);
+    assert_eq!(world.ages(), [2, 3]);
+}
+
+#[test]
 fn one_that_finishes_while_its_stack_is_taken_is_spared() {
     let mut world = World::ready(POLICY);
     world.call(1, "GET", "/just-in-time");
