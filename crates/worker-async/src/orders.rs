@@ -32,6 +32,8 @@ const ABORTED: ExitCode = ExitCode(1);
 pub(crate) struct Master {
     pub(crate) notices: Notices,
     pub(crate) hooks: Arc<dyn Hooks>,
+    /// Whether the hooks were told that the worker ends at once.
+    pub(crate) interrupted: AtomicBool,
 }
 
 /// Follows orders from the control socket until the master closes it.
@@ -126,9 +128,8 @@ fn obey(worker: &Arc<Worker>, order: Order, master: &Arc<Master>) {
 /// Ends the worker at once, after what its hooks do about that. They run on a thread of their own, for the app's may be
 /// in a call, and the loop must turn.
 fn interrupt(worker: &Arc<Worker>, master: &Arc<Master>) {
-    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
     // The same order comes by message and by signal.
-    if INTERRUPTED.swap(true, Ordering::SeqCst) {
+    if master.interrupted.swap(true, Ordering::SeqCst) {
         return;
     }
     let (called, hooks) = (worker.clone(), master.hooks.clone());

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
@@ -86,7 +87,8 @@ fn drive(
     hooks.attend(Arc::new(Attendant(worker.clone())));
     driver.enter(|| {
         let spawner = worker.spawner;
-        let master = Arc::new(orders::Master { notices, hooks: hooks.clone() });
+        let master =
+            Arc::new(orders::Master { notices, hooks: hooks.clone(), interrupted: AtomicBool::new(false) });
         spawner.spawn(orders::follow_control(worker.clone(), control.clone(), master.clone()));
         spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), master));
         spawner.spawn(orders::follow_master(worker.clone(), alive));

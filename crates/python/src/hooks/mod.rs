@@ -104,9 +104,11 @@ impl Inner {
     fn tell(&self, py: Python<'_>, moment: Moment<'_>) -> PyResult<()> {
         let server = self.server.bind(py);
         let function = self.functions.get(py, moment.hook());
+        if !matches!(moment, Moment::Born | Moment::Interrupted | Moment::Leaving) {
+            self.enter(py)?;
+        }
         match moment {
             Moment::Wanted { now, before } => {
-                self.enter(py)?;
                 server.setattr("num_workers", now)?;
                 function.call((server, now, before))
             }
@@ -116,13 +118,11 @@ impl Inner {
             }
             Moment::Starting | Moment::Ending => function.call((server,)),
             Moment::Reloaded { listeners, workers } => {
-                self.enter(py)?;
                 listen(server, listeners)?;
                 server.call_method1("_take_stock", (workers.to_vec(),))?;
                 function.call((server,))
             }
             Moment::Forking { age } => {
-                self.enter(py)?;
                 let worker = server.call_method1("_forking", (age,))?;
                 let before = lock(&self.worker).replace(worker.clone().unbind());
                 drop(before);
@@ -150,7 +150,7 @@ impl Inner {
         }
     }
 
-    /// Lets the configuration count.
+    /// Lets this configuration count: after a reload, or after one that failed.
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
         self.server.bind(py).call_method1("_enter", (&self.cfg, &self.log)).map(drop)
     }

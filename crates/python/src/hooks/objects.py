@@ -96,10 +96,12 @@ class Server:
     def __init__(self):
         self.pid, self.WORKERS, self.LISTENERS = os.getpid(), {}, []
         self.num_workers, self.worker_age = None, 0
-        self._born = None
+        self._born = self.cfg = None
 
     def _enter(self, cfg, log):
         """The configuration that counts from now on."""
+        if self.cfg is cfg:
+            return
         self.cfg, self.log, self.app = cfg, log, Application(cfg)
         self.address, self.timeout, self.proc_name = cfg.address, cfg.timeout, cfg.proc_name
 
