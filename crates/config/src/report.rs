@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::Layers;
-use crate::table::{self, Support};
+use crate::table::{self, Kind, Support};
 use crate::value;
 
 impl Layers {
@@ -19,8 +19,8 @@ impl Layers {
         for setting in settings {
             let Some(value) = merged.get(setting.name) else { continue };
             let shown = match value::typed(setting.kind, value) {
-                Ok(typed) => typed.to_string(),
-                Err(_) => value::show(value),
+                Ok(typed) if setting.kind != Kind::Function => typed.to_string(),
+                _ => value::show(value),
             };
             let source = self.source_of(setting, Some(value));
             // Writing to a string cannot fail.

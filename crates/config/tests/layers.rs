@@ -310,12 +310,15 @@ fn the_environment_is_a_default_and_an_empty_variable_is_none() {
 
 #[test]
 fn a_report_gives_each_value_with_its_source() {
-    let report = file([("workers", "7".into()), ("bind", "h:1".into())]).report();
+    let hook = Foreign::Function.to_value();
+    let report = file([("workers", "7".into()), ("bind", "h:1".into()), ("post_fork", hook)]).report();
     let line =
         |name: &str| report.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
     assert!(line("workers").ends_with("= 7  # conf.py"), "{report}");
     assert!(line("bind").ends_with("= [\"h:1\"]  # conf.py"), "{report}");
     assert!(line("timeout").ends_with("= 30  # default"), "{report}");
+    assert!(line("post_fork").ends_with("= a function  # conf.py"), "{report}");
+    assert!(line("pre_fork").ends_with("= None  # default"), "{report}");
 }
 
 #[test]
