@@ -61,8 +61,11 @@ def test_every_environ_key(server):
     assert environ["SERVER_SOFTWARE"].startswith("gunicorn/")
     assert {"wsgi.input", "wsgi.errors", "wsgi.file_wrapper", "wsgi.multithread"} <= set(environ)
     assert "HTTP_CONTENT_TYPE" not in environ and "HTTP_CONTENT_LENGTH" not in environ
-    if not IS_GUNICORN:
-        assert environ["wsgi.multithread"] is False
+
+
+@only_ferricorn("gunicorn's gthread stands in for its own default")
+def test_one_app_thread_is_not_called_multithreaded(server):
+    assert server.get("/environ").json()["wsgi.multithread"] is False
 
 
 def test_environ_without_what_was_not_sent(server):

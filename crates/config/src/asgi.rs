@@ -78,6 +78,14 @@ pub(crate) fn class_and_interface(read: &mut Reader<'_>) -> (WorkerClass, Interf
             read.refuse("interface", "\"wsgi\" contradicts the worker class, which is for ASGI", Some(&hint));
             Interface::Wsgi
         }
+        ("asgi", WorkerClass::Gevent) => {
+            let hint = format!(
+                "remove the worker class to serve an ASGI app, which needs no greenlets (worker_class is from {})",
+                read.layers.source("worker_class")
+            );
+            read.refuse("interface", "\"asgi\" contradicts the worker class, which is for WSGI", Some(&hint));
+            Interface::Asgi
+        }
         ("wsgi", _) => Interface::Wsgi,
         ("asgi", _) | (_, WorkerClass::Asgi) => Interface::Asgi,
         _ => Interface::Auto,

@@ -131,9 +131,11 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         "async" => return Ok(WorkerClass::Async),
         "sync" | "gunicorn.workers.sync.SyncWorker" => return Ok(WorkerClass::Sync),
         "gthread" | "gunicorn.workers.gthread.ThreadWorker" => return Ok(WorkerClass::Gthread),
-        "gevent" | "gevent_wsgi" | "gevent_pywsgi" | "gunicorn.workers.ggevent.GeventWorker" => {
-            "use gthread with --threads; greenlets come in a later version"
-        }
+        "gevent"
+        | "gevent_wsgi"
+        | "gevent_pywsgi"
+        | "gunicorn.workers.ggevent.GeventWorker"
+        | "gunicorn.workers.ggevent.GeventPyWSGIWorker" => return Ok(WorkerClass::Gevent),
         "asgi" | "gunicorn.workers.gasgi.ASGIWorker" => return Ok(WorkerClass::Asgi),
         "uvicorn.workers.UvicornWorker"
         | "uvicorn.workers.UvicornH11Worker"
@@ -142,14 +144,14 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         | "uvicorn_worker._workers.UvicornWorker"
         | "uvicorn_worker._workers.UvicornH11Worker" => return Ok(WorkerClass::Asgi),
         "tornado" => "run the app with Tornado's own server",
-        "eventlet" => "eventlet is no longer maintained; use gthread with --threads",
+        "eventlet" => "eventlet is no longer maintained; use gevent, or gthread with --threads",
         _ => {
             "worker classes written in Python cannot drive this server; use async, sync or gthread, or asgi in place of a \
               subclass of UvicornWorker, and settings such as asgi_loop and root_path in place of its CONFIG_KWARGS"
         }
     };
     let expected =
-        "a worker class that this version of ferricorn has (async, sync, gthread, asgi)".to_owned();
+        "a worker class that this version of ferricorn has (async, sync, gthread, gevent, asgi)".to_owned();
     Err(Fault { expected, hint: Some(instead.to_owned()) })
 }
 
@@ -219,6 +221,11 @@ mod tests {
     fn a_foreign_worker_class_is_told_what_to_use() {
         assert_eq!(worker_class("sync"), Ok(WorkerClass::Sync));
         assert_eq!(worker_class("egg:gunicorn#gthread"), Ok(WorkerClass::Gthread));
+        for gevent in
+            ["gevent", "egg:gunicorn#gevent_pywsgi", "<class 'gunicorn.workers.ggevent.GeventWorker'>"]
+        {
+            assert_eq!(worker_class(gevent), Ok(WorkerClass::Gevent), "{gevent}");
+        }
         for asgi in [
             "asgi",
             "egg:gunicorn#asgi",

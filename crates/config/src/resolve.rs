@@ -171,6 +171,14 @@ fn threads(read: &mut Reader<'_>, class: WorkerClass, interface: Interface) -> u
     if threads == 1 {
         return 1;
     }
+    if class == WorkerClass::Gevent {
+        let message = format!(
+            "threads has no effect: each request is a greenlet of its own, and worker_connections says how many run at \
+             the same time (from {source})"
+        );
+        note(LogLevel::Warning, message);
+        return 1;
+    }
     if interface == Interface::Asgi {
         let message = format!(
             "threads has no effect: an ASGI app runs on one event loop in each worker; use more workers (from {source})"

@@ -112,6 +112,8 @@ pub enum WorkerClass {
     Gthread,
     /// As `Async`, and the app is an ASGI app.
     Asgi,
+    /// On greenlets of gevent's, and the app is a WSGI app.
+    Gevent,
 }
 
 /// What one request may be at most. Zero never means zero: it is resolved to `None` or to the maximum.

@@ -88,9 +88,11 @@ fn the_h11_worker_brings_asyncios_loop_unless_a_loop_is_named() {
 
 #[test]
 fn a_worker_class_for_asgi_and_the_interface_wsgi_contradict_each_other() {
-    let error = error([("worker_class", "asgi".into()), ("interface", "wsgi".into())]);
-    assert_eq!(error.key, "interface");
-    assert!(error.hint.unwrap().contains("worker_class is from conf.py"));
+    let refused = error([("worker_class", "asgi".into()), ("interface", "wsgi".into())]);
+    assert_eq!(refused.key, "interface");
+    assert!(refused.hint.unwrap().contains("worker_class is from conf.py"));
+    let refused = error([("worker_class", "gevent".into()), ("interface", "asgi".into())]);
+    assert!(refused.message.contains("which is for WSGI"), "{refused}");
     let sync = resolved([("worker_class", "sync".into()), ("interface", "asgi".into())]).settings;
     assert_eq!((sync.worker_class, sync.interface), (WorkerClass::Sync, Interface::Asgi));
 }
@@ -102,6 +104,15 @@ fn threads_mean_nothing_to_an_asgi_app() {
     let [Note { level: LogLevel::Warning, message }] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(message.starts_with("threads has no effect") && message.contains("conf.py"), "{message}");
     assert_eq!(resolved([("threads", 4.into())]).settings.threads, 4);
+}
+
+#[test]
+fn threads_mean_nothing_to_greenlets() {
+    let Resolved { settings, notes, .. } =
+        resolved([("worker_class", "gevent".into()), ("threads", 4.into())]);
+    assert_eq!((settings.worker_class, settings.threads), (WorkerClass::Gevent, 1));
+    let [Note { level: LogLevel::Warning, message }] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(message.contains("worker_connections"), "{message}");
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
         ("protocol", "uwsgi".into()),
         ("logger_class", "mine.Logger".into()),
         ("logconfig_dict", Value::from(dict([("version", 1.into())]))),
-        ("worker_class", "gevent".into()),
+        ("worker_class", "tornado".into()),
     ] {
         assert!(refused(name, value), "{name}");
     }

@@ -45,6 +45,7 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
         // gunicorn's word for several app threads, whatever its class was called.
         WorkerClass::Sync | WorkerClass::Gthread => "gthread",
         WorkerClass::Asgi => "asgi",
+        WorkerClass::Gevent => "gevent",
     };
     tracing::info!("Using worker: {class}");
     warn_if_nobody_serves(&settings);

@@ -19,6 +19,13 @@ pub trait App: Send + Sync + 'static {
     /// Where the server calls [`App::call`].
     fn drive(&self) -> Drive;
 
+    /// Whether the application's interface knows more than requests and responses: it hears of clients that leave, and
+    /// may be asked for a WebSocket. Of another one a client that shuts down its sending side gets its answer all the
+    /// same, and a request for a WebSocket is one like any other.
+    fn converses(&self) -> bool {
+        !self.drive().blocks()
+    }
+
     /// Answers one request. It takes `&self` because calls overlap: app threads and tasks share the app.
     fn call(&self, request: Request) -> Answer;
 

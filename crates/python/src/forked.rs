@@ -27,10 +27,15 @@ pub(crate) fn notice_forks(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+/// Whether this process is no worker, but was forked from one.
+pub(crate) fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
 /// Ends this process if it is no worker. `error` is what the app raised, if it did.
 #[inline]
 pub(crate) fn end_if_forked(py: Python<'_>, error: Option<&PyErr>) {
-    if FORKED.load(Ordering::Relaxed) {
+    if is_forked() {
         end(py, error);
     }
 }

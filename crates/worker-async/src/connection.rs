@@ -24,9 +24,9 @@ use crate::worker::Worker;
 /// Serves a client in a task of its own.
 pub(crate) fn spawn<S: Socket>(worker: &Arc<Worker>, stream: S, connection: Connection) {
     let (gate, shared) = Gate::watched(stream, worker.rules, worker.doze.clone());
-    // An app that blocks answers also a client that has closed its writing side; one that does not must see that its
-    // client left.
-    let mut gate = gate.with_kernel().watching(!worker.app.drive().blocks());
+    // A plain app answers also a client that has closed its writing side; one that converses must see that its client
+    // left.
+    let mut gate = gate.with_kernel().watching(worker.app.converses());
     let member = Member::enter(worker, shared.clone());
     let key = member.key();
     let connection = Arc::new(connection);

@@ -131,7 +131,8 @@ pub(crate) fn assemble(
         Driver::new(app.drive(), settings.threads, idle, move |status| leaver.leave(ExitCode(status)))?;
     let worker = Arc::new(Worker {
         // An app that blocks may take the connection over for one.
-        rules: HeadRules::new(&settings.limits, settings.grammar).with_websockets(true),
+        rules: HeadRules::new(&settings.limits, settings.grammar)
+            .with_websockets(app.converses() || app.drive().blocks()),
         lifecycle,
         settings,
         app,

@@ -78,7 +78,7 @@ pub(crate) async fn handle(
     let facts = context.gate.next_head();
     let close = facts.last;
     // What blocks cannot have a conversation, but it may take the connection over for one.
-    let asked_websocket = facts.websocket && !worker.app.drive().blocks();
+    let asked_websocket = facts.websocket && worker.app.converses();
     let mut handshake = None;
     let mut admitted = admit(&context, &mut request, facts);
     if asked_websocket && admitted.is_ok() {

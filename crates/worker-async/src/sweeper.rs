@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::Drive;
+use ferricorn_protocol::App;
 use ferricorn_unix::clock;
 
 use crate::connections::{Entry, TICK};
@@ -35,16 +35,16 @@ struct Deadlines {
 }
 
 impl Deadlines {
-    fn of(settings: &Settings, drive: Drive) -> Self {
+    fn of(settings: &Settings, app: &dyn App) -> Self {
         // An app that streams may let its clients take their time, and itself too.
-        let body_rate = if drive.blocks() { settings.deadlines.body_rate } else { 0 };
+        let body_rate = if app.drive().blocks() { settings.deadlines.body_rate } else { 0 };
         Self {
             keepalive: ticks(settings.keepalive),
             head: ticks(settings.deadlines.head),
             body: ticks(settings.deadlines.body),
             body_rate,
             write: ticks(settings.deadlines.write),
-            seeks: !drive.blocks(),
+            seeks: app.converses(),
         }
     }
 }
@@ -116,7 +116,7 @@ impl Flow {
 
 /// Sweeps as long as there are connections with a deadline. In between, and without any, it makes no wake-up.
 pub(crate) async fn run(worker: Arc<Worker>) {
-    let deadlines = Deadlines::of(&worker.settings, worker.app.drive());
+    let deadlines = Deadlines::of(&worker.settings, &*worker.app);
     let (connections, doze) = (&worker.connections, &worker.doze);
     loop {
         connections.until(|open| open > 0).await;

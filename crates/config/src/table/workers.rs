@@ -20,8 +20,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         WorkerProcesses,
         "How the app is driven: `async` finds out from the app, and `asgi` is `async` for ASGI apps only (`interface`). \
          `sync` and `gthread` are gunicorn's names for `async` with one and with several app threads; how many there \
-         are is what `threads` says, with each of them. uvicorn's worker classes for gunicorn mean `asgi`. Slow clients \
-         block none.",
+         are is what `threads` says, with each of them. `gevent` runs a WSGI app on greenlets (`pip install \
+         'ferricorn[gevent]'`). uvicorn's worker classes for gunicorn mean `asgi`. Slow clients block none.",
     )
     .flags(&["--worker-class", "-k"])
     .kind(Kind::Object, Preset::Text("async"))
@@ -40,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         WorkerProcesses,
         "How many connections one worker holds at most. Beyond that, and when descriptors run out, the one that \
          has been idle longest is closed for the next client; if none is idle, clients wait in the backlog or go \
-         to another worker. A tenth of the files that may be open, and 32 at least, is left to the app.",
+         to another worker. With gevent as many greenlets run at the same time. A tenth of the files that may be open, and 32 at least, is left to the app.",
     )
     .flags(&["--worker-connections"])
     .int(1, i64::MAX, 1000),

@@ -3,36 +3,26 @@
 //! Connections never call Python. They note here what is to be done: a request to begin, an awaitable whose task
 //! goes on, a client who left. The host works it off between two pumps, on the same thread and outside of any task.
 
-use std::collections::BTreeMap;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ferricorn_protocol::TellStack;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use super::app::Over;
 use super::awaitable::Waiting;
-use super::bell::Bell;
 use super::call::{Call, Exchange};
+use crate::hosted::{Bell, Running, lock};
 
 /// See the module's first line.
 #[derive(Default)]
 pub(super) struct Agenda {
     items: Mutex<Items>,
     bell: Bell,
-    running: Mutex<Running>,
-}
-
-/// Calls whose tasks did not end at their first step, and have not ended.
-#[derive(Default)]
-struct Running {
-    /// By their numbers, and so in the order in which they began.
-    calls: BTreeMap<u64, Arc<dyn Exchange>>,
-    /// The number of the next one.
-    next: u64,
-    /// Who waits for the last of them to end.
-    quiet: Option<Waker>,
+    event_loop: OnceLock<Py<PyAny>>,
+    running: Running<Arc<dyn Exchange>>,
 }
 
 /// What is to be done, in this order.
@@ -57,6 +47,26 @@ pub(super) struct Items {
 impl Agenda {
     pub(super) fn bell(&self) -> &Bell {
         &self.bell
+    }
+
+    /// Rings reach `event_loop` from now on, which then calls `pump`, in a context of its own: what rings does not
+    /// lend its context to what is begun.
+    pub(super) fn hang(&self, event_loop: &Bound<'_, PyAny>, pump: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = pump.py();
+        let options = PyDict::new(py);
+        options.set_item("context", py.import("contextvars")?.call_method0("copy_context")?)?;
+        let (host, pump, options) = (event_loop.clone().unbind(), pump.clone().unbind(), options.unbind());
+        let _ = self.event_loop.set(host.clone_ref(py));
+        self.bell.hang(move |py| {
+            let options = options.bind(py);
+            host.bind(py).call_method(intern!(py, "call_soon"), (&pump,), Some(options)).map(drop)
+        });
+        Ok(())
+    }
+
+    /// The host's loop, once it is there.
+    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.event_loop.get().map(|event_loop| event_loop.bind(py).clone())
     }
 
     /// Has a request begun.
@@ -100,52 +110,16 @@ impl Agenda {
         mem::swap(&mut *lock(&self.items), emptied);
     }
 
-    /// A call goes on after its first step. Gives its number.
-    pub(super) fn call_goes_on(&self, call: Arc<dyn Exchange>) -> u64 {
-        let mut running = lock(&self.running);
-        let number = running.next;
-        running.next += 1;
-        running.calls.insert(number, call);
-        number
-    }
-
-    /// The call with this number has ended.
-    pub(super) fn call_ends(&self, number: u64) {
-        let mut running = lock(&self.running);
-        let call = running.calls.remove(&number);
-        let waker = running.calls.is_empty().then(|| running.quiet.take()).flatten();
-        drop(running);
-        drop(call);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// The calls that go on.
-    pub(super) fn running(&self) -> Vec<Arc<dyn Exchange>> {
-        lock(&self.running).calls.values().cloned().collect()
-    }
-
-    /// Whether no call runs; else `waker` is woken when the last one has ended.
-    pub(super) fn is_quiet(&self, waker: &Waker) -> bool {
-        let mut running = lock(&self.running);
-        if running.calls.is_empty() {
-            return true;
-        }
-        running.quiet = Some(waker.clone());
-        false
+    /// Calls whose tasks did not end at their first step, and have not ended.
+    pub(super) fn running(&self) -> &Running<Arc<dyn Exchange>> {
+        &self.running
     }
 
     /// Has all calls cancelled that run, and gives the requests of those whose clients have not left.
     pub(super) fn cancel(&self) -> Vec<String> {
         lock(&self.items).cancel = true;
         self.bell.ring();
-        let clients = self.running().into_iter().filter(|call| !call.is_gone());
-        clients.map(|call| call.request()).collect()
+        let calls = self.running.each(Arc::clone);
+        calls.into_iter().filter(|call| !call.is_gone()).map(|call| call.request()).collect()
     }
-}
-
-/// Locks a mutex that only one thread uses, and whose holders do not panic half-way.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

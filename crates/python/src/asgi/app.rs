@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::agenda::Agenda;
-use super::answering::Answering;
 use super::call::{Call, Kinds};
 use super::host;
 use super::http;
@@ -20,6 +19,7 @@ use super::scope::{Kind, Scopes};
 use super::tasks::Ending;
 use super::websocket;
 use crate::hooks::{RequestHooks, Seen, of_requests};
+use crate::hosted::Answering;
 
 /// How an application is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,9 @@ impl App for AsgiApp {
     /// Tasks that go on after their responses may need what the lifespan ends.
     fn settle(&self) -> BoxFuture<'_, ()> {
         let agenda = &self.0.agenda;
-        Box::pin(poll_fn(|cx| if agenda.is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }))
+        Box::pin(poll_fn(
+            |cx| if agenda.running().is_quiet(cx.waker()) { Poll::Ready(()) } else { Poll::Pending },
+        ))
     }
 
     fn cancel(&self) -> Vec<String> {

@@ -110,12 +110,12 @@ fn follow<E: Exchange + 'static>(
         Ok(Begun::Waits(task)) => task,
     };
     exchange.ending().set_task(&task);
-    let number = exchange.agenda().call_goes_on(exchange.clone());
+    let number = exchange.agenda().running().begin(exchange.clone());
     let finished = Bound::new(py, Finished { exchange: exchange.clone(), number });
     let added =
         finished.and_then(|finished| task.call_method1(intern!(py, "add_done_callback"), (finished,)));
     added.map(drop).or_else(|error| {
-        exchange.agenda().call_ends(number);
+        exchange.agenda().running().end(number);
         end(py, &*exchange, Some(error))
     })
 }
@@ -133,7 +133,7 @@ impl Finished {
     fn __call__(&self, task: &Bound<'_, PyAny>) {
         let py = task.py();
         let Self { exchange, number } = self;
-        exchange.agenda().call_ends(*number);
+        exchange.agenda().running().end(*number);
         exchange.ending().ended(py);
         if let Err(status) = end(py, &**exchange, failure(task)) {
             exchange.agenda().leave(status);

@@ -6,21 +6,19 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ferricorn_protocol::{AppFault, Guest, Look, Pumped};
+use ferricorn_protocol::{AppFault, Guest, Look};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::agenda::{Agenda, Items};
+use super::agenda::Items;
 use super::app::Bridge;
 use super::awaitable::{Waiting, register};
 use super::call::Exchange;
 use super::event_loop;
 use super::tasks::Tasks;
 use crate::fault::{app_fault, exit_status};
-
-/// How often a pump looks for more that its own work has made ready, before asyncio has its turn.
-const ROUNDS: u32 = 16;
+use crate::hosted::{Bell, Host, pump};
 
 /// How long tasks that are left may take to end when they are cancelled, in seconds.
 const PATIENCE: f64 = 1.0;
@@ -48,10 +46,9 @@ fn serve(bridge: &Arc<Bridge>, guest: &Rc<dyn Guest>, event_loop: &Bound<'_, PyA
         over: Cell::new(false),
         items: Cell::default(),
     });
-    let pump = |look| Bound::new(py, Pump { turns: turns.clone(), look });
-    let context = py.import("contextvars")?.call_method0("copy_context")?;
-    let (readable, rung) = (pump(Look::Kernel)?, pump(Look::Tasks)?);
-    bridge.agenda.bell().hang(event_loop, rung.as_any(), &context)?;
+    let pumping = |look| Bound::new(py, Pump { turns: turns.clone(), look });
+    let (readable, rung) = (pumping(Look::Kernel)?, pumping(Look::Tasks)?);
+    bridge.agenda.hang(event_loop, rung.as_any())?;
     let agenda = bridge.agenda.clone();
     guest.set_bell(Box::new(move || agenda.bell().ring()));
     let descriptor = guest.descriptor().as_raw_fd();
@@ -127,54 +124,32 @@ struct Pump {
 #[pymethods]
 impl Pump {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.turns.pump(py, self.look)
+        pump(&*self.turns, py, self.look)
     }
 }
 
-/// A pump at work.
-struct Pumping<'a>(&'a Agenda);
-
-impl Drop for Pumping<'_> {
-    fn drop(&mut self) {
-        self.0.bell().end();
+impl Host for Turns {
+    fn bell(&self) -> &Bell {
+        self.bridge.agenda.bell()
     }
-}
 
-impl Turns {
-    fn pump(&self, py: Python<'_>, mut look: Look) -> PyResult<()> {
+    fn guest(&self) -> &dyn Guest {
+        &*self.guest
+    }
+
+    fn over(&self) -> &Cell<bool> {
+        &self.over
+    }
+
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        let mut last = Items::default();
+        self.bridge.agenda.take(&mut last);
+        last.over.iter().for_each(|over| self.bridge.over(py, over));
+        self.event_loop.bind(py).call_method0(intern!(py, "stop")).map(drop)
+    }
+
+    fn work_off(&self, py: Python<'_>) {
         let agenda = &self.bridge.agenda;
-        if self.over.get() || !agenda.bell().begin() {
-            return Ok(());
-        }
-        // However this ends, by a panic too: asyncio goes on, and so must the pump. What has rung at the last round is
-        // for the next one.
-        let _pumping = Pumping(agenda);
-        for _ in 0..ROUNDS {
-            agenda.bell().hush();
-            let pumped = self.guest.pump(look);
-            match pumped {
-                Pumped::Over => {
-                    self.over.set(true);
-                    let mut last = Items::default();
-                    agenda.take(&mut last);
-                    last.over.iter().for_each(|over| self.bridge.over(py, over));
-                    self.event_loop.bind(py).call_method0(intern!(py, "stop"))?;
-                    break;
-                }
-                Pumped::Busy => agenda.bell().ring(),
-                Pumped::Idle => {}
-            }
-            self.work_off(py, agenda);
-            // A guest that does not come to an end may need to hear from the kernel, as others of this thread do.
-            if pumped == Pumped::Busy || !agenda.bell().has_rung() {
-                break;
-            }
-            look = Look::Tasks;
-        }
-        Ok(())
-    }
-
-    fn work_off(&self, py: Python<'_>, agenda: &Agenda) {
         let mut items = self.items.take();
         agenda.take(&mut items);
         for waiting in items.ready.drain(..) {
@@ -193,7 +168,7 @@ impl Turns {
             }
         }
         for (number, tell) in items.late.drain(..) {
-            let call = agenda.running().into_iter().find(|call| call.ending().is_of(number));
+            let call = agenda.running().each(Arc::clone).into_iter().find(|call| call.ending().is_of(number));
             tell(call.as_ref().and_then(|call| call.ending().stack(py)));
             if let Some(call) = call {
                 cancel(py, &*call);
@@ -208,7 +183,7 @@ impl Turns {
             self.bridge.over(py, &over);
         }
         if mem::take(&mut items.cancel) {
-            for call in agenda.running() {
+            for call in agenda.running().each(Arc::clone) {
                 cancel(py, &*call);
             }
         }
@@ -217,7 +192,9 @@ impl Turns {
         }
         self.items.replace(items);
     }
+}
 
+impl Turns {
     /// A task's step raised what asyncio lets through. The task itself has ended with it, and tells of it.
     fn stepped(&self, py: Python<'_>, error: &PyErr) {
         match exit_status(py, error) {

@@ -13,11 +13,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::agenda::{Agenda, lock};
+use super::agenda::Agenda;
 use super::app::Bridge;
 use super::awaitable::{Outcome, Source, Waiters, awaitable, done};
 use super::message::{field, kind};
 use crate::fault::app_fault;
+use crate::hosted::lock;
 
 /// See the module's first line.
 pub(super) struct Lifespan {

@@ -1,10 +1,8 @@
 //! ASGI: what the server gives an ASGI application, and what it makes of its messages. asyncio hosts the server's loop.
 
 mod agenda;
-mod answering;
 mod app;
 mod awaitable;
-mod bell;
 mod call;
 mod event_loop;
 mod host;

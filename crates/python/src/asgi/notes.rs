@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use ferricorn_protocol::Connection;
 
-use super::agenda::lock;
 use super::http::Exchange;
 use super::scope::ConnectionTemplates;
+use crate::hosted::lock;
 
 /// How many such calls a connection may have. For more of them, their clients have left: a client that asks on and on,
 /// by HEAD, for what never ends would else have as many tasks run as it likes.

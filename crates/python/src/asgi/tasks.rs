@@ -8,8 +8,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
-use super::agenda::lock;
 use crate::deadline::of_task;
+use crate::hosted::lock;
 use crate::raw::is_held_once;
 
 /// Makes tasks.

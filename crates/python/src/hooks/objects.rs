@@ -49,6 +49,7 @@ pub(super) fn config<'py>(
         WorkerClass::Sync => "sync",
         WorkerClass::Gthread => "gthread",
         WorkerClass::Asgi => "asgi",
+        WorkerClass::Gevent => "gevent",
     };
     dict.set_item("workers", settings.workers)?;
     dict.set_item("chdir", settings.chdir.as_os_str())?;

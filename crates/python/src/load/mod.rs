@@ -16,6 +16,7 @@ pub use self::kind::Kind;
 use self::target::{Object, Target};
 use crate::asgi::{self, AsgiApp};
 use crate::fault::{one_line, traceback};
+use crate::gevent::{self, GreenletApp};
 use crate::hooks;
 use crate::wsgi::{ErrorSink, WsgiApp};
 
@@ -33,6 +34,8 @@ pub struct AppLoader {
     pub interface: Interface,
     /// What the operator believes to drive it.
     pub worker_class: WorkerClass,
+    /// How many greenlets of gevent's may run at the same time.
+    pub worker_connections: usize,
     /// The prefix that is taken off each path for WSGI; empty for none.
     pub script_name: String,
     /// What concerns it if it is an ASGI application.
@@ -54,6 +57,7 @@ impl AppLoader {
             raw_env: settings.raw_env.clone(),
             interface: settings.interface,
             worker_class: settings.worker_class,
+            worker_connections: settings.worker_connections,
             script_name: settings.script_name.clone(),
             asgi: settings.asgi.clone(),
             deadlines: settings.request_timeout.is_some(),
@@ -64,6 +68,9 @@ impl AppLoader {
     fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         self.prepare(py)
             .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
+        if self.worker_class == WorkerClass::Gevent {
+            patch(py)?;
+        }
         let target = Target::parse(py, &self.app)?;
         if self.interface == Interface::Asgi {
             // What the application makes while it is imported may look for its loop.
@@ -74,6 +81,18 @@ impl AppLoader {
         let app = self.import(py, &target)?;
         let callable = app.clone();
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
+            Kind::Asgi(_) if self.worker_class == WorkerClass::Gevent => {
+                return Err(unusable(format!(
+                    "'{}' is an ASGI application, and worker_class gevent runs WSGI applications: remove the worker class, or \
+                     name the WSGI application.",
+                    self.app
+                )));
+            }
+            Kind::Wsgi if self.worker_class == WorkerClass::Gevent => {
+                let (name, errors) = (&self.script_name, self.errors.clone());
+                GreenletApp::new(app, worker, name, errors, self.worker_connections)
+                    .map(|app| Arc::new(app) as Arc<dyn App>)
+            }
             Kind::Wsgi => self.wsgi(py, app, worker),
             Kind::Asgi(calling) => {
                 self.require_loop(py)?;
@@ -209,6 +228,18 @@ impl Loader for AppLoader {
     fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         Python::attach(|py| self.load_attached(py, worker))
     }
+}
+
+/// Makes what blocks cooperative, before anything of the application is imported.
+fn patch(py: Python<'_>) -> Result<(), LoadError> {
+    if let Err(error) = py.import("gevent") {
+        return Err(unusable(format!(
+            "worker_class is gevent, which cannot be imported ({}): run `pip install 'ferricorn[gevent]'`.",
+            one_line(py, &error)
+        )));
+    }
+    gevent::patch(py)
+        .map_err(|error| boot_error(py, &error, "Failed to patch the standard library for gevent"))
 }
 
 /// Whether it is the module itself, or a package that it lies in, that does not exist.

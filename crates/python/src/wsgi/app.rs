@@ -15,6 +15,7 @@ use super::close::close_left_open;
 use super::early_hints::Current;
 use super::environ::{EnvironFactory, Facts};
 use super::errors::ErrorSink;
+use super::outlet::Outlet;
 use super::response::body;
 use super::start_response::StartResponse;
 use crate::app_thread;
@@ -51,7 +52,20 @@ impl WsgiApp {
             script_name: script_name.to_owned(),
             shows_socket: true,
         };
-        let environs = EnvironFactory::new(callable.py(), &facts, errors)?;
+        Self::with(callable, worker, &facts, errors)
+    }
+
+    /// As [`WsgiApp::new`], for an application that is told so.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn with(
+        callable: Bound<'_, PyAny>,
+        worker: &WorkerInfo,
+        facts: &Facts,
+        errors: ErrorSink,
+    ) -> PyResult<Self> {
+        let environs = EnvironFactory::new(callable.py(), facts, errors)?;
         let hooks = of_requests(callable.py())?;
         let log_environ = worker.log_environ.clone();
         Ok(Self { callable: callable.unbind(), environs, log_environ, steps: Arc::default(), hooks })
@@ -67,22 +81,16 @@ impl WsgiApp {
 
     fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
         close_left_open(py);
-        if let Some(hooks) = &self.hooks {
-            hooks.begin(py, &request).map_err(|error| app_fault(py, &error))?;
-        }
-        let environ = self.environs.build(py, &mut request)?;
-        if self.hooks.is_some() {
-            Seen::note(&request, &environ);
-        }
+        let environ = self.environ(py, &mut request)?;
         let answer = match request.deadline.take() {
-            None => self.run(&environ, request),
+            None => self.run_on_thread(&environ, request),
             Some(deadline) => self.run_within(&environ, request, &deadline)?,
         };
         end_if_forked(py, answer.as_ref().err());
         answer.map_err(|error| app_fault(py, &error))
     }
 
-    /// The same as [`WsgiApp::run`] for a request that has a deadline. The outer error is that the time is over.
+    /// The same as [`WsgiApp::run_on_thread`] for a request that has a deadline. The outer error is that the time is over.
     fn run_within(
         &self,
         environ: &Bound<'_, PyDict>,
@@ -96,7 +104,8 @@ impl WsgiApp {
         if let Err(error) = set {
             return Ok(Err(error));
         }
-        let answer = self.steps.run(py, &**deadline, || self.run(environ, request)).ok_or_else(over)?;
+        let answer =
+            self.steps.run(py, &**deadline, || self.run_on_thread(environ, request)).ok_or_else(over)?;
         let bounded = |body| Bounded::body(body, deadline, &self.steps);
         Ok(answer.map(|answer| match answer {
             Answer::Begun(body) => Answer::Begun(bounded(body)),
@@ -107,18 +116,48 @@ impl WsgiApp {
         }))
     }
 
-    fn run(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
-        let py = environ.py();
-        let start = Bound::new(py, StartResponse::new(request.early, request.head.version))?;
+    fn run_on_thread(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
+        let outlet = request.early.map_or(Outlet::None, Outlet::Thread);
+        let start = Bound::new(environ.py(), StartResponse::new(outlet, request.head.version))?;
         let _current = Current::new(&start);
-        let iterable = match self.callable.bind(py).call1((environ, &start)) {
+        self.run(environ, &start, &request.head)
+    }
+
+    /// The environ of a request, of which the hooks are told; see [`EnvironFactory::build`].
+    pub(crate) fn environ<'py>(
+        &self,
+        py: Python<'py>,
+        request: &mut Request,
+    ) -> Result<Bound<'py, PyDict>, AppFault> {
+        if let Some(hooks) = &self.hooks {
+            hooks.begin(py, request).map_err(|error| app_fault(py, &error))?;
+        }
+        let environ = self.environs.build(py, request)?;
+        if self.hooks.is_some() {
+            Seen::note(request, &environ);
+        }
+        Ok(environ)
+    }
+
+    /// Calls the application. What of the body is to come is left to be pulled.
+    ///
+    /// # Errors
+    /// Its exception, or what is wrong with its answer.
+    pub(crate) fn run(
+        &self,
+        environ: &Bound<'_, PyDict>,
+        start: &Bound<'_, StartResponse>,
+        request: &Parts,
+    ) -> PyResult<Answer> {
+        let py = environ.py();
+        let iterable = match self.callable.bind(py).call1((environ, start)) {
             Ok(iterable) => iterable,
             Err(error) if start.borrow().ends_with(&error, py) => {
                 return Ok(Answer::Begun(ResponseBody::Empty));
             }
             Err(error) => return Err(error),
         };
-        let body = body(iterable, &start, &request.head)?;
+        let body = body(iterable, start, request)?;
         let mut start = start.borrow_mut();
         if start.is_sent() {
             return Ok(Answer::Begun(body));
@@ -130,7 +169,7 @@ impl WsgiApp {
             }
             Err(error) => {
                 drop(start);
-                end(body, &request.head);
+                end(body, request);
                 Err(error)
             }
         }

@@ -58,7 +58,7 @@ impl Drop for Closing {
 
 /// Closes what was left open.
 #[inline]
-pub(super) fn close_left_open(py: Python<'_>) {
+pub(crate) fn close_left_open(py: Python<'_>) {
     if ANY_LEFT_OPEN.load(Ordering::Acquire) && ANY_LEFT_OPEN.swap(false, Ordering::AcqRel) {
         let left = std::mem::take(&mut *LEFT_OPEN.lock().unwrap_or_else(PoisonError::into_inner));
         for iterable in left {

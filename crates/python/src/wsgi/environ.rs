@@ -170,7 +170,7 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("wsgi.multiprocess", facts.multiprocess.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
-    set("wsgi.early_hints", Bound::new(py, EarlyHints)?.into_any())?;
+    set("wsgi.early_hints", Bound::new(py, EarlyHints::of_thread())?.into_any())?;
     set("SERVER_SOFTWARE", text(SERVER_SOFTWARE))?;
     set("SERVER_NAME", text(""))?;
     set("SERVER_PORT", text(""))?;

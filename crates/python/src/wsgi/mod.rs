@@ -11,10 +11,15 @@ mod head;
 mod header_keys;
 mod headers;
 mod input;
+mod outlet;
 mod pieces;
 mod response;
 mod start_response;
 
 pub use app::WsgiApp;
+pub(crate) use close::close_left_open;
+pub(crate) use early_hints::EarlyHints;
 pub use environ::{EnvironFactory, Facts};
 pub use errors::ErrorSink;
+pub(crate) use outlet::{Cooperative, Outlet};
+pub(crate) use start_response::StartResponse;

@@ -5,22 +5,21 @@ use std::sync::Arc;
 
 use ferricorn_protocol::{Early, Head};
 use http::{HeaderMap, Version};
-use pyo3::exceptions::{
-    PyAssertionError, PyBrokenPipeError, PyConnectionError, PyRuntimeError, PyStopIteration,
-};
+use pyo3::exceptions::{PyAssertionError, PyConnectionError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::head;
+use super::outlet::Outlet;
 use super::pieces::piece;
 use crate::data::to_bytes;
 
 /// `start_response`, made for each request.
 #[pyclass(module = "ferricorn")]
-pub(super) struct StartResponse {
+pub(crate) struct StartResponse {
     state: State,
-    early: Option<Arc<dyn Early>>,
+    outlet: Outlet,
     /// A client of HTTP/1.0 takes no informational responses.
     takes_hints: bool,
     /// A descriptor of the connection that the application was shown.
@@ -39,8 +38,8 @@ enum State {
 }
 
 impl StartResponse {
-    pub(super) fn new(early: Option<Arc<dyn Early>>, version: Version) -> Self {
-        Self { state: State::Waiting, early, takes_hints: version > Version::HTTP_10, seen: None }
+    pub(crate) fn new(outlet: Outlet, version: Version) -> Self {
+        Self { state: State::Waiting, outlet, takes_hints: version > Version::HTTP_10, seen: None }
     }
 
     /// Whether the head is the server's matter no more: `write` has sent it, or there will be none.
@@ -55,7 +54,10 @@ impl StartResponse {
 
     /// What the application does before its call returns goes there.
     pub(super) fn early(&self) -> Option<Arc<dyn Early>> {
-        self.early.clone()
+        match &self.outlet {
+            Outlet::Thread(early) => Some(early.clone()),
+            Outlet::Greenlet(_) | Outlet::None => None,
+        }
     }
 
     /// The descriptor that the application was shown.
@@ -82,8 +84,8 @@ impl StartResponse {
 
     /// Sends hints, unless the head was sent.
     pub(super) fn hint(&self, headers: &HeaderMap) {
-        if let (false, Some(early)) = (self.is_sent(), &self.early) {
-            early.hint(headers);
+        if !self.is_sent() {
+            self.outlet.hint(headers);
         }
     }
 
@@ -164,20 +166,14 @@ impl Write {
             return Ok(());
         }
         let bytes = to_bytes(data);
-        let (early, head) = {
+        let (outlet, head) = {
             let mut start = self.start.bind(py).borrow_mut();
-            let Some(early) = start.early.clone() else {
-                return Err(PyRuntimeError::new_err(
-                    "this server cannot send bytes before the application returns",
-                ));
-            };
+            if !start.outlet.is_there() {
+                return Err(Outlet::missing());
+            }
             let head = if start.is_sent() { None } else { Some(start.take_head()?) };
-            (early, head)
+            (start.outlet.another(), head)
         };
-        py.detach(|| match head {
-            Some(head) => early.begin(head, bytes),
-            None => early.write(bytes),
-        })
-        .map_err(|gone| PyBrokenPipeError::new_err(gone.to_string()))
+        outlet.write(py, head, bytes)
     }
 }

@@ -16,7 +16,8 @@ use pyo3::types::PyDict;
 
 use super::operation::{Operation, Outcome};
 use super::thrown;
-use crate::asgi::agenda::{Agenda, lock};
+use crate::asgi::agenda::Agenda;
+use crate::hosted::lock;
 
 /// An awaitable whose task goes on when its operation is ready.
 #[pyclass(module = "ferricorn", frozen)]
@@ -199,7 +200,7 @@ impl Waiting {
     }
 
     fn get_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.agenda.bell().event_loop(py)
+        self.agenda.event_loop(py)
     }
 
     #[pyo3(signature = (callback, *, context=None))]
@@ -232,7 +233,7 @@ impl Waiting {
         state.cancelled = Some(msg);
         let callbacks = mem::take(&mut state.callbacks);
         drop(state);
-        let Some(event_loop) = slf.get().agenda.bell().event_loop(py) else { return Ok(true) };
+        let Some(event_loop) = slf.get().agenda.event_loop(py) else { return Ok(true) };
         for (callback, context) in callbacks {
             let options = PyDict::new(py);
             options.set_item(intern!(py, "context"), context)?;

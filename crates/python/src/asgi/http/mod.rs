@@ -3,7 +3,6 @@
 mod channel;
 mod exchange;
 mod fields;
-mod outgoing;
 mod receive;
 mod send;
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use ferricorn_protocol::{Conversation, End, Message, Outgoing};
 
 use super::exchange::Exchange;
-use crate::asgi::answering::Answered;
+use crate::hosted::Answered;
 
 /// An open WebSocket. Dropping it before it was told of the end is an end too.
 pub(super) struct Talking(Arc<Exchange>);

@@ -10,9 +10,9 @@ use http_body::Frame;
 
 use super::sending::{LOW, weight};
 use super::{Exchange, Stage, State, Wakes};
-use crate::asgi::answering::Answered;
 use crate::asgi::awaitable::{Waiters, keep};
 use crate::asgi::notes::Notes;
+use crate::hosted::{Answered, Streamed};
 
 /// Up to this many bytes pieces are joined that wait for the connection.
 const JOINED: usize = 16 * 1024;
@@ -74,11 +74,10 @@ impl Exchange {
             self.agenda.let_go(self.clone());
         }
     }
+}
 
-    pub(in crate::asgi::http) fn poll_piece(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+impl Streamed for Exchange {
+    fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut state = self.lock();
         if let Some(piece) = state.next_piece() {
             state.left = state.left.map(|left| left.saturating_sub(piece.len() as u64));
@@ -106,8 +105,7 @@ impl Exchange {
         }
     }
 
-    /// Whether all of a body that streams was taken.
-    pub(in crate::asgi::http) fn is_taken(&self) -> bool {
+    fn is_taken(&self) -> bool {
         let state = self.lock();
         state.pieces.is_empty() && matches!(state.end, Some(Ok(None)))
     }

@@ -9,21 +9,19 @@ mod receiving;
 mod sending;
 
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
-use ferricorn_protocol::{
-    AppFault, BodyError, Connection, Head, Hints, Request, RequestBody, Response, Stream,
-};
-use http::{HeaderMap, Method, Uri, header};
+use ferricorn_protocol::{AppFault, Connection, Head, Hints, Request, Response};
+use http::{HeaderMap, Method, Uri};
 use pyo3::prelude::*;
 
-use crate::asgi::agenda::{Agenda, lock};
+use crate::asgi::agenda::Agenda;
 use crate::asgi::awaitable::{Source, Waiters};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
+use crate::hosted::{Inflow, lock};
 
 pub(super) use receiving::Received;
 
@@ -42,9 +40,7 @@ pub(in crate::asgi) struct Exchange {
 struct State {
     stage: Stage,
     /// The request body, until it has ended.
-    body: Option<Stream>,
-    /// What has come of it before the application asked.
-    early: Option<Result<Bytes, BodyError>>,
+    body: Inflow,
     /// Whether the application has got the end of the body.
     body_told: bool,
     /// What the connection is to get as its answer.
@@ -103,22 +99,7 @@ impl Wakes {
 impl Exchange {
     /// Takes the body and the hints from the request.
     pub(in crate::asgi) fn new(agenda: &Arc<Agenda>, ending: Ending, request: &mut Request) -> Arc<Self> {
-        let mut body = match mem::replace(&mut request.body, RequestBody::Empty) {
-            RequestBody::Stream(stream) => Some(stream),
-            _ => None,
-        };
-        let mut early = None;
-        // Asked before the application asks, so that the connection gets the body ready; not if the client waits
-        // for a sign that its body is wanted (RFC 9110 section 10.1.1).
-        if let Some(stream) = body.as_mut().filter(|_| !request.head.headers.contains_key(header::EXPECT)) {
-            let mut cx = Context::from_waker(Waker::noop());
-            if let Poll::Ready(frame) = stream.as_mut().poll_frame(&mut cx) {
-                early = frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
-                if early.is_none() {
-                    body = None;
-                }
-            }
-        }
+        let body = Inflow::of(request);
         Arc::new(Self {
             agenda: agenda.clone(),
             ending,
@@ -129,7 +110,6 @@ impl Exchange {
             state: Mutex::new(State {
                 stage: Stage::Fresh,
                 body,
-                early,
                 body_told: false,
                 answer: None,
                 pieces: VecDeque::new(),

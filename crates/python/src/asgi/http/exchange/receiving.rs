@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, BodyError, Head, Response, ResponseBody};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use ferricorn_protocol::{AppFault, BodyError};
 
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
+use crate::hosted::refusal;
 
 /// What `receive()` gives.
 pub(in crate::asgi::http) enum Received {
@@ -28,15 +28,15 @@ impl Exchange {
             state.receivers.add(cx);
             return Poll::Pending;
         }
-        match state.poll_body(cx) {
+        match state.body.poll(cx) {
             Poll::Pending => {
                 state.receivers.add(cx);
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(data))) => {
-                let more = state.body.as_ref().is_some_and(|body| !body.is_end_stream());
+                let more = !state.body.has_ended();
                 if !more {
-                    state.body = None;
+                    drop(state.body.take());
                     state.body_told = true;
                 }
                 let own = state.receivers.remove(cx.waker());
@@ -48,12 +48,12 @@ impl Exchange {
                 Poll::Ready(Received::Body(data, more))
             }
             Poll::Ready(None) => {
-                state.body = None;
+                drop(state.body.take());
                 state.body_told = true;
                 Poll::Ready(Received::Body(Bytes::new(), false))
             }
             Poll::Ready(Some(Err(error))) => {
-                state.body = None;
+                drop(state.body.take());
                 state.gone = true;
                 let refused = state.refuse(&error);
                 drop(state);
@@ -66,38 +66,10 @@ impl Exchange {
 }
 
 impl State {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        if let Some(early) = self.early.take() {
-            return Poll::Ready(Some(early));
-        }
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        loop {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                    // Trailers of requests have no place in ASGI.
-                    _ => {}
-                },
-            }
-        }
-    }
-
     /// Answers in the application's place, if it has not begun to, when its request body cannot come.
     fn refuse(&mut self, error: &BodyError) -> Wakes {
-        let status = match error {
-            BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Broken(_) | BodyError::App(_) => StatusCode::BAD_REQUEST,
-        };
         if matches!(self.stage, Stage::Fresh | Stage::Begun(..)) {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-            let head = Head { status, reason: None, headers };
-            let body = ResponseBody::Full(Bytes::from(format!("{error}.\n")));
-            self.answer = Some(Ok(Response::new(head, body)));
+            self.answer = Some(Ok(refusal(error)));
             self.stage = Stage::Complete;
         } else {
             // The client is to blame, and the log need not tell of it.

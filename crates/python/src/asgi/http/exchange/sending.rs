@@ -10,9 +10,9 @@ use http::HeaderMap;
 
 use super::{Exchange, Stage, State, Wakes};
 use crate::asgi::awaitable::Waiters;
-use crate::asgi::http::outgoing::Outgoing;
 use crate::asgi::unsendable::Unsendable;
 use crate::fields::content_length;
+use crate::hosted::Outgoing;
 
 /// How much of a response that streams is taken from the application before `send()` waits for the client.
 const AHEAD: usize = 128 * 1024;
@@ -85,7 +85,7 @@ impl Exchange {
         let room = !more || state.has_room();
         let complete = matches!(state.stage, Stage::Complete);
         // What is left of the request body is nobody's, and the connection need not keep it.
-        let unread = complete.then(|| (state.body.take(), state.early.take()));
+        let unread = complete.then(|| state.body.take());
         drop(state);
         drop(unread);
         wakes.wake();

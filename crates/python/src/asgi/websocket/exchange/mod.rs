@@ -14,11 +14,11 @@ use std::task::{Context, Poll, Waker};
 use ferricorn_protocol::{AppFault, End, Head, Message, Outgoing, Request, Response, ResponseBody};
 use http::Uri;
 
-use crate::asgi::agenda::{Agenda, lock};
-use crate::asgi::answering::Answered;
+use crate::asgi::agenda::Agenda;
 use crate::asgi::awaitable::{Source, Waiters, keep};
 use crate::asgi::call;
 use crate::asgi::tasks::Ending;
+use crate::hosted::{Answered, lock};
 
 /// The close code of a WebSocket that ended without a close frame (RFC 6455 section 7.1.5).
 const ABNORMAL: u16 = 1006;
