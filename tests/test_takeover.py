@@ -1,12 +1,13 @@
 """`gunicorn.socket`: apps that ask about their client's connection, or take it over, by themselves and with the usual libraries."""
 
+import contextlib
 import json
 import os
 import signal
 
 import pytest
 
-from harness import until
+from harness import Unanswered, until
 from harness.notes import noted, notes
 from harness.websocket import CLOSE, PING, TEXT, WebSocket, close_payload, frame, handshake
 
@@ -246,6 +247,27 @@ def test_a_reload_ends_websockets_and_the_new_worker_has_new_ones(serve):
     with server.websocket("/echo") as client:
         client.say("y")
         assert client.hear() == "y"
+
+
+@pytest.mark.parametrize("flags", [("-k", "gthread", "--threads", "3"), ("--threads", "3", "-t", "1")])
+def test_with_threads_there_are_so_many_at_once(serve, flags):
+    server = serve("taking:flask", *flags)
+    worker = server.wait_workers(1)
+    opened = [server.websocket("/echo") for _ in range(3)]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(client) for client in opened]
+        for turn in range(3):
+            for client in clients:
+                client.say(f"word {turn}")
+            assert [client.hear() for client in clients] == [f"word {turn}"] * 3
+        # Nobody is left to answer, and that is no reason to end the worker.
+        with server.connect(timeout=3) as waiting, pytest.raises(Unanswered):
+            waiting.send(get("/")).read_head()
+        clients[0].close()
+        assert server.get("/").text == "plain"
+        clients[1].say("still")
+        assert clients[1].hear() == "still"
+        assert server.workers() == worker
 
 
 # Flask-SocketIO in its threading mode.
