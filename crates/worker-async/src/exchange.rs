@@ -183,7 +183,7 @@ impl Takeover for Exchange {
             !seat.stopping()
         })?;
         // How long the app is at it is the client's matter from now on.
-        self.worker().slot.call_untimed();
+        self.worker().slot.call_untimed(AppThread::current().0);
         Ok(Taken { descriptor, lease: handover.lease() })
     }
 }

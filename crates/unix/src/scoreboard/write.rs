@@ -165,8 +165,8 @@ impl Slot {
     }
 
     /// How long the app thread's call lasts does not count any more.
-    pub fn call_untimed(&self) {
-        self.memory.lanes[0].since.store(0, Release);
+    pub fn call_untimed(&self, lane: usize) {
+        self.lane(lane).since.store(0, Release);
     }
 
     /// The app thread is back from the app.
