@@ -76,6 +76,19 @@ fn a_full_table_counts_and_recovers() {
 }
 
 #[test]
+fn one_call_of_several_has_its_clock_stopped() {
+    let board = Scoreboard::create().unwrap();
+    let slot = board.slot(0).unwrap();
+    slot.set_threads(2);
+    slot.call_begin(0, 5, None);
+    slot.call_begin(1, 6, None);
+    slot.call_untimed(1);
+    slot.call_waited(1, 30);
+    let since: Vec<_> = board.snapshot(0).unwrap().calls.iter().map(|call| call.since_ms).collect();
+    assert_eq!(since, [5]);
+}
+
+#[test]
 fn a_reader_never_sees_half_an_entry() {
     let board = Scoreboard::create().unwrap();
     let slot = board.slot(0).unwrap();
