@@ -108,8 +108,9 @@ def test_a_quick_stop_interrupts_the_worker(serve, to_master):
         wait_call(server, "post_worker_init worker 2")
 
 
-def test_a_quick_stop_in_the_middle_of_a_call_interrupts_too(serve):
-    server = serve("features:app", "-k", "sync", files=conf(CALLS))
+@pytest.mark.parametrize("flags", [["-k", "sync"], pytest.param(["--threads", "3"], marks=only_ferricorn("gunicorn waits for the call"))])
+def test_a_quick_stop_in_the_middle_of_a_call_interrupts_too(serve, flags):
+    server = serve("features:app", *flags, files=conf(CALLS))
     wait_call(server, "post_worker_init worker 1")
     mark = len(calls(server))
     with server.connect() as client:

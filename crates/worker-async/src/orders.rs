@@ -25,6 +25,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// What a worker gets that is to end at once: less than its master would wait.
 const QUICK: Duration = Duration::from_millis(1500);
 
+/// How long after that order hooks hear of the end of a worker whose calls go on.
+const LAST_WORD: Duration = Duration::from_millis(1000);
+
 /// The status of a worker whose call was aborted, as in gunicorn.
 const ABORTED: ExitCode = ExitCode(1);
 
@@ -138,6 +141,11 @@ fn interrupt(worker: &Arc<Worker>, master: &Arc<Master>) {
             tracing::error!("Exception in worker_int hook\n{}", fault.details());
         }
         quit(&called, Some(&*hooks));
+        thread::sleep(LAST_WORD);
+        // A call that goes on will be cut off, and nobody else would say so.
+        if called.slot.is_busy() {
+            tell_leaving(&*hooks);
+        }
     };
     let lasts = |worker: &Worker| !worker.lifecycle.draining();
     let watched = end_after(worker, QUICK, lasts, || "at once, for its worker_int hook lasts".to_owned());
@@ -155,8 +163,8 @@ fn quit(worker: &Arc<Worker>, hooks: Option<&dyn Hooks>) {
     let first = worker.lifecycle.quit();
     if worker.seat.blocked() {
         // Who else would call it in this case is in the call.
-        if let Some(Err(fault)) = hooks.map(|hooks| hooks.call(Moment::Leaving)) {
-            tracing::warn!("Exception during worker exit:\n{}", fault.details());
+        if let Some(hooks) = hooks {
+            tell_leaving(hooks);
         }
         end_now(worker);
     }
@@ -166,6 +174,12 @@ fn quit(worker: &Arc<Worker>, hooks: Option<&dyn Hooks>) {
     let watched = || end_after(worker, QUICK, lasts, || "at once, as it was told to".to_owned());
     if first && let Err(error) = watched() {
         tracing::debug!("Nobody watches over the end of this worker: {error}");
+    }
+}
+
+fn tell_leaving(hooks: &dyn Hooks) {
+    if let Err(fault) = hooks.call(Moment::Leaving) {
+        tracing::warn!("Exception during worker exit:\n{}", fault.details());
     }
 }
 
