@@ -9,6 +9,7 @@
 
 mod accept;
 mod answer;
+mod call;
 mod complaints;
 mod connection;
 mod connections;

@@ -1,35 +1,29 @@
-//! From a checked request to its response: policy, body, call, head.
+//! From a checked request to its response: policy, body, head. What is between them is the matter of [`call`].
 
 use std::convert::Infallible;
-use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
-use std::task::Poll;
 
 use ferricorn_protocol::{
-    Answer, AppFault, BodyError, Connection, Drive, Head, Request, RequestBody, Response, ResponseBody,
+    AppFault, BodyError, Connection, Head, Request, RequestBody, Response, ResponseBody,
 };
 use ferricorn_unix::scoreboard::ErrorClass;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_VERSION, SERVER, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_VERSION, SERVER, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 use crate::answer;
-use crate::deadline::{Limit, Outcome};
-use crate::exchange::{Exchange, Reply, Waiting};
+use crate::call::{self, Given};
+use crate::deadline::Limit;
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
-use crate::job::{blame, dispose, guarded, log_fault, poll_guarded};
+use crate::job::{dispose, log_fault};
 use crate::outbound::OutBody;
-use crate::pipe::Pipe;
 use crate::policy::{self, Forbidden};
-use crate::queue::{self, Overdue};
 use crate::real_ip;
 use crate::record::Record;
-use crate::takeover::{Lent, Loan, Offer};
+use crate::takeover::Lent;
 use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION, switch};
 use crate::worker::Worker;
 
@@ -42,12 +36,6 @@ pub(crate) struct Context {
     pub(crate) accepted: Accepted,
     /// The loan of the connection to an app that takes it over.
     pub(crate) lent: Lent,
-}
-
-/// What the app gave, or what the server says in its place.
-enum Given {
-    Whole(Response),
-    Begun(Head, Arc<Pipe>),
 }
 
 /// Why a request is answered without the app.
@@ -93,12 +81,12 @@ pub(crate) async fn handle(
     let mut share = worker.body_memory.share();
     let calling = match admitted {
         Err(refusal) => Err(refusal),
-        Ok(()) if incoming.is_end_stream() => Ok(begin_call(&context, &mut record, request)),
+        Ok(()) if incoming.is_end_stream() => Ok(call::begin(&context, &mut record, request)),
         Ok(()) => match take_body(&context, &request.head.headers, incoming, &mut share).await {
             Err(refusal) => Err(refusal),
             Ok(body) => {
                 request.body = body;
-                Ok(begin_call(&context, &mut record, request))
+                Ok(call::begin(&context, &mut record, request))
             }
         },
     };
@@ -107,7 +95,7 @@ pub(crate) async fn handle(
         Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
         Ok(begun) => {
             limit = begun.limit;
-            finish_call(&context, &mut record, begun.calling, &mut limit).await
+            call::finish(&context, &mut record, begun.calling, &mut limit).await
         }
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
@@ -157,7 +145,7 @@ fn open(
             switch(&context.gate, record, &handshake, head, log_environ)
         }
         Err(fault) => {
-            let page = Given::Whole(fail(&context.worker, &record, &fault));
+            let page = Given::Whole(call::fail(&context.worker, &record, &fault));
             respond(context, record, page, None, false, true)
         }
     }
@@ -243,156 +231,6 @@ fn refuse(context: &Context, record: &mut Record, refusal: &Refusal) -> Box<Resp
     page
 }
 
-/// A call that was begun, and its deadline, if there is one.
-struct Begun {
-    calling: Calling,
-    limit: Option<Box<Limit>>,
-}
-
-enum Calling {
-    OnSeat(Waiting),
-    InTask(Box<Answer>),
-}
-
-/// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
-/// made of one moves it about.
-fn begin_call(context: &Arc<Context>, record: &mut Record, mut request: Request) -> Begun {
-    let worker = &context.worker;
-    if let Some(watch) = worker.app.watch(&mut request) {
-        record.watch(watch);
-    }
-    let time = worker.settings.request_timeout;
-    let limit = time.map(|time| Box::new(Limit::begin(time, context.gate.last_request())));
-    request.deadline = limit.as_ref().map(|limit| limit.deadline());
-    let calling = match worker.app.drive() {
-        Drive::Task | Drive::Hosted => {
-            if request.head.version >= Version::HTTP_11 {
-                context.gate.begin_hints();
-                request.hints = Some(context.gate.clone());
-            }
-            let answer = guarded(|| Ok(worker.app.call(request)));
-            Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
-        }
-        Drive::Seat => Calling::OnSeat(Exchange::submit(context, record.ticket(), request)),
-    };
-    Begun { calling, limit }
-}
-
-/// Waits for the answer; a fault becomes a response, and so does the end of its time.
-async fn finish_call(
-    context: &Context,
-    record: &mut Record,
-    calling: Calling,
-    limit: &mut Option<Box<Limit>>,
-) -> Given {
-    let worker = &context.worker;
-    let answer = match calling {
-        Calling::InTask(answer) => *answer,
-        Calling::OnSeat(waiting) => {
-            let mut first = None;
-            if let Some(patience) = worker.settings.queue_timeout {
-                let mut wait = Box::pin(queue::first_reply(&waiting, patience));
-                match within(limit, |cx| wait.as_mut().poll(cx)).await {
-                    Ok(Ok(reply)) => first = reply,
-                    Ok(Err(Overdue)) => {
-                        return Given::Whole(*queue::refuse(worker, record, &waiting, patience));
-                    }
-                    Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
-                }
-            }
-            loop {
-                let reply = match first.take() {
-                    Some(reply) => Ok(reply),
-                    None => within(limit, |cx| waiting.poll_reply(cx)).await,
-                };
-                record.waited(waiting.waited());
-                match reply {
-                    Ok(Reply::Answer(answer)) => break answer,
-                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(head, pipe),
-                    Ok(Reply::Hints(bytes)) => context.gate.send_hints(bytes).await,
-                    Ok(Reply::Takeover(offer)) => {
-                        match Box::pin(lend(context, record, waiting, offer)).await {}
-                    }
-                    Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
-                }
-            }
-        }
-    };
-    let result = match answer {
-        Answer::Response(response) => Ok(response),
-        Answer::Later(mut future) => match within(limit, |cx| poll_guarded(future.as_mut(), cx)).await {
-            Ok(result) => result,
-            Err(Late) => Ok(late(worker, record, limit, false)),
-        },
-        Answer::Fault(fault) => Err(fault),
-        Answer::Begun(body) => {
-            dispose(worker, body, record.ticket());
-            Err(AppFault::new("a body without a head"))
-        }
-    };
-    let drive = worker.app.drive();
-    if !drive.blocks() {
-        context.gate.end_hints().await;
-    }
-    Given::Whole(match result {
-        Ok(mut response) => {
-            // The bridge to Python has dropped them already.
-            if drive == Drive::Task {
-                drop_hop_by_hop(&mut response.head.headers);
-            }
-            response
-        }
-        Err(fault) => fail(worker, record, &fault),
-    })
-}
-
-/// Leaves the connection to the app, once all before was written. The service has nothing more to do then, and goes with
-/// hyper.
-async fn lend(context: &Context, record: &mut Record, waiting: Waiting, offer: Offer) -> Infallible {
-    context.gate.all_left().await;
-    context.lent.put(Box::new(Loan::new(record.lend(), waiting, offer)));
-    pending().await
-}
-
-/// The time of a request is over.
-struct Late;
-
-/// What a call gives, if it does in its time.
-async fn within<T>(
-    limit: &mut Option<Box<Limit>>,
-    mut poll: impl FnMut(&mut std::task::Context<'_>) -> Poll<T>,
-) -> Result<T, Late> {
-    poll_fn(|cx| match (poll(cx), limit.as_mut()) {
-        (Poll::Ready(given), _) => Poll::Ready(Ok(given)),
-        (Poll::Pending, Some(limit)) => limit.poll_over(cx).map(|()| Err(Late)),
-        (Poll::Pending, None) => Poll::Pending,
-    })
-    .await
-}
-
-/// The answer to one whose time is over on the seat, or before it.
-#[cold]
-fn late_on_seat(
-    worker: &Arc<Worker>,
-    record: &mut Record,
-    limit: &mut Option<Box<Limit>>,
-    waiting: &Waiting,
-) -> Response {
-    let queued = waiting.withdraw();
-    record.waited(waiting.waited());
-    late(worker, record, limit, queued)
-}
-
-/// The answer to a request whose time is over. What the app does for it is interrupted, if it was called at all.
-#[cold]
-fn late(worker: &Arc<Worker>, record: &Record, limit: &mut Option<Box<Limit>>, queued: bool) -> Response {
-    let outcome = if queued { Outcome::NotCalled } else { Outcome::Answered };
-    if let Some(limit) = limit.take() {
-        limit.interrupt(worker, record.request_line(), outcome);
-    }
-    *answer::error(StatusCode::GATEWAY_TIMEOUT, "The app did not answer in time.")
-}
-
 /// Puts a 501 in the place of an app's consent to CONNECT: what follows would be a tunnel, which a server that is
 /// no proxy does not have (RFC 9110 section 9.3.6).
 fn refuse_tunnel(worker: &Arc<Worker>, record: &Record, given: Given) -> Given {
@@ -403,12 +241,6 @@ fn refuse_tunnel(worker: &Arc<Worker>, record: &Record, given: Given) -> Given {
         other => return other,
     }
     Given::Whole(*answer::error(StatusCode::NOT_IMPLEMENTED, "This server opens no tunnels."))
-}
-
-/// The answer to a request whose call failed, which is told in the log.
-fn fail(worker: &Worker, record: &Record, fault: &AppFault) -> Response {
-    blame(worker, &format!("Error handling request {}", record.request_line()), fault);
-    *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
 /// Makes what hyper sends.
@@ -495,12 +327,4 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, AppFault> {
         Some(length) if values.all(|other| other == first) => Ok(Some(length)),
         _ => Err(AppFault::new(format!("the response has an invalid Content-Length: {first:?}"))),
     }
-}
-
-/// Takes out what belongs to the connection, not to the response.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, DATE] {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
 }
