@@ -45,6 +45,11 @@ def held():
     ctypes.PyDLL(None).sleep(60)
 
 
+def naps():
+    while True:
+        time.sleep(0.05)
+
+
 def stubborn():
     while not Path("free").exists():
         try:
@@ -72,7 +77,7 @@ def app(environ, start_response):
     body = str(os.getpid()).encode()
     if path == "longer":
         left = environ["ferricorn.extend_deadline"](30)
-        time.sleep(1.5)
+        time.sleep(float(environ["QUERY_STRING"] or 1.5))
         body = str(29 < left < 32).encode()
     elif path:
         globals()[path]()
@@ -197,3 +202,70 @@ def test_a_connection_that_the_app_has_taken_over_has_no_deadline(serve):
         time.sleep(1)
         assert client.send(b"one").read_exactly(3) == b"one"
     assert "REQUEST TIMEOUT" not in server.log
+
+
+def sent(server, *paths):
+    """Connections on which these were asked for at the same time."""
+    return [server.connect().send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) for path in paths]
+
+
+def answers(clients):
+    statuses = [client.response().status for client in clients]
+    for client in clients:
+        client.close()
+    return statuses
+
+
+def test_calls_on_other_threads_are_interrupted_too(serve):
+    server = serve(APP, *LIMIT, "--threads", "4")
+    pid = server.get().body
+    for round in range(1, 3):
+        assert answers(sent(server, *["/naps"] * 4)) == [504] * 4
+        server.wait_for(r"GET /naps has taken .* the call is interrupted", 4 * round)
+        server.wait_for(r"The call is at:\n(.*\n)*?.*in naps\n", 4 * round)
+    # All threads are free again, and what was meant for one call has hit no other.
+    assert answers(sent(server, *["/longer?0.2"] * 4)) == [200] * 4
+    assert server.get().body == pid
+    assert "goes on" not in server.log
+
+
+def test_a_stream_on_another_thread_is_interrupted(serve):
+    server = serve(APP.replace("sleep()\n        return b", "naps()\n        return b"), *LIMIT, "--threads", "4")
+    pid = server.get().body
+    clients = sent(server, *["/stream"] * 4)
+    for client in clients:
+        client.read_head()
+        assert client.read_chunk() == b"begun"
+        with pytest.raises(Unanswered, match="end of stream|reset"):
+            client.read_chunk()
+        client.close()
+    assert server.noted("closed")
+    assert answers(sent(server, *["/longer?0.2"] * 4)) == [200] * 4
+    assert server.get().body == pid
+
+
+def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_neighbours_end(serve):
+    server = serve(APP, *LIMIT, "--threads", "4", "--graceful-timeout", "3")
+    worker, = server.wait_workers(1)
+    neighbour, = sent(server, "/longer?2.5")
+    assert answers(sent(server, "/sleep", "/sleep")) == [504] * 2
+    # The sleep of the main thread ends, that of another does not.
+    server.wait_for(r"GET /sleep goes on 1 s after its interruption")
+    assert answers([neighbour]) == [200]
+    assert server.get().body != str(worker).encode()
+    server.wait_for(r"did not leave within the graceful timeout \(3\.0 s\) and is killed")
+    server.wait_workers(1, without=[worker])
+
+
+def test_a_worker_that_is_killed_or_reloaded_meanwhile_is_replaced(serve):
+    server = serve(APP, *LIMIT, "--threads", "4")
+    worker, = server.wait_workers(1)
+    clients = sent(server, *["/naps"] * 3)
+    server.send(signal.SIGHUP)
+    assert answers(clients) == [504] * 3
+    second, = server.wait_workers(1, without=[worker])
+    for client in sent(server, *["/naps"] * 3):
+        client.close()
+    server.send(signal.SIGKILL, second)
+    server.wait_workers(1, without=[worker, second])
+    assert server.get().status == 200

@@ -104,7 +104,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         max_requests_jitter: read.int("max_requests_jitter"),
         timeout: read.limit("timeout"),
         queue_timeout: read.limit("queue_timeout"),
-        request_timeout: request_timeout(read, interface),
+        request_timeout: request_timeout(read, interface, threads),
         graceful_timeout: read.seconds("graceful_timeout"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
@@ -145,14 +145,13 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
 }
 
 /// A worker that is killed first has no use for a deadline of the request. That of an ASGI app is not.
-fn request_timeout(read: &mut Reader<'_>, interface: Interface) -> Option<Duration> {
+fn request_timeout(read: &mut Reader<'_>, interface: Interface, threads: usize) -> Option<Duration> {
     let limit = read.limit("request_timeout")?;
-    if let Some(timeout) =
-        read.limit("timeout").filter(|&timeout| interface != Interface::Asgi && limit >= timeout)
-    {
+    let bounds_calls = interface != Interface::Asgi && threads == 1;
+    if let Some(timeout) = read.limit("timeout").filter(|&timeout| bounds_calls && limit >= timeout) {
         let message = format!(
-            "request_timeout ({} s) is not shorter than timeout ({} s), at which the worker of a WSGI app is replaced if all \
-             its threads are in calls as long: raise timeout (request_timeout is from {}, timeout from {})",
+            "request_timeout ({} s) is not shorter than timeout ({} s), at which the worker of a WSGI app is replaced for a \
+             call as long: raise timeout (request_timeout is from {}, timeout from {})",
             limit.as_secs_f64(),
             timeout.as_secs_f64(),
             read.layers.source("request_timeout"),

@@ -1,5 +1,6 @@
 //! The deadline of a request as an application has it: the exception that ends its call, and the way to ask for more time.
 
+mod bounded;
 mod extend;
 mod stack;
 mod steps;
@@ -7,9 +8,10 @@ mod steps;
 use pyo3::create_exception;
 use pyo3::exceptions::PyBaseException;
 
+pub(crate) use bounded::{Bounded, over};
 pub(crate) use extend::ExtendDeadline;
 pub(crate) use stack::of_task;
-pub(crate) use steps::{Bounded, Steps, over};
+pub(crate) use steps::Steps;
 
 create_exception!(
     ferricorn,

@@ -8,8 +8,7 @@ use std::os::raw::c_ulong;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use bytes::Bytes;
-use ferricorn_protocol::{AppFault, AppThread, Deadline, Pieces, ResponseBody, TellStack};
+use ferricorn_protocol::{Deadline, TellStack};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
@@ -168,44 +167,4 @@ impl Drop for Entered<'_, '_> {
             set_async_exception(self._py, step.thread, None);
         }
     }
-}
-
-/// The rest of a response whose pieces have a deadline.
-pub(crate) struct Bounded {
-    pieces: Box<dyn Pieces>,
-    deadline: Arc<dyn Deadline>,
-    steps: Arc<Steps>,
-}
-
-impl Bounded {
-    /// The body with the deadline for its pieces, if it has any.
-    pub(crate) fn body(body: ResponseBody, deadline: &Arc<dyn Deadline>, steps: &Arc<Steps>) -> ResponseBody {
-        match body {
-            ResponseBody::Pulled { first, rest: pieces } => {
-                let rest = Box::new(Self { pieces, deadline: deadline.clone(), steps: steps.clone() });
-                ResponseBody::Pulled { first, rest }
-            }
-            other => other,
-        }
-    }
-}
-
-impl Pieces for Bounded {
-    fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
-        let Self { pieces, deadline, steps } = self;
-        Python::attach(|py| steps.run(py, &**deadline, || pieces.next())).unwrap_or_else(|| Err(over()))
-    }
-
-    fn close(self: Box<Self>) -> Result<(), AppFault> {
-        self.pieces.close()
-    }
-
-    fn home(&self) -> Option<AppThread> {
-        self.pieces.home()
-    }
-}
-
-/// The fault of a request for which nothing is begun any more. Nobody hears of it.
-pub(crate) fn over() -> AppFault {
-    AppFault { told: true, ..AppFault::new("the time of the request is over") }
 }
