@@ -143,8 +143,20 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         | "uvicorn_worker.UvicornH11Worker"
         | "uvicorn_worker._workers.UvicornWorker"
         | "uvicorn_worker._workers.UvicornH11Worker" => return Ok(WorkerClass::Asgi),
-        "tornado" => "run the app with Tornado's own server",
-        "eventlet" => "eventlet is no longer maintained; use gevent, or gthread with --threads",
+        "tornado" | "gunicorn.workers.gtornado.TornadoWorker" => {
+            "a WSGI app needs no Tornado here: use async or gthread; an app of Tornado's own runs on Tornado's server"
+        }
+        "eventlet" | "gunicorn.workers.geventlet.EventletWorker" => {
+            "eventlet is no longer maintained; use gthread with --threads, for Flask-SocketIO with async_mode='threading' \
+             and simple-websocket, or gevent"
+        }
+        "geventwebsocket.gunicorn.workers.GeventWebSocketWorker" => {
+            "use gthread with --threads, and simple-websocket in place of gevent-websocket (Flask-Sock, or Flask-SocketIO \
+             with async_mode='threading')"
+        }
+        name if name.starts_with("aiohttp.") => {
+            "an aiohttp app is neither WSGI nor ASGI; run it with aiohttp's own web.run_app"
+        }
         _ => {
             "worker classes written in Python cannot drive this server; use async, sync or gthread, or asgi in place of a \
               subclass of UvicornWorker, and settings such as asgi_loop and root_path in place of its CONFIG_KWARGS"
@@ -234,11 +246,20 @@ mod tests {
         ] {
             assert_eq!(worker_class(asgi), Ok(WorkerClass::Asgi), "{asgi}");
         }
+        for (foreign, told) in [
+            ("tornado", "async or gthread"),
+            ("egg:gunicorn#eventlet", "gthread with --threads"),
+            ("geventwebsocket.gunicorn.workers.GeventWebSocketWorker", "simple-websocket"),
+            ("aiohttp.GunicornUVLoopWebWorker", "web.run_app"),
+        ] {
+            let fault = worker_class(foreign).unwrap_err();
+            assert!(fault.hint.unwrap().contains(told), "{foreign}");
+        }
         assert!(
             worker_class("app.workers.MyUvicornWorker").unwrap_err().hint.unwrap().contains("CONFIG_KWARGS")
         );
         assert!(
-            worker_class("aiohttp.GunicornWebWorker")
+            worker_class("meinheld.gmeinheld.MeinheldWorker")
                 .unwrap_err()
                 .hint
                 .unwrap()
