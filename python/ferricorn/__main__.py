@@ -2,11 +2,12 @@
 
 import sys
 
-from ferricorn import _native
+from ferricorn import _native, standin
 
 
 def main() -> None:
     """Runs the server and leaves with its exit code."""
+    standin.register()
     argv = ["ferricorn", *sys.argv[1:]]
     sys.exit(_native.main(argv))
 

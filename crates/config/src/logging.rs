@@ -4,11 +4,22 @@ use std::path::PathBuf;
 
 use crate::parse::Fault;
 use crate::reader::Reader;
+use crate::value::Typed;
 use crate::{LogLevel, LogTarget, Note};
 
 /// The ports of the two protocols where none is given.
 const SYSLOG_PORT: u16 = 514;
 const STATSD_PORT: u16 = 8125;
+
+/// gunicorn's own loggers, which this server does without Python.
+const OURS: [&str; 6] = [
+    "",
+    "simple",
+    "gunicorn.glogging.Logger",
+    "<class 'gunicorn.glogging.Logger'>",
+    "gunicorn.instrument.statsd.Statsd",
+    "<class 'gunicorn.instrument.statsd.Statsd'>",
+];
 
 /// Where logs and metrics go beside their files, and in which form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +28,8 @@ pub struct LogSettings {
     pub json: bool,
     /// Whether an access line is one JSON object.
     pub access_json: bool,
+    /// Whether both logs go through Python's `logging`, as `logger_class`, `logconfig` or one of its kin wishes.
+    pub python: bool,
     /// Whether stdout and stderr go to the file of the error log.
     pub capture_output: bool,
     /// The syslog; `None` if nothing goes there.
@@ -73,7 +86,7 @@ pub enum UnixKind {
 
 pub(crate) fn logs(read: &mut Reader<'_>, errorlog: &LogTarget, name: &str) -> LogSettings {
     let access_json = read.switch("access_log_json");
-    if access_json && !read.is_default("access_log_format") {
+    if access_json && !python(read) && !read.is_default("access_log_format") {
         let source = read.layers.source("access_log_format");
         let message = format!("access_log_format has no effect: access_log_json is on (from {source})");
         read.notes.push(Note { level: LogLevel::Warning, message });
@@ -81,11 +94,23 @@ pub(crate) fn logs(read: &mut Reader<'_>, errorlog: &LogTarget, name: &str) -> L
     let logs = LogSettings {
         json: read.switch("log_json"),
         access_json,
+        python: python(read),
         // As in gunicorn: what goes to stderr anyway stays as it is.
         capture_output: read.switch("capture_output") && *errorlog != LogTarget::Stderr,
         syslog: syslog(read, name),
         statsd: statsd(read),
     };
+    if logs.python {
+        for key in ["log_json", "access_log_json"] {
+            if read.switch(key) {
+                let source = read.layers.source(key);
+                let message =
+                    format!("{key} has no effect: the logs go through Python's logging (from {source})");
+                read.notes.push(Note { level: LogLevel::Warning, message });
+            }
+        }
+        return logs;
+    }
     let told =
         read.optional("accesslog").is_some() || logs.syslog.as_ref().is_some_and(|syslog| syslog.access);
     if access_json && !told {
@@ -96,6 +121,16 @@ pub(crate) fn logs(read: &mut Reader<'_>, errorlog: &LogTarget, name: &str) -> L
         read.notes.push(Note { level: LogLevel::Warning, message });
     }
     logs
+}
+
+/// The settings that bring Python into the logs; a logger class that is this server's own does not.
+fn python(read: &Reader<'_>) -> bool {
+    let files = ["logconfig", "logconfig_json"].into_iter().any(|key| read.optional(key).is_some());
+    let class = match read.typed("logger_class") {
+        Typed::Text(text) => !OURS.contains(&text.as_str()),
+        _ => false,
+    };
+    files || class || read.typed("logconfig_dict") != Typed::Unset
 }
 
 fn syslog(read: &mut Reader<'_>, name: &str) -> Option<SyslogSettings> {

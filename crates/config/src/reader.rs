@@ -186,12 +186,6 @@ impl<'a> Reader<'a> {
 /// Other spellings of gunicorn's default.
 fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
     match typed {
-        Typed::Text(text) if setting.name == "logger_class" => {
-            matches!(
-                text.as_str(),
-                "simple" | "gunicorn.glogging.Logger" | "<class 'gunicorn.glogging.Logger'>"
-            )
-        }
         Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
         _ => false,
     }

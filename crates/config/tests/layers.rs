@@ -190,8 +190,6 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
         ("user", "www-data".into()),
         ("user", 33.into()),
         ("protocol", "uwsgi".into()),
-        ("logger_class", "mine.Logger".into()),
-        ("logconfig_dict", Value::from(dict([("version", 1.into())]))),
         ("worker_class", "tornado".into()),
     ] {
         assert!(refused(name, value), "{name}");

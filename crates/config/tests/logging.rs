@@ -105,3 +105,17 @@ fn what_json_leaves_without_effect_is_told() {
     let format = notes(("access_log_format", "%(h)s".into()));
     assert!(format[0].message.starts_with("access_log_format has no effect"), "{format:?}");
 }
+
+#[test]
+fn python_logs_where_gunicorns_own_logger_is_not_enough() {
+    let python = |name: &str, value: Value| logs([(name, value)]).python;
+    let dictionary = Value::from(Dict::from([("version".to_owned(), Value::from(1))]));
+    assert!(python("logger_class", "mine.Logger".into()));
+    assert!(python("logconfig", "logging.ini".into()) && python("logconfig_json", "logging.json".into()));
+    assert!(python("logconfig_dict", dictionary) && !python("logconfig_dict", Dict::new().into()));
+    for class in ["simple", "gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd"] {
+        assert!(!python("logger_class", class.into()), "{class}");
+    }
+    let notes = resolve([("logconfig", "x".into()), ("log_json", true.into())]).unwrap().notes;
+    assert!(notes[0].message.starts_with("log_json has no effect: the logs go through Python"), "{notes:?}");
+}

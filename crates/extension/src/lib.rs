@@ -7,9 +7,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use ferricorn::hosting::{Fork, Hooks, Loader, NoHooks, fork_beside_threads, write_raw};
+use ferricorn::hosting::{Fork, Hooks, Loader, Logger, NoHooks, fork_beside_threads, write_raw};
 use ferricorn::{ConfigFile, Dict, Host, Resolved, Settings};
-use ferricorn_python::{AppLoader, PythonHooks};
+use ferricorn_python::{AppLoader, PythonHooks, PythonLogger};
 use pyo3::prelude::*;
 
 #[global_allocator]
@@ -57,6 +57,14 @@ impl Host for Interpreter {
             return Ok(Arc::new(NoHooks));
         }
         Ok(Arc::new(PythonHooks::new(resolved)?))
+    }
+
+    fn logger(&self, resolved: &Resolved) -> Result<Option<Arc<dyn Logger>>, String> {
+        if !resolved.settings.logs.python {
+            return Ok(None);
+        }
+        let logger: Arc<dyn Logger> = PythonLogger::new(resolved)?;
+        Ok(Some(logger))
     }
 
     fn fork(&self) -> io::Result<Fork> {

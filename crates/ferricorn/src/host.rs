@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{Dict, Resolved, Settings};
 use ferricorn_protocol::{Hooks, Loader, NoHooks};
+use ferricorn_telemetry::Logger;
 use ferricorn_unix::Fork;
 
 /// The process that the server runs in. Its methods are called in the main thread.
@@ -29,6 +30,19 @@ pub trait Host {
     fn hooks(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, String> {
         let _ = resolved;
         Ok(Arc::new(NoHooks))
+    }
+
+    /// What all logs go through, if the settings want it to be this host.
+    ///
+    /// # Errors
+    /// What is wrong with their wishes.
+    fn logger(&self, resolved: &Resolved) -> Result<Option<Arc<dyn Logger>>, String> {
+        match resolved.settings.logs.python {
+            true => {
+                Err("logger_class, logconfig and logconfig_json are for Python apps; remove them".to_owned())
+            }
+            false => Ok(None),
+        }
     }
 
     /// Forks the process with whatever care the interpreter needs.

@@ -32,6 +32,7 @@ pub use ferricorn_config::{Dict, Resolved, Settings, Value};
 /// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
 pub mod hosting {
     pub use ferricorn_protocol::{Hooks, Loader, NoHooks};
+    pub use ferricorn_telemetry::Logger;
     pub use ferricorn_telemetry::error_log::write_raw;
     pub use ferricorn_unix::{Fork, fork_beside_threads};
 }

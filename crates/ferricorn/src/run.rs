@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferricorn_config::{Resolved, Settings};
 use ferricorn_master::Outcome;
@@ -14,6 +15,9 @@ use crate::configuration::{self, Configuration};
 use crate::stop::Stop;
 use crate::supervised::Supervised;
 use crate::{Host, check, messages};
+
+/// How long a worker that ends waits for its logger.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Runs `ferricorn` with this command line, argv\[0\] included, until the server has ended, and returns the
 /// exit code. In a worker it returns when that worker has ended, so that the host can end itself as it is used to.
@@ -39,7 +43,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     if resolved.check_config {
         return check::app(host, &resolved.settings);
     }
-    adopt(&resolved)?;
+    adopt(&resolved, host)?;
     tracing::debug!("ferricorn {} on {}", env!("CARGO_PKG_VERSION"), host.description());
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!("The limit of open files stays as it is: {error}");
@@ -65,9 +69,11 @@ pub(crate) fn enter(settings: &Settings) -> Result<(), Stop> {
 }
 
 /// Opens the logs that the settings name, so that a worker cannot fail at it, and logs what was noticed.
-pub(crate) fn adopt(resolved: &Resolved) -> Result<(), Stop> {
+pub(crate) fn adopt(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
+    let logger = host.logger(resolved).map_err(Stop::Fault)?;
     AccessLog::open(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
     error_log::init(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
+    error_log::set_logger(logger);
     configuration::log(&resolved.notes);
     Ok(())
 }
@@ -98,6 +104,7 @@ fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: Ar
             None,
         ),
     };
+    error_log::finish(LAST_WORDS);
     host.ending(&format!("Worker (pid: {})", std::process::id()), &bound, give_up);
     code
 }

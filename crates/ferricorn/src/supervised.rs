@@ -24,7 +24,7 @@ impl Supervised<'_> {
         let resolved = self.configuration.resolve(&layers, self.host)?;
         run::enter(&resolved.settings)?;
         let hooks = self.host.hooks(&resolved).map_err(Stop::Fault)?;
-        run::adopt(&resolved)?;
+        run::adopt(&resolved, self.host)?;
         Ok((resolved.settings, hooks))
     }
 }

@@ -256,7 +256,7 @@ impl<'a> Driver<'a> {
     fn reopen_log(&self) {
         let Some(current) = self.generations.get(&self.supervisor.generations().0) else { return };
         // Which opens the file anew, whether the settings have changed or not.
-        if let Err(error) = error_log::init(&current.settings) {
+        if let Err(error) = error_log::init(&current.settings).and_then(|log| log.reopen()) {
             tracing::error!("Cannot open the error log again: {error}");
         }
     }

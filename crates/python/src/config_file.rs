@@ -66,7 +66,7 @@ fn import(py: Python<'_>, name: &str) -> PyResult<Dict> {
 }
 
 /// Lets the file import modules of the working directory, as gunicorn does.
-fn find_neighbours(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn find_neighbours(py: Python<'_>) -> PyResult<()> {
     let path: Bound<'_, PyList> = py.import("sys")?.getattr("path")?.cast_into()?;
     // As a `str`: the import system passes over a `pathlib.Path`.
     let here = std::env::current_dir()?.into_os_string();

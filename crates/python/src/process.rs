@@ -9,8 +9,8 @@ use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::fault::one_line;
 use crate::forked::notice_forks;
-use crate::hooks;
 use crate::raw::around_fork;
+use crate::{hooks, logging};
 
 /// Whether the master has ended a call of this worker with SIGABRT.
 static ABORTED: AtomicBool = AtomicBool::new(false);
@@ -40,6 +40,7 @@ pub fn prepare_worker(stacks: RawFd, stack_signal: i32) -> Result<(), String> {
         dump_stacks_on(py, stacks, stack_signal)
             .and_then(|()| exit_on_abort(py))
             .and_then(|()| notice_forks(py))
+            .and_then(|()| logging::start_thread(py))
             .map_err(|error| format!("cannot prepare the interpreter of a worker: {}", one_line(py, &error)))
     })
 }

@@ -28,6 +28,9 @@ const QUICK: Duration = Duration::from_millis(1500);
 /// How long after that order hooks hear of the end of a worker whose calls go on.
 const LAST_WORD: Duration = Duration::from_millis(1000);
 
+/// What the logger gets of a worker that ends without more ado.
+const TO_LOG: Duration = Duration::from_millis(300);
+
 /// The status of a worker whose call was aborted, as in gunicorn.
 const ABORTED: ExitCode = ExitCode(1);
 
@@ -187,6 +190,7 @@ fn end_now(worker: &Worker) -> ! {
     if let Some(log) = &worker.access_log {
         log.flush();
     }
+    error_log::finish(TO_LOG);
     ferricorn_unix::exit_now(worker.lifecycle.exit().0);
 }
 

@@ -3,7 +3,6 @@
 use super::Section::Logging;
 use super::{Kind, Preset, Reload, Setting};
 
-const NO_LOGGERS: &str = "logs go to `errorlog` and `accesslog`, in gunicorn's formats";
 const NO_BACKLOG: &str = "the length of the backlog is not measured";
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -79,19 +78,40 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--log-json"])
     .switch()
     .reload(Reload::Master),
-    Setting::new("logger_class", Logging, "A Python class that logs.")
-        .flags(&["--logger-class"])
-        .kind(Kind::Object, Preset::Text("gunicorn.glogging.Logger"))
-        .refused(NO_LOGGERS),
-    Setting::new("logconfig", Logging, "A file for Python's `logging.config.fileConfig`.")
-        .flags(&["--log-config"])
-        .refused(NO_LOGGERS),
-    Setting::new("logconfig_dict", Logging, "A dictionary for Python's `logging.config.dictConfig`.")
-        .kind(Kind::Object, Preset::Unset)
-        .refused(NO_LOGGERS),
-    Setting::new("logconfig_json", Logging, "A JSON file for Python's `logging.config.dictConfig`.")
-        .flags(&["--log-config-json"])
-        .refused(NO_LOGGERS),
+    Setting::new(
+        "logger_class",
+        Logging,
+        "A Python class that logs, in the manner of `gunicorn.glogging.Logger`: the class, or its dotted name. Both logs go \
+         through it then; in a worker on a thread of its own.",
+    )
+    .flags(&["--logger-class"])
+    .kind(Kind::Object, Preset::Text("gunicorn.glogging.Logger"))
+    .reload(Reload::Master),
+    Setting::new(
+        "logconfig",
+        Logging,
+        "A file for Python's `logging.config.fileConfig`, with the loggers `gunicorn.error` and `gunicorn.access`. Both logs \
+         go through Python's logging then.",
+    )
+    .flags(&["--log-config"])
+    .metavar("FILE")
+    .reload(Reload::Master),
+    Setting::new(
+        "logconfig_dict",
+        Logging,
+        "A dictionary for Python's `logging.config.dictConfig`, laid over gunicorn's own by its top-level keys. It counts \
+         more than `logconfig_json`, and that more than `logconfig`.",
+    )
+    .kind(Kind::Object, Preset::Unset)
+    .reload(Reload::Master),
+    Setting::new(
+        "logconfig_json",
+        Logging,
+        "A JSON file with such a dictionary. One that does not exist is passed over.",
+    )
+    .flags(&["--log-config-json"])
+    .metavar("FILE")
+    .reload(Reload::Master),
     Setting::new(
         "syslog_addr",
         Logging,

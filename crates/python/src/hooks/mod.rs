@@ -14,7 +14,7 @@ use ferricorn_protocol::{AppFault, Attended, Hooks, Listening, Moment};
 use pyo3::prelude::*;
 
 use self::namespace::Functions;
-pub(crate) use self::namespace::keep;
+pub(crate) use self::namespace::{keep, value};
 use self::objects::This;
 pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
 use crate::fault::{app_fault, one_line, traceback};
@@ -24,6 +24,11 @@ static WORKER: OnceLock<Arc<Inner>> = OnceLock::new();
 
 /// The server as all hooks of this process know it.
 static SERVER: OnceLock<Py<PyAny>> = OnceLock::new();
+
+/// gunicorn's `cfg` for these settings, anew.
+pub(crate) fn config<'py>(py: Python<'py>, resolved: &Resolved) -> PyResult<Bound<'py, PyAny>> {
+    objects::config(py, objects::module(py)?, resolved)
+}
 
 /// The hooks of one configuration.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ pub(crate) fn keep(namespace: &Bound<'_, PyDict>) {
 }
 
 /// A value of the file that was read last.
-pub(super) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     let namespace =
         LAST.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|namespace| namespace.clone_ref(py));
     namespace.map_or(Ok(None), |namespace| namespace.bind(py).get_item(name))

@@ -1,8 +1,9 @@
-//! The members of a JSON access line.
+//! The members of JSON access lines, and of those from which Python makes its own.
 
 use http::{HeaderName, header};
 
 use super::grammar::{Atom, EndAtom, Grammar, Part, RequestAtom, Shape};
+use crate::json::push_string;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,13 +27,52 @@ pub(super) fn grammar() -> Grammar {
         ("duration", Atom::End(EndAtom::DecimalSeconds)),
         ("queue", Atom::End(EndAtom::Queued)),
     ];
+    object(members.map(|(name, atom)| (name.to_owned(), atom)), Vec::new())
+}
+
+/// What a logger of Python's makes an access line of. The environ variables are members named `environ NAME`.
+pub(super) fn for_python(environ: Vec<String>) -> Grammar {
+    let request = Atom::Request;
+    let members = [
+        ("client", request(RequestAtom::RemoteAddress)),
+        ("line", request(RequestAtom::RequestLine)),
+        ("method", request(RequestAtom::Method)),
+        ("target", request(RequestAtom::Target)),
+        ("path", request(RequestAtom::Path)),
+        ("query", request(RequestAtom::Query)),
+        ("protocol", request(RequestAtom::Protocol)),
+        ("headers", request(RequestAtom::Headers)),
+        ("status", Atom::End(EndAtom::Status)),
+        ("response_headers", Atom::ResponseHeaders),
+        ("bytes", Atom::End(EndAtom::Bytes)),
+        ("micros", Atom::End(EndAtom::Microseconds)),
+        ("queue", Atom::End(EndAtom::Queued)),
+    ];
+    let members: Vec<_> = members
+        .into_iter()
+        .map(|(name, atom)| (name.to_owned(), atom))
+        .chain(
+            environ
+                .iter()
+                .enumerate()
+                .map(|(at, name)| (format!("environ {name}"), Atom::End(EndAtom::Environ(at)))),
+        )
+        .collect();
+    object(members, environ)
+}
+
+fn object(members: impl IntoIterator<Item = (String, Atom)>, environ: Vec<String>) -> Grammar {
     let shape = Shape { json: true, ..Shape::default() };
+    let mut text = Vec::new();
     let mut parts = Vec::new();
     for (name, atom) in members {
-        let before = if parts.is_empty() { '{' } else { ',' };
-        parts.push(Part::Literal(format!("{before}\"{name}\":")));
+        text.push(if parts.is_empty() { b'{' } else { b',' });
+        push_string(&mut text, name.as_bytes());
+        text.push(b':');
+        parts.push(Part::Literal(String::from_utf8_lossy(&text).into_owned()));
         parts.push(Part::Atom(atom, shape));
+        text.clear();
     }
     parts.push(Part::Literal("}".to_owned()));
-    Grammar { parts, environ: Vec::new() }
+    Grammar { parts, environ }
 }

@@ -14,7 +14,8 @@ use crate::stamp::Stamp;
 pub(super) struct Format {
     steps: Vec<Step>,
     runs: Vec<Run>,
-    response: Vec<(HeaderName, Shape)>,
+    /// Headers of the response, all of them where there is no name.
+    response: Vec<(Option<HeaderName>, Shape)>,
     environ: Vec<String>,
 }
 
@@ -82,6 +83,11 @@ impl Format {
         Self::of(fields::grammar())
     }
 
+    /// What a logger of Python's makes access lines of; the text is the format that it will print.
+    pub(super) fn python(format: &str) -> Result<Self, FormatError> {
+        Ok(Self::of(fields::for_python(Grammar::parse(format)?.environ)))
+    }
+
     fn of(grammar: Grammar) -> Self {
         let Grammar { mut parts, environ } = grammar;
         parts.push(Part::Literal("\n".to_owned()));
@@ -91,12 +97,16 @@ impl Format {
                 Part::Literal(text) => compiled.literal(text.into_bytes().into()),
                 Part::Atom(Atom::Request(atom), shape) => compiled.run().push(RunPart::Atom(atom, shape)),
                 Part::Atom(Atom::ResponseHeader(name), shape) => {
-                    compiled.response.push((name, shape));
+                    compiled.response.push((Some(name), shape));
+                    compiled.steps.push(Step::Response(shape));
+                }
+                Part::Atom(Atom::ResponseHeaders, shape) => {
+                    compiled.response.push((None, shape));
                     compiled.steps.push(Step::Response(shape));
                 }
                 Part::Atom(Atom::EitherHeader(name), shape) => {
                     compiled.runs.push(vec![RunPart::Atom(RequestAtom::Header(name.clone()), shape)]);
-                    compiled.response.push((name, shape));
+                    compiled.response.push((Some(name), shape));
                     compiled.steps.push(Step::Either);
                 }
                 Part::Atom(Atom::End(atom), shape) => compiled.steps.push(Step::End(atom, shape)),
@@ -160,7 +170,10 @@ impl Format {
         capture.status = Some(status);
         capture.values.truncate(capture.request_end);
         for (name, shape) in &self.response {
-            framed(&mut capture.values, |out| request::push_header(out, shape, headers, name));
+            framed(&mut capture.values, |out| match name {
+                Some(name) => request::push_header(out, shape, headers, name),
+                None => request::push_headers(out, headers),
+            });
         }
     }
 
@@ -237,8 +250,8 @@ impl End<'_> {
                 out.push(b'>');
             }),
             EndAtom::Environ(at) => {
-                let value = self.environ.get(at).and_then(Option::as_deref).unwrap_or("-");
-                shape.push_text(out, value.as_bytes());
+                let value = self.environ.get(at).and_then(Option::as_deref);
+                request::push_optional(out, shape, value.map(str::as_bytes));
             }
         }
     }

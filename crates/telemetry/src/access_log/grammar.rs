@@ -24,6 +24,8 @@ pub(super) enum Atom {
     Request(RequestAtom),
     /// `{name}o`.
     ResponseHeader(HeaderName),
+    /// All header fields of the response, as pairs, for JSON.
+    ResponseHeaders,
     End(EndAtom),
     /// A header of the response, or of the request if the response has none, for JSON.
     EitherHeader(HeaderName),
@@ -47,6 +49,8 @@ pub(super) enum RequestAtom {
     Header(HeaderName),
     /// The target of the request line, for JSON.
     Target,
+    /// All header fields, as pairs, for JSON.
+    Headers,
 }
 
 /// Known when the response has been sent.

@@ -23,6 +23,7 @@ use http::{HeaderMap, StatusCode};
 pub use format::{Capture, End};
 pub use grammar::FormatError;
 
+use crate::error_log;
 use crate::remote::statsd::Statsd;
 use crate::remote::syslog::Syslog;
 use crate::sink::Sink;
@@ -70,29 +71,37 @@ pub fn check_format(format: &str) -> Result<(), FormatError> {
 }
 
 impl AccessLog {
-    /// Opens what the settings name: the file, syslog, statsd; `None` if that is nothing.
+    /// Opens what the settings name: the file, syslog, statsd, or the installed logger; `None` if that is nothing.
     ///
     /// # Errors
     /// The format is wrong, the file cannot be opened, or the address of a daemon cannot be found.
     pub fn open(settings: &Settings) -> Result<Option<Self>, OpenError> {
         let logs = &settings.logs;
-        let (syslog, statsd) = (logs.syslog.as_ref().filter(|syslog| syslog.access), logs.statsd.as_ref());
-        let lines = settings.accesslog.is_some() || syslog.is_some();
-        if !lines && statsd.is_none() {
+        let statsd = logs.statsd.as_ref();
+        // A logger of Python's speaks to the syslog itself.
+        let syslog = logs.syslog.as_ref().filter(|syslog| syslog.access && !logs.python);
+        let logger = error_log::installed().and_then(|log| log.logger()).filter(|_| logs.python);
+        let logger = logger.filter(|logger| logger.logs_requests());
+        let target = settings.accesslog.as_ref().filter(|_| !logs.python);
+        if target.is_none() && syslog.is_none() && statsd.is_none() && logger.is_none() {
             return Ok(None);
         }
-        let json = logs.access_json;
-        let format = match (lines, json) {
-            (true, true) => Ok(Format::json()),
-            (true, false) => Format::compile(&settings.access_log_format),
+        let json = logs.access_json && !logs.python;
+        let format = if logger.is_some() {
+            Format::python(&settings.access_log_format)
+        } else if json {
+            Ok(Format::json())
+        } else if target.is_some() || syslog.is_some() {
+            Format::compile(&settings.access_log_format)
+        } else {
             // Metrics alone need nothing of the request.
-            (false, _) => Format::compile(""),
+            Format::compile("")
         };
         let stamp = if json { Stamp::precise() } else { Stamp::new(STAMP) };
         let outlets = || -> io::Result<Out> {
-            let sink = settings.accesslog.as_ref().map(|target| Sink::open(target, WHAT)).transpose()?;
+            let sink = target.map(|target| Sink::open(target, WHAT)).transpose()?;
             let syslog = syslog.map(|syslog| Syslog::open(syslog, "access", json)).transpose()?;
-            Ok(Out::new(stamp, sink, syslog, statsd.map(Statsd::open).transpose()?))
+            Ok(Out::new(stamp, sink, syslog, statsd.map(Statsd::open).transpose()?).with(logger))
         };
         let format = format.map_err(OpenError::Format)?;
         let out = Mutex::new(outlets().map_err(OpenError::File)?);

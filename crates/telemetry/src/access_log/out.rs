@@ -1,12 +1,14 @@
 //! Where access lines go, and the metrics of requests: buffered, and let go of once a turn of the loop.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::LogLevel;
 use http::StatusCode;
 
 use super::format::{Capture, End, Format};
+use crate::Logger;
 use crate::remote::statsd::Statsd;
 use crate::remote::syslog::Syslog;
 use crate::sink::Sink;
@@ -24,6 +26,7 @@ pub(super) struct Out {
     pub(super) syslog: Option<Syslog>,
     pub(super) statsd: Option<Statsd>,
     pub(super) stamp: Stamp,
+    logger: Option<Arc<dyn Logger>>,
     buffer: Vec<u8>,
     /// Whether the last attempt to write failed, so that a full disk is told once.
     failing: bool,
@@ -37,12 +40,17 @@ impl Out {
         statsd: Option<Statsd>,
     ) -> Self {
         let buffer = Vec::with_capacity(FULL + AT_ONCE);
-        Self { sink, syslog, statsd, stamp, buffer, failing: false }
+        Self { sink, syslog, statsd, stamp, logger: None, buffer, failing: false }
+    }
+
+    /// The same, with lines for a logger.
+    pub(super) fn with(self, logger: Option<Arc<dyn Logger>>) -> Self {
+        Self { logger, ..self }
     }
 
     /// Puts a line into the buffer.
     pub(super) fn line(&mut self, format: &Format, capture: &Capture, end: &End<'_>) {
-        if self.sink.is_some() || self.syslog.is_some() {
+        if self.sink.is_some() || self.syslog.is_some() || self.logger.is_some() {
             format.render(&mut self.buffer, capture, end, &mut self.stamp);
         }
         if self.buffer.len() >= FULL {
@@ -64,6 +72,9 @@ impl Out {
         }
         if self.buffer.is_empty() {
             return;
+        }
+        if let Some(logger) = &self.logger {
+            logger.requests(&self.buffer);
         }
         if let Some(syslog) = &mut self.syslog {
             for line in self.buffer.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {

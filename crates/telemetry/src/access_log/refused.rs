@@ -24,6 +24,7 @@ pub(super) fn push(
         (RequestAtom::Path, Some(known)) => {
             return push_path(out, shape, split_target(known.target).0, prefix.as_bytes());
         }
+        (RequestAtom::Headers, _) => return out.extend_from_slice(b"[]"),
         (RequestAtom::Target, Some(known)) => known.target,
         (RequestAtom::Query, Some(known)) => split_target(known.target).1,
         (RequestAtom::Protocol, Some(known)) => known.protocol,

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use percent_encoding::percent_decode;
 
 use super::grammar::{RequestAtom, Shape};
+use crate::json::push_string;
 
 /// Clients that leave the padding away are understood too.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -31,6 +32,7 @@ pub(super) fn push(out: &mut Vec<u8>, atom: &RequestAtom, shape: &Shape, request
             let user = headers.get(header::AUTHORIZATION).and_then(basic_user);
             push_optional(out, shape, user.as_deref());
         }
+        RequestAtom::Headers => push_headers(out, headers),
         RequestAtom::Target => shape.push_text(out, request.target()),
         RequestAtom::RequestLine => push_request_line(out, shape, request),
         RequestAtom::Method => shape.push_text(out, request.head.method.as_str().as_bytes()),
@@ -58,6 +60,20 @@ pub(super) fn push_optional(out: &mut Vec<u8>, shape: &Shape, value: Option<&[u8
         Some(value) => shape.push_text(out, value),
         None => shape.push_absent(out),
     }
+}
+
+/// Appends all fields, as a JSON array of pairs.
+pub(super) fn push_headers(out: &mut Vec<u8>, headers: &HeaderMap) {
+    let mut before = b'[';
+    for (name, value) in headers {
+        out.extend_from_slice(&[before, b'[']);
+        push_string(out, name.as_str().as_bytes());
+        out.push(b',');
+        push_string(out, value.as_bytes());
+        out.push(b']');
+        before = b',';
+    }
+    out.extend_from_slice(if headers.is_empty() { b"[]" } else { b"]" });
 }
 
 /// `REMOTE_ADDR`: empty on a Unix socket.

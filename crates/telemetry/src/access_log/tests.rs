@@ -368,3 +368,31 @@ fn the_request_id_of_the_response_counts_more() {
     );
     assert!(told["host"].is_null());
 }
+
+#[test]
+fn what_python_makes_a_line_of_is_one_object() {
+    let request = request("/a%20b?c=d", &[("x-one", b"1"), ("x-two", b"\"\xff")], Some("192.0.2.7:1234"));
+    let format = Format::python("%(h)s %({x.buyer}e)s %({none}e)s").unwrap();
+    let mut capture = format.capture(|out, atom, shape| super::request::push(out, atom, shape, &request, ""));
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("text/plain"));
+    format.head(&mut capture, StatusCode::OK, &headers);
+    let environ = [Some("ann".to_owned()), None];
+    let end = End { bytes: 13, elapsed: Duration::from_micros(1_234), environ: &environ, ..End::default() };
+    let mut line = Vec::new();
+    format.render(&mut line, &capture, &end, &mut Stamp::precise());
+    let expected = serde_json::json!({
+        "client": "192.0.2.7", "line": "GET /a%20b?c=d HTTP/1.1", "method": "GET", "target": "/a%20b?c=d",
+        "path": "/a b", "query": "c=d", "protocol": "HTTP/1.1", "headers": [["x-one", "1"], ["x-two", "\"\u{ff}"]],
+        "status": 200, "response_headers": [["content-type", "text/plain"]], "bytes": 13, "micros": 1234,
+        "queue": null, "environ x.buyer": "ann", "environ NONE": null,
+    });
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&line).unwrap(), expected);
+    let refused =
+        format.capture(|out, atom, shape| super::refused::push(out, atom, shape, None, b"GARBAGE", ""));
+    line.clear();
+    format.render(&mut line, &refused, &End::default(), &mut Stamp::precise());
+    let told: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!((&told["line"], &told["method"]), (&"GARBAGE".into(), &serde_json::Value::Null));
+    assert_eq!((&told["headers"], &told["status"]), (&serde_json::json!([]), &serde_json::Value::Null));
+}

@@ -10,10 +10,12 @@ mod subscriber;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use ferricorn_config::{LogLevel, LogSettings, LogTarget, Settings};
 
+use crate::Logger;
 use out::Out;
 use record::Record;
 use subscriber::Records;
@@ -56,6 +58,22 @@ pub fn write_raw(bytes: &[u8]) {
     };
 }
 
+/// Has all logs of this process go through a logger, or no more. To be called after [`init`].
+pub fn set_logger(logger: Option<Arc<dyn Logger>>) {
+    if let Some(log) = INSTALLED.get() {
+        let level = logger.as_ref().map(|logger| logger.level());
+        *log.shared.logger.write().unwrap_or_else(PoisonError::into_inner) = logger;
+        log.set_level(level);
+    }
+}
+
+/// Gives the logger so long to log what it was given: the process is about to end.
+pub fn finish(limit: Duration) {
+    if let Some(logger) = INSTALLED.get().and_then(ErrorLog::logger) {
+        logger.finish(limit);
+    }
+}
+
 /// A handle on the error log; clones share it.
 #[derive(Clone, Debug)]
 pub struct ErrorLog {
@@ -66,20 +84,37 @@ pub struct ErrorLog {
 struct Shared {
     level: AtomicU8,
     out: Mutex<Out>,
+    /// Takes the records instead of the file or stream. It is called without any lock: it may wait for one of Python's,
+    /// whose holder may be about to log.
+    logger: RwLock<Option<Arc<dyn Logger>>>,
 }
 
 impl ErrorLog {
     fn open(target: &LogTarget, logs: &LogSettings, level: LogLevel) -> io::Result<Self> {
         let out = Mutex::new(Out::open(target, logs, &mut None)?);
-        Ok(Self { shared: Arc::new(Shared { level: AtomicU8::new(level as u8), out }) })
+        let (level, logger) = (AtomicU8::new(level as u8), RwLock::default());
+        Ok(Self { shared: Arc::new(Shared { level, out, logger }) })
     }
 
     fn retarget(&self, target: &LogTarget, logs: &LogSettings, level: LogLevel) -> io::Result<()> {
         self.out().replace(target, logs)?;
-        self.shared.level.store(level as u8, Ordering::Relaxed);
-        // Every place that logs remembers whether it is wanted.
-        tracing::callsite::rebuild_interest_cache();
+        // What goes through a logger is filtered by it.
+        let logger = self.logger().filter(|_| logs.python);
+        self.set_level(Some(logger.map_or(level, |logger| logger.level())));
         Ok(())
+    }
+
+    fn set_level(&self, level: Option<LogLevel>) {
+        if let Some(level) = level {
+            self.shared.level.store(level as u8, Ordering::Relaxed);
+            // Every place that logs remembers whether it is wanted.
+            tracing::callsite::rebuild_interest_cache();
+        }
+    }
+
+    /// What the logs of this process go through, if anything.
+    pub(crate) fn logger(&self) -> Option<Arc<dyn Logger>> {
+        self.shared.logger.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens the file again, once a log rotation has moved it (USR1). The standard streams stay as they are.
@@ -87,6 +122,9 @@ impl ErrorLog {
     /// # Errors
     /// The file cannot be opened; the log goes on with the old one.
     pub fn reopen(&self) -> io::Result<()> {
+        if let Some(logger) = self.logger() {
+            logger.reopen();
+        }
         self.out().reopen()
     }
 
@@ -104,7 +142,11 @@ impl ErrorLog {
     }
 
     fn write_record(&self, record: &Record) {
-        self.out().record(record);
+        let logger = self.logger();
+        if let Some(logger) = &logger {
+            logger.record(record.level, &record.text());
+        }
+        self.out().record(record, logger.is_some());
     }
 
     /// Tells statsd, if there is one, the value of a gauge, whose name follows `gunicorn.`.

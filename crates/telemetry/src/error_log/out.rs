@@ -38,8 +38,14 @@ impl Out {
         captured: &mut Option<Captured>,
     ) -> io::Result<Self> {
         let sink = Sink::open(target, WHAT)?;
-        let json = logs.json;
-        let syslog = logs.syslog.as_ref().map(|syslog| Syslog::open(syslog, "error", json)).transpose()?;
+        // A logger of Python's has its own forms, and speaks to the syslog itself.
+        let json = logs.json && !logs.python;
+        let syslog = logs
+            .syslog
+            .as_ref()
+            .filter(|_| !logs.python)
+            .map(|syslog| Syslog::open(syslog, "error", json))
+            .transpose()?;
         let statsd = logs.statsd.as_ref().map(Statsd::open).transpose()?;
         let stamp = if json { Stamp::precise() } else { Stamp::new("[%Y-%m-%d %H:%M:%S %z]") };
         let captured = match (sink.file().filter(|_| logs.capture_output), captured.take()) {
@@ -69,12 +75,13 @@ impl Out {
         Ok(())
     }
 
-    /// Writes a record. One that cannot be written is lost: there is nowhere to say so.
-    pub(super) fn record(&mut self, record: &Record) {
-        let text = self.write(record);
+    /// Writes a record, and counts it; `written` says that somebody else has written it. One that cannot be written is
+    /// lost: there is nowhere to say so.
+    pub(super) fn record(&mut self, record: &Record, written: bool) {
         let mut news = Vec::new();
-        if let Some(syslog) = &mut self.syslog {
-            news.extend(syslog.send(record.level, &text));
+        if !written {
+            let text = self.write(record);
+            news.extend(self.syslog.as_mut().and_then(|syslog| syslog.send(record.level, &text)));
         }
         if let (Some(statsd), Some(metric)) = (&mut self.statsd, metric(record)) {
             statsd.count(metric);

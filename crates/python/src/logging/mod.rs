@@ -1,0 +1,169 @@
+//! Both logs through Python's `logging`: at once in the master, and in a worker on a thread of its own.
+
+mod queue;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ferricorn_config::{LogLevel, Resolved, Value};
+use ferricorn_telemetry::Logger;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
+
+use self::queue::{Item, Queue};
+use crate::config_file::find_neighbours;
+use crate::fault::{one_line, traceback};
+use crate::hooks;
+
+/// Names of the class that is taken if nobody wishes for another one.
+const OURS: &str = "gunicorn.";
+
+/// The logger that was made last, for which a worker starts a thread.
+static LAST: Mutex<Option<Arc<PythonLogger>>> = Mutex::new(None);
+
+/// A logger object of the class that the settings name.
+#[derive(Debug)]
+pub struct PythonLogger {
+    relay: Py<PyAny>,
+    level: LogLevel,
+    logs_requests: bool,
+    queue: Queue,
+}
+
+impl PythonLogger {
+    /// Makes the logger of the configuration that was read last, which resolved to this.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the traceback of its code.
+    pub fn new(resolved: &Resolved) -> Result<Arc<Self>, String> {
+        Python::attach(|py| {
+            let logger = Arc::new(Self::make(py, resolved).map_err(|error| explain(py, &error))?);
+            let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(logger.clone());
+            drop(before);
+            Ok(logger)
+        })
+    }
+
+    fn make(py: Python<'_>, resolved: &Resolved) -> PyResult<Self> {
+        find_neighbours(py)?;
+        let cfg = hooks::config(py, resolved)?;
+        let wanted = match resolved.values.get("logger_class") {
+            Some(Value::String(_, name)) if !name.starts_with('<') => {
+                let named = name != "simple" && !name.is_empty() && !name.starts_with(OURS);
+                named.then(|| name.into_pyobject(py)).transpose()?.map(Bound::into_any)
+            }
+            _ => hooks::value(py, "logger_class")?,
+        };
+        let relay = py.import("ferricorn.glogging")?.getattr("Relay")?.call1((wanted, cfg))?;
+        let level = match relay.call_method0("level")?.extract()? {
+            0..=10 => LogLevel::Debug,
+            11..=20 => LogLevel::Info,
+            21..=30 => LogLevel::Warning,
+            31..=40 => LogLevel::Error,
+            _ => LogLevel::Critical,
+        };
+        let logs_requests = relay.call_method0("logs_requests")?.extract()?;
+        Ok(Self { relay: relay.unbind(), level, logs_requests, queue: Queue::default() })
+    }
+
+    /// Hands an item over to the thread of a worker, or logs it here where there is none.
+    fn take(&self, item: Item) {
+        if let Some(item) = self.queue.push(item) {
+            Python::attach(|py| self.log(py, item));
+        }
+    }
+
+    /// Logs until the process is about to end. The body of a worker's thread.
+    fn follow(&self, py: Python<'_>) {
+        while let Some(items) = py.detach(|| self.queue.next()) {
+            items.into_iter().for_each(|item| self.log(py, item));
+        }
+    }
+
+    /// What goes wrong in a handler is told on stderr, as Python does: there may be no log to tell it.
+    fn log(&self, py: Python<'_>, item: Item) {
+        let relay = self.relay.bind(py);
+        let logged = match item {
+            Item::Record(level, text) => relay.call_method1("record", (method(level), text)).map(drop),
+            Item::Requests(lines) => {
+                for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                    if let Err(error) = relay.call_method1("request", (PyBytes::new(py, line),)) {
+                        error.write_unraisable(py, Some(relay));
+                    }
+                }
+                Ok(())
+            }
+            Item::Reopen => relay.call_method0("reopen").map(drop),
+        };
+        if let Err(error) = logged {
+            error.write_unraisable(py, Some(relay));
+        }
+    }
+}
+
+impl Logger for PythonLogger {
+    fn level(&self) -> LogLevel {
+        self.level
+    }
+
+    fn logs_requests(&self) -> bool {
+        self.logs_requests
+    }
+
+    fn record(&self, level: LogLevel, text: &str) {
+        self.take(Item::Record(level, text.to_owned()));
+    }
+
+    fn requests(&self, lines: &[u8]) {
+        self.take(Item::Requests(lines.to_vec()));
+    }
+
+    fn reopen(&self) {
+        self.take(Item::Reopen);
+    }
+
+    fn finish(&self, limit: Duration) {
+        self.queue.finish(limit);
+    }
+}
+
+/// Starts the thread of the logger that was made last, in a worker.
+pub(crate) fn start_thread(py: Python<'_>) -> PyResult<()> {
+    let Some(logger) = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
+    logger.queue.open();
+    let body = PyCFunction::new_closure(
+        py,
+        Some(c"log"),
+        None,
+        move |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| logger.follow(arguments.py()),
+    )?;
+    let options = PyDict::new(py);
+    options.set_item("target", body)?;
+    options.set_item("name", "ferricorn-log")?;
+    options.set_item("daemon", true)?;
+    py.import("threading")?.getattr("Thread")?.call((), Some(&options))?.call_method0("start")?;
+    Ok(())
+}
+
+/// The method of a logger for records of this level.
+fn method(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warning => "warning",
+        LogLevel::Error => "error",
+        LogLevel::Critical => "critical",
+    }
+}
+
+fn explain(py: Python<'_>, error: &PyErr) -> String {
+    // One of ours says it all.
+    let plain = error.is_instance_of::<pyo3::exceptions::PyRuntimeError>(py);
+    match traceback(py, error).filter(|_| !plain) {
+        Some(traceback) => format!("the logs cannot be prepared:\n{}", traceback.trim_end()),
+        None => one_line(py, error)
+            .trim_start_matches("RuntimeError: Error: ")
+            .trim_start_matches("RuntimeError: ")
+            .to_owned(),
+    }
+}

@@ -1,0 +1,27 @@
+//! A host's own way to log, which takes the place of files and streams: Python's `logging`.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use ferricorn_config::LogLevel;
+
+/// See the module's first line. Its methods do not wait in a worker.
+pub trait Logger: Send + Sync + Debug {
+    /// The least severe level that it takes.
+    fn level(&self) -> LogLevel;
+
+    /// Whether it wants to know of requests.
+    fn logs_requests(&self) -> bool;
+
+    /// Takes a record of the error log.
+    fn record(&self, level: LogLevel, text: &str);
+
+    /// Takes requests that are over: one JSON object a line, of what access lines are made of.
+    fn requests(&self, lines: &[u8]);
+
+    /// Opens its files again.
+    fn reopen(&self);
+
+    /// Waits until it has logged what it was given, for so long at most, since the process is about to end.
+    fn finish(&self, limit: Duration);
+}
