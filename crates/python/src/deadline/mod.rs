@@ -10,7 +10,7 @@ use pyo3::exceptions::PyBaseException;
 
 pub(crate) use bounded::{Bounded, over};
 pub(crate) use extend::ExtendDeadline;
-pub(crate) use stack::of_task;
+pub(crate) use stack::{of_greenlet, of_task};
 pub(crate) use steps::Steps;
 
 create_exception!(

@@ -13,13 +13,21 @@ const DEEPEST: usize = 200;
 pub(super) fn of_thread(py: Python<'_>, thread: c_ulong) -> Option<String> {
     let stack = || -> PyResult<Option<String>> {
         let frames = py.import("sys")?.call_method0("_current_frames")?;
-        let frame = frames.call_method1("get", (thread,))?;
-        if frame.is_none() {
-            return Ok(None);
-        }
-        lines(&py.import("traceback")?.call_method1("format_stack", (frame,))?).map(Some)
+        of_frame(&frames.call_method1("get", (thread,))?)
     };
     stack().ok().flatten()
+}
+
+/// Where a greenlet waits that is not the current one.
+pub(crate) fn of_greenlet(greenlet: &Bound<'_, PyAny>) -> Option<String> {
+    greenlet.getattr("gr_frame").and_then(|frame| of_frame(&frame)).ok().flatten()
+}
+
+fn of_frame(frame: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    if frame.is_none() {
+        return Ok(None);
+    }
+    lines(&frame.py().import("traceback")?.call_method1("format_stack", (frame,))?).map(Some)
 }
 
 /// What a task of asyncio waits for: its coroutine, the one that this awaits, and so on.

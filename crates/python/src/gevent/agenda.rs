@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use ferricorn_protocol::TellStack;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -30,6 +31,8 @@ struct Items {
     ready: VecDeque<Py<PyAny>>,
     /// What greenlets are to be made for.
     work: VecDeque<Work>,
+    /// Requests whose time is over, by their numbers, and who is told where their calls are.
+    late: VecDeque<(u64, TellStack)>,
     /// Whether all are to be killed.
     cancel: bool,
     /// The application asked for the end of its process, with this status.
@@ -49,6 +52,8 @@ pub(super) enum Item {
     Resume(Py<PyAny>),
     /// One begins.
     Begin(Work),
+    /// The one is killed that answers the request with this number.
+    Interrupt(u64, TellStack),
     /// All are killed.
     Cancel,
     /// The worker leaves with this status.
@@ -108,6 +113,12 @@ impl Agenda {
         self.bell.ring();
     }
 
+    /// Has a greenlet killed, for the time of its request is over.
+    pub(super) fn interrupt(&self, number: u64, tell: TellStack) {
+        lock(&self.items).late.push_back((number, tell));
+        self.bell.ring();
+    }
+
     /// Has the worker leave.
     pub(super) fn leave(&self, status: u8) {
         lock(&self.items).leave = Some(status);
@@ -146,6 +157,9 @@ impl Agenda {
         }
         if std::mem::take(&mut items.cancel) {
             return Some(Item::Cancel);
+        }
+        if let Some((number, tell)) = items.late.pop_front() {
+            return Some(Item::Interrupt(number, tell));
         }
         if let Some(waiter) = items.ready.pop_front() {
             return Some(Item::Resume(waiter));

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Head, Request, Watch, WorkerInfo};
+use ferricorn_protocol::{
+    Answer, App, AppFault, BoxFuture, Drive, Guest, Head, Request, TellStack, Watch, WorkerInfo,
+};
 use pyo3::prelude::*;
 
 use super::agenda::Agenda;
@@ -69,6 +71,10 @@ impl App for GreenletApp {
         let exchange = Exchange::new(agenda, &mut request);
         agenda.begin(Work::Call(Box::new(Call { request, has_body, exchange: exchange.clone() })));
         Answer::Later(Box::pin(Answering::new(exchange)))
+    }
+
+    fn interrupt(&self, number: u64, tell: TellStack) {
+        self.0.agenda.interrupt(number, tell);
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {

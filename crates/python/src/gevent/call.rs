@@ -11,6 +11,7 @@ use super::app::Bridge;
 use super::exchange::Exchange;
 use super::input::Input;
 use super::pour::{answer, pour};
+use crate::deadline::ExtendDeadline;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
 use crate::hosted::lock;
@@ -151,6 +152,10 @@ impl Call {
                 .and_then(|start| {
                     environ
                         .set_item(intern!(py, "wsgi.early_hints"), Bound::new(py, EarlyHints::of(&start))?)?;
+                    if let Some(deadline) = exchange.deadline() {
+                        let extend = Bound::new(py, ExtendDeadline::new(deadline))?;
+                        environ.set_item(intern!(py, "ferricorn.extend_deadline"), extend)?;
+                    }
                     if has_body {
                         environ.set_item(
                             intern!(py, "wsgi.input"),

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use ferricorn_protocol::{AppFault, BodyError, ClientGone, Head, Hints, Request, Response, ResponseBody};
+use ferricorn_protocol::{
+    AppFault, BodyError, ClientGone, Deadline, Head, Hints, Request, Response, ResponseBody,
+};
 use http::{HeaderMap, Method, Uri};
 use http_body::Frame;
 use pyo3::exceptions::PyBrokenPipeError;
@@ -25,6 +27,7 @@ pub(super) struct Exchange {
     hints: Option<Arc<dyn Hints>>,
     method: Method,
     uri: Uri,
+    deadline: Option<Arc<dyn Deadline>>,
     state: Mutex<State>,
 }
 
@@ -43,7 +46,7 @@ struct State {
     end: Option<Result<(), AppFault>>,
     /// How many bytes of a body that streams are left of the length that its head told, if it did.
     left: Option<u64>,
-    /// Whether the greenlet was killed for the end of its worker.
+    /// Whether the greenlet was killed for the end of its worker, or of its request's time.
     cancelled: bool,
     connection: Option<Waker>,
     writer: Option<Waker>,
@@ -78,6 +81,7 @@ impl Exchange {
             hints: request.hints.take(),
             method: request.head.method.clone(),
             uri: request.head.uri.clone(),
+            deadline: request.deadline.take(),
             state: Mutex::new(State {
                 body: Inflow::of(request),
                 stage: Stage::Fresh,
@@ -98,6 +102,10 @@ impl Exchange {
         &self.agenda
     }
 
+    pub(super) fn deadline(&self) -> Option<&Arc<dyn Deadline>> {
+        self.deadline.as_ref()
+    }
+
     /// The request, for the log: `GET /`.
     pub(super) fn request(&self) -> String {
         format!("{} {}", self.method, self.uri.path())
@@ -107,7 +115,7 @@ impl Exchange {
         lock(&self.state).client == Client::Gone
     }
 
-    /// The greenlet is killed for the end of its worker.
+    /// The greenlet is killed for the end of its worker, or of its request's time.
     pub(super) fn cancel(&self) {
         lock(&self.state).cancelled = true;
     }

@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferricorn_protocol::{AppFault, Guest, Look};
+use ferricorn_protocol::{AppFault, Guest, Look, TellStack};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::agenda::{Agenda, Item};
 use super::app::Bridge;
-use super::hub::{Hub, join, kill};
+use super::exchange::Exchange;
+use super::hub::{Hub, join, kill, kill_with};
+use crate::deadline::{RequestTimeout, of_greenlet};
 use crate::fault::{app_fault, exit_status};
 use crate::forked::is_forked;
 use crate::hosted::{Bell, Host, pump};
@@ -112,6 +114,23 @@ fn kill_all(py: Python<'_>, agenda: &Agenda) -> Vec<Py<PyAny>> {
     greenlets
 }
 
+/// Has the greenlet killed, soon, that answers the request with this number, if it does not end before.
+fn interrupt(py: Python<'_>, agenda: &Agenda, number: u64, tell: TellStack) {
+    let answers =
+        |exchange: &&Arc<Exchange>| exchange.deadline().is_some_and(|deadline| deadline.number() == number);
+    let found = agenda.running().each(|greenlet| {
+        let exchange = greenlet.exchange.as_ref().filter(answers)?;
+        Some((greenlet.greenlet.clone_ref(py), exchange.clone()))
+    });
+    let Some((greenlet, exchange)) = found.into_iter().flatten().next() else { return tell(None) };
+    let greenlet = greenlet.bind(py);
+    tell(of_greenlet(greenlet));
+    exchange.cancel();
+    if let Err(error) = kill_with(greenlet, py.get_type::<RequestTimeout>().as_any()) {
+        tracing::error!("A greenlet cannot be killed: {error}");
+    }
+}
+
 /// What a pump does: a turn of the server's loop, and what that leaves for greenlets to do.
 struct Turns {
     bridge: Arc<Bridge>,
@@ -177,6 +196,7 @@ impl Host for Turns {
                     }
                 }
                 Item::Begin(work) => work.begin(py, &self.bridge),
+                Item::Interrupt(number, tell) => interrupt(py, agenda, number, tell),
                 Item::Cancel => drop(kill_all(py, agenda)),
                 Item::Leave(status) => self.guest.leave(status),
             }

@@ -80,10 +80,16 @@ impl Hub {
 
 /// Kills a greenlet, soon.
 pub(super) fn kill(greenlet: &Bound<'_, PyAny>) -> PyResult<()> {
+    let exit = greenlet.py().import("gevent")?.getattr(intern!(greenlet.py(), "GreenletExit"))?;
+    kill_with(greenlet, &exit)
+}
+
+/// The same, with this type of exception.
+pub(super) fn kill_with(greenlet: &Bound<'_, PyAny>, kind: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = greenlet.py();
     let options = PyDict::new(py);
     options.set_item(intern!(py, "block"), false)?;
-    greenlet.call_method("kill", (), Some(&options)).map(drop)
+    greenlet.call_method("kill", (kind,), Some(&options)).map(drop)
 }
 
 /// Has the calling greenlet wait until these have ended, but no longer than so many seconds.
