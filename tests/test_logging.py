@@ -278,6 +278,21 @@ def test_a_slow_handler_holds_no_request_up(serve):
     assert (server.folder / "slow.log").read_text().split() == [f"/list/{number}" for number in range(20)]
 
 
+@only_ferricorn("its workers of this test have no hub")
+def test_a_config_file_that_patches_threads_is_logged_too(serve):
+    pytest.importorskip("gevent")
+    server = serve(APP, "-k", "gevent", "--log-config", "logging.ini", "--access-logformat", "%(U)s", listening=False,
+                   files={"logging.ini": INI, "gunicorn.conf.py": "from gevent import monkey\nmonkey.patch_all()\n"})
+    errors, requests = server.folder / "errors.log", server.folder / "requests.log"
+    where = wait_for(errors, r"Listening at: http://127\.0\.0\.1:(\d+)")
+    server.address = ("127.0.0.1", int(where[1]))
+    for number in range(20):
+        assert server.get(f"/list/{number}").status == 200
+    wait_for(requests, r"(?m)\|/list/19$")
+    assert server.stop() == 0
+    wait_for(errors, r"\|Worker exiting")
+
+
 @only_ferricorn("it is gunicorn")
 def test_the_package_gunicorn_need_not_be_installed(serve):
     hidden = """

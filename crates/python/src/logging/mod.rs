@@ -137,11 +137,14 @@ pub(crate) fn start_thread(py: Python<'_>) -> PyResult<()> {
         None,
         move |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| logger.follow(arguments.py()),
     )?;
-    let options = PyDict::new(py);
-    options.set_item("target", body)?;
-    options.set_item("name", "ferricorn-log")?;
-    options.set_item("daemon", true)?;
-    py.import("threading")?.getattr("Thread")?.call((), Some(&options))?.call_method0("start")?;
+    // A real thread even where the config file has replaced what `threading` is made of: what waits for work outside of
+    // Python would hold up a hub for ever.
+    let loaded = py.import("sys")?.getattr("modules")?.call_method1("get", ("gevent.monkey",))?;
+    let start = match loaded.is_none() {
+        true => py.import("_thread")?.getattr("start_new_thread")?,
+        false => loaded.call_method1("get_original", ("_thread", "start_new_thread"))?,
+    };
+    start.call1((body, PyTuple::empty(py)))?;
     Ok(())
 }
 
