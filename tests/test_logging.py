@@ -278,7 +278,6 @@ def test_a_slow_handler_holds_no_request_up(serve):
     assert (server.folder / "slow.log").read_text().split() == [f"/list/{number}" for number in range(20)]
 
 
-@only_ferricorn("its workers of this test have no hub")
 def test_a_config_file_that_patches_threads_is_logged_too(serve):
     pytest.importorskip("gevent")
     server = serve(APP, "-k", "gevent", "--log-config", "logging.ini", "--access-logformat", "%(U)s", listening=False,
