@@ -86,6 +86,7 @@ def app(environ, start_response):
         "/wait": wait,
         "/sleep": lambda: time.sleep(float(query)) or "slept",
         "/me": lambda: time.sleep(0.1) or me(),
+        "/me0": me,
         "/pid": lambda: str(os.getpid()),
     }[path]().encode()]
 """
@@ -134,10 +135,11 @@ def test_as_many_calls_run_at_once_as_there_are_threads_and_no_more(serve):
 def test_calls_that_are_fast_stay_on_the_main_thread(serve):
     server = serve(APP, "--threads", "16")
     worker = server.wait_workers(1)[0]
+    server.get("/")
     before = threads(worker)
-    with server.load("/", clients=4) as load:
-        load.wait_answered(600)
-    assert not load.failures and threads(worker) == before
+    with server.load("/me0", clients=1) as load:
+        load.wait_answered(300)
+    assert load.bodies == {b"_MainThread MainThread False True"} and threads(worker) == before
     # One after the other they need no second one, however long each takes.
     assert "MainThread" in server.get("/me").text
     assert "MainThread" in server.get("/me").text
@@ -183,6 +185,17 @@ def test_traffic_that_turns_from_fast_to_slow_and_back_is_answered(serve):
                 load.wait_answered(answers)
             assert not load.failures
     assert server.get("/").text == "fine"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_clients_that_keep_all_threads_busy_do_not_keep_others_out(serve, number):
+    server = serve(APP, "-k", "gthread", "--threads", number)
+    with server.load("/sleep?0.02", clients=4, seconds=60) as load:
+        load.wait_answered(20)
+        for _ in range(3):
+            assert server.get("/").text == "fine"
+        load.wait_answered(5)
+    assert not load.failures
 
 
 # Stopping.
@@ -365,8 +378,9 @@ def peer():
     peer.close()
 
 
-def test_flask_streams_from_sqlite_and_a_slow_peer_on_several_threads(serve, peer):
-    server = serve(FLASK, "-k", "gthread", "--threads", "10", env={"PEER": str(peer.port)})
+@pytest.mark.parametrize("number", [pytest.param(1, marks=only_ferricorn("its one thread finishes a stream first")), 3, 10])
+def test_flask_streams_from_sqlite_and_a_slow_peer(serve, peer, number):
+    server = serve(FLASK, "-k", "gthread", "--threads", number, env={"PEER": str(peer.port)})
     with server.load("/peer", clients=3, seconds=20) as load:
         bodies = ask_all(server, "/stream/Ada?q=7", 6)
         load.wait_answered(5)

@@ -92,6 +92,40 @@ pub(crate) fn set_async_exception(_py: Python<'_>, thread: c_ulong, kind: Option
     unsafe { ffi::PyThreadState_SetAsyncExc(thread.cast_signed(), kind) };
 }
 
+/// A copy of the thread's context, as `contextvars.copy_context()` makes it.
+///
+/// # Errors
+/// `MemoryError`.
+pub(crate) fn copy_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the thread is attached; the call gives a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()) }
+}
+
+/// Makes the context that of the thread, until [`exit_context`].
+///
+/// # Errors
+/// `RuntimeError` if a thread is in it already.
+pub(crate) fn enter_context(context: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: the thread is attached, as `Bound` proves; the call checks the type, and gives -1 with an exception set
+    // if it fails.
+    match unsafe { ffi::PyContext_Enter(context.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(context.py())),
+    }
+}
+
+/// Gives the thread back the context that it had before.
+///
+/// # Errors
+/// `RuntimeError` if the context is not that of the thread.
+pub(crate) fn exit_context(context: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: as for entering it.
+    match unsafe { ffi::PyContext_Exit(context.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(context.py())),
+    }
+}
+
 /// What `f` gives, between CPython's preparations for a fork and its repairs after one.
 ///
 /// `in_child` tells from the result of `f` whether this is the new process.

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::close::close_left_open;
+use super::contexts;
 use super::early_hints::Current;
 use super::environ::{EnvironFactory, Facts};
 use super::errors::ErrorSink;
@@ -190,7 +191,10 @@ impl App for WsgiApp {
     /// Attaching once for several calls is a tenth of what attaching for each would cost. Other threads of the
     /// application get their turn whenever a call blocks, and from the interpreter's own switching.
     fn around_calls(&self, calls: &mut dyn FnMut()) {
-        Python::attach(|_| calls());
+        Python::attach(|py| {
+            contexts::begin(py);
+            calls();
+        });
     }
 
     fn interrupt(&self, number: u64, tell: TellStack) {

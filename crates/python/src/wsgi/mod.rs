@@ -3,6 +3,7 @@
 mod app;
 mod client_socket;
 mod close;
+mod contexts;
 mod early_hints;
 mod environ;
 mod errors;

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator};
 
 use super::close::Closing;
+use super::contexts::Kept;
 use crate::data::to_bytes;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
@@ -39,18 +40,20 @@ pub(super) struct Iteration {
     iterator: Py<PyIterator>,
     closing: Closing,
     home: AppThread,
+    context: Kept,
 }
 
 impl Iteration {
     pub(super) fn new(iterator: Bound<'_, PyIterator>, closing: Closing) -> Self {
-        Self { iterator: iterator.unbind(), closing, home: AppThread::current() }
+        let context = Kept::take(iterator.py());
+        Self { iterator: iterator.unbind(), closing, home: AppThread::current(), context }
     }
 }
 
 impl Pieces for Iteration {
     fn next(&mut self) -> Result<Option<Bytes>, AppFault> {
         Python::attach(|py| {
-            let piece = next_piece(&mut self.iterator.bind(py).clone());
+            let piece = self.context.within(py, || next_piece(&mut self.iterator.bind(py).clone()));
             end_if_forked(py, piece.as_ref().err());
             piece.map_err(|error| app_fault(py, &error))
         })
@@ -58,9 +61,12 @@ impl Pieces for Iteration {
 
     fn close(self: Box<Self>) -> Result<(), AppFault> {
         Python::attach(|py| {
-            let Self { iterator, closing, .. } = *self;
-            let closed = closing.close(py);
-            drop(iterator);
+            let Self { iterator, closing, context, .. } = *self;
+            let closed = context.within(py, || {
+                let closed = closing.close(py);
+                drop(iterator);
+                closed
+            });
             closed.map_err(|error| app_fault(py, &error))
         })
     }

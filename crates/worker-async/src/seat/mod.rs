@@ -56,6 +56,9 @@ use standby::Standby;
 /// first ones' answers do not wait for the last ones' calls.
 const BATCH: Duration = Duration::from_micros(200);
 
+/// How many turns a lull takes: one to hear of it, and one to accept.
+const LULL: u32 = 2;
+
 /// What app threads do.
 pub(crate) trait Work: Send + 'static {
     /// What comes of it.
@@ -101,6 +104,9 @@ pub(crate) struct Shared<W: Work> {
     waker: OnceLock<Waker>,
     /// Set when somebody was told that no app thread is free, and wants to hear of it when one is.
     told_blocked: AtomicBool,
+    /// For so many more turns a new client may come in though no app thread is free: one has just gone from a call to the
+    /// next. Else clients that are there already could keep newcomers out for ever.
+    lull: AtomicU32,
     freed: Notify,
     stop: AtomicBool,
     standby: Standby,
@@ -207,6 +213,7 @@ impl<W: Work> Shared<W> {
             ties: (0..threads).map(|_| AtomicU32::new(0)).collect(),
             waker: OnceLock::new(),
             told_blocked: AtomicBool::new(false),
+            lull: AtomicU32::new(0),
             freed: Notify::new(),
             stop: AtomicBool::new(false),
             standby: Standby::default(),
@@ -248,7 +255,18 @@ impl<W: Work> Shared<W> {
         self.told_blocked.store(true, Ordering::SeqCst);
         let pool = lock(&self.pool);
         let busy = self.driver.load(Ordering::SeqCst) == STANDBY && pool.is_lobby_empty() && !pool.may_hire();
-        busy || pool.is_held_up()
+        (busy || pool.is_held_up()) && self.lull.load(Ordering::SeqCst) == 0
+    }
+
+    /// Lets a new client in between two calls.
+    fn lull(&self) {
+        self.lull.store(LULL, Ordering::SeqCst);
+        self.unblock();
+    }
+
+    /// A turn of the loop, seen by the standby.
+    fn lull_passes(&self) {
+        let _ = self.lull.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |turns| turns.checked_sub(1));
     }
 
     /// Notified when [`Shared::blocked`] may have ended.
@@ -325,6 +343,7 @@ impl<W: Work> Shared<W> {
             }
         };
         drop(pool);
+        self.lull.store(0, Ordering::SeqCst);
         let around = W::surroundings(&first);
         let mut next = Some(first);
         W::around(around, &mut || {
@@ -372,7 +391,12 @@ impl<W: Work> Shared<W> {
             STANDBY => self.pace.is_slow() && !self.leaves_to_others(&pool, number),
             _ => false,
         };
-        if may { pool.take_open() } else { None }
+        let open = if may { pool.take_open() } else { None };
+        drop(pool);
+        if open.is_some() && driver == STANDBY {
+            self.lull();
+        }
+        open
     }
 
     /// Whether open calls are rather not for this app thread, in slow traffic.
