@@ -135,11 +135,10 @@ def test_as_many_calls_run_at_once_as_there_are_threads_and_no_more(serve):
 def test_calls_that_are_fast_stay_on_the_main_thread(serve):
     server = serve(APP, "--threads", "16")
     worker = server.wait_workers(1)[0]
-    server.get("/")
-    before = threads(worker)
     with server.load("/me0", clients=1) as load:
         load.wait_answered(300)
-    assert load.bodies == {b"_MainThread MainThread False True"} and threads(worker) == before
+    # Beside it there is at most the one that never runs the app.
+    assert load.bodies == {b"_MainThread MainThread False True"} and threads(worker) <= 2
     # One after the other they need no second one, however long each takes.
     assert "MainThread" in server.get("/me").text
     assert "MainThread" in server.get("/me").text
