@@ -1,5 +1,8 @@
 """WSGI callables without a framework, one for each round: the server's own cost shows."""
 
+import os
+import time
+
 BODY = b"x" * (1 << 20)
 PIECE = b"y" * 512
 TEXT = ("Content-Type", "text/plain; charset=utf-8")
@@ -37,3 +40,12 @@ def slow(environ, start_response):
         return hello(environ, start_response)
     start_response("200 OK", [TEXT, ("Content-Length", str(60 << 20))])
     return (BODY[:65536] for _ in range(960))
+
+
+def who(environ, start_response):
+    """Answers with the number of the process; under /wait after 10 ms."""
+    if environ["PATH_INFO"] == "/wait":
+        time.sleep(0.01)
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [TEXT, ("Content-Length", str(len(body)))])
+    return [body]

@@ -15,9 +15,9 @@ use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
-use ferricorn_unix::scoreboard::{SLOTS, Scoreboard};
+use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, State};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
-use ferricorn_unix::{Fork, Notices, clock, poll, title, wait};
+use ferricorn_unix::{Bell, Fork, Notices, clock, poll, title, wait};
 
 use crate::say::say;
 use crate::sockets::Sockets;
@@ -38,6 +38,7 @@ pub(crate) struct Driver<'a> {
     last_generation: u64,
     board: Scoreboard,
     notices: Notices,
+    bell: Bell,
     _life: Life,
     alive: Alive,
     signals: Signals,
@@ -88,6 +89,7 @@ impl<'a> Driver<'a> {
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
+            bell: Bell::create()?,
             _life: life,
             alive,
             signals,
@@ -167,7 +169,7 @@ impl<'a> Driver<'a> {
         let is_free = |index: &usize| self.workers.values().all(|worker| worker.slot != *index);
         let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
         let (index, slot) = free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))?;
-        let (cradle, control) = Cradle::make(age, generation, slot, self.notices)?;
+        let (cradle, control) = Cradle::make(age, generation, slot, self.notices, self.bell.clone())?;
         let stacks = cradle.stacks.try_clone()?;
         match self.host.fork()? {
             Fork::Child => Ok(Some(cradle)),
@@ -365,7 +367,11 @@ impl<'a> Driver<'a> {
                     };
                     self.read_reports(age);
                     if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
-                        self.workers.remove(&age);
+                        let gone = self.workers.remove(&age);
+                        // Its siblings leave clients to whoever has few.
+                        if let Some(slot) = gone.and_then(|worker| self.board.slot(worker.slot)) {
+                            slot.set_state(State::Free);
+                        }
                         // If it fails, that must be known before the last worker's end lets the master go.
                         self.call_hook(Moment::Gone { age, pid });
                     }

@@ -9,7 +9,7 @@ use ferricorn_unix::control::{self, Alive, MasterEnd, WorkerEnd};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::scoreboard::Slot;
 use ferricorn_unix::signal::{WorkerSignals, reset_for_foreign_code};
-use ferricorn_unix::{Inheritance, Listener, Notices, title};
+use ferricorn_unix::{Bell, Inheritance, Listener, Notices, title};
 
 use crate::Outcome;
 
@@ -20,6 +20,7 @@ pub(crate) struct Cradle {
     pub(crate) generation: u64,
     pub(crate) slot: Slot,
     pub(crate) notices: Notices,
+    pub(crate) bell: Bell,
     pub(crate) control: WorkerEnd,
     pub(crate) stacks: StackFile,
 }
@@ -31,10 +32,12 @@ impl Cradle {
         generation: u64,
         slot: Slot,
         notices: Notices,
+        bell: Bell,
     ) -> io::Result<(Self, MasterEnd)> {
         let (master, worker) = control::pair()?;
         slot.clear();
-        Ok((Self { age, generation, slot, notices, control: worker, stacks: StackFile::create()? }, master))
+        let stacks = StackFile::create()?;
+        Ok((Self { age, generation, slot, notices, bell, control: worker, stacks }, master))
     }
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
         alive,
         signals,
         notices: cradle.notices,
+        bell: cradle.bell,
         slot: cradle.slot,
         age: cradle.age,
         generation: cradle.generation,

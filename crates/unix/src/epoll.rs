@@ -33,7 +33,7 @@ pub fn of<T>(mut make: impl FnMut() -> io::Result<T>) -> io::Result<(T, OwnedFd)
 }
 
 /// The descriptors of this process that are epoll instances.
-fn instances() -> io::Result<BTreeSet<RawFd>> {
+pub(crate) fn instances() -> io::Result<BTreeSet<RawFd>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let entry = entry?;

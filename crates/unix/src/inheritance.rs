@@ -4,7 +4,7 @@ use crate::control::{Alive, WorkerEnd};
 use crate::memfd::StackFile;
 use crate::scoreboard::Slot;
 use crate::signal::WorkerSignals;
-use crate::{Listener, Notices};
+use crate::{Bell, Listener, Notices};
 
 /// Everything that a worker inherits. Nothing else of the master's is left open in it.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Inheritance {
     pub signals: WorkerSignals,
     /// What concerns all workers.
     pub notices: Notices,
+    /// Tells of a client that another worker was woken for and cannot take.
+    pub bell: Bell,
     /// The worker's own part of the scoreboard, already claimed, its state being `Booting`.
     pub slot: Slot,
     /// How many workers were forked before this one, plus one (gunicorn's `worker.age`).

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod alarm;
+mod bell;
 pub mod clock;
 pub mod control;
 pub mod cpus;
@@ -29,11 +30,14 @@ mod stdio;
 pub mod systemd;
 pub mod title;
 pub mod wait;
+mod watch;
 
 pub use alarm::Alarm;
+pub use bell::Bell;
 pub use exit::exit_now;
 pub use fork::{Fork, fork, fork_beside_threads};
 pub use inheritance::Inheritance;
 pub use listener::{Address, Listener, Local};
 pub use notices::Notices;
 pub use stdio::fill_standard_streams;
+pub use watch::{Place, Watch};

@@ -1,5 +1,6 @@
 //! Listening sockets: opened or inherited by the master, shared by all workers.
 
+mod accept;
 mod bind;
 mod file;
 mod refuse;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use socket2::{Domain, SockRef};
+
+pub use accept::Client;
 
 use file::SocketFile;
 

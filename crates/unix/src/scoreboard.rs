@@ -10,6 +10,7 @@ mod write;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 
@@ -17,7 +18,7 @@ pub use layout::{BUCKETS, IN_FLIGHT, LANES, METHOD_BYTES, PATH_BYTES, SLOTS};
 pub use read::{Call, Errors, InFlight, Noted, Snapshot, bucket_floor};
 pub use write::{ErrorClass, Slot, Ticket};
 
-use layout::Memory;
+use layout::Board;
 
 /// What a worker is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl State {
 /// cost nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Scoreboard {
-    slots: &'static [Memory; SLOTS],
+    board: &'static Board,
 }
 
 impl Scoreboard {
@@ -56,26 +57,29 @@ impl Scoreboard {
     /// # Errors
     /// What mmap(2) reports (`ENOMEM`).
     pub fn create() -> io::Result<Self> {
-        let size = NonZeroUsize::new(size_of::<[Memory; SLOTS]>()).expect("the slots have a size");
+        let size = NonZeroUsize::new(size_of::<Board>()).expect("the slots have a size");
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
         // SAFETY: a new mapping, at an address that the kernel chooses.
         let start = unsafe { mmap_anonymous(None, size, access, flags) }?;
-        // SAFETY: it has the size, starts at a page (the alignment of `Memory`), is never unmapped, and is all
+        // SAFETY: it has the size, starts at a page (the alignment of `Board`), is never unmapped, and is all
         // zeros, which is a valid value of every atomic word. All access is through atomics.
-        Ok(Self { slots: unsafe { start.cast().as_ref() } })
+        Ok(Self { board: unsafe { start.cast().as_ref() } })
     }
 
-    /// The slot of a number below [`SLOTS`]; `None` beyond.
+    /// The slot of a number below [`SLOTS`]; `None` beyond. From now on it is one that the others look at.
     #[must_use]
     pub fn slot(&self, index: usize) -> Option<Slot> {
-        self.slots.get(index).map(Slot::new)
+        let memory = self.board.slots.get(index)?;
+        // The index is below 1,024.
+        self.board.head.given.fetch_max(index as u32 + 1, Relaxed);
+        Some(Slot::new(self.board, memory))
     }
 
     /// What a slot says now. `None` for a number beyond [`SLOTS`].
     #[must_use]
     pub fn snapshot(&self, index: usize) -> Option<Snapshot> {
-        self.slots.get(index).map(read::snapshot)
+        self.board.slots.get(index).map(read::snapshot)
     }
 }
 

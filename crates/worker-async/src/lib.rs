@@ -14,6 +14,7 @@ mod complaints;
 mod connection;
 mod connections;
 mod deadline;
+mod door;
 mod doze;
 mod drain;
 mod driver;

@@ -13,6 +13,7 @@ use ferricorn_unix::scoreboard::State;
 use ferricorn_unix::{Listener, heap};
 
 use crate::accept::Acceptor;
+use crate::door;
 use crate::drain;
 use crate::job::{log_fault, poll_guarded};
 use crate::term::{self, Term};
@@ -108,9 +109,10 @@ fn tell_failed_start(fault: &AppFault) {
 /// Begins to accept.
 fn accept(worker: &Arc<Worker>, listeners: &[Listener]) -> io::Result<()> {
     for listener in listeners {
-        let acceptor = Acceptor::new(listener)?.run(worker.clone());
+        let acceptor = Acceptor::new(worker, listener)?.run(worker.clone());
         worker.spawner.spawn(worker.acceptors.track_future(acceptor));
     }
     worker.acceptors.close();
+    worker.spawner.spawn(door::keep_doors(worker.clone()));
     Ok(())
 }

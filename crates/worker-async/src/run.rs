@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::{App, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
+use ferricorn_protocol::{App, Drive, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::Slot;
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::complaints::Complaints;
 use crate::connections::Connections;
+use crate::door::Doors;
 use crate::driver::Driver;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
@@ -23,7 +24,7 @@ use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
 use crate::websocket::Pulse;
 use crate::worker::{Attendant, Worker};
-use crate::{connections, life, orders, sweeper};
+use crate::{connections, door, life, orders, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
@@ -80,7 +81,7 @@ fn drive(
     hooks: &Arc<dyn Hooks>,
 ) -> io::Result<ExitCode> {
     connections::leave_descriptors(&mut settings.worker_connections);
-    let Inheritance { listeners, control, alive, signals, slot, notices, .. } = inheritance;
+    let Inheritance { listeners, control, alive, signals, slot, notices, bell, .. } = inheritance;
     let (driver, worker) = assemble(settings, app, slot, access_log)?;
     let control = Arc::new(control);
     let signals = Arc::new(signals);
@@ -92,6 +93,7 @@ fn drive(
         spawner.spawn(orders::follow_control(worker.clone(), control.clone(), master.clone()));
         spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), master));
         spawner.spawn(orders::follow_master(worker.clone(), alive));
+        spawner.spawn(door::answer(worker.clone(), bell));
         let reporter = control.clone();
         let tell = move |what| report(&reporter, what);
         spawner.spawn(life::live(worker.clone(), listeners, move || signals.booted(), tell));
@@ -125,10 +127,13 @@ pub(crate) fn assemble(
     let log = access_log.clone();
     let lifecycle = Arc::new(Lifecycle::new(max_requests(&settings)));
     let leaver = lifecycle.clone();
-    let idle = move || when_idle(slot, log.as_deref());
+    let doors = Arc::new(Doors::new(slot, app.drive() != Drive::Hosted));
+    let own_doors = doors.clone();
+    let idle = move || when_idle(slot, log.as_deref(), &own_doors);
     slot.set_threads(if app.drive().blocks() { settings.threads } else { 1 });
     let driver =
         Driver::new(app.drive(), settings.threads, idle, move |status| leaver.leave(ExitCode(status)))?;
+    doors.heed(driver.shared());
     let worker = Arc::new(Worker {
         // An app that blocks may take the connection over for one.
         rules: HeadRules::new(&settings.limits, settings.grammar)
@@ -145,6 +150,7 @@ pub(crate) fn assemble(
         complaints: Complaints::default(),
         acceptors: TaskTracker::new(),
         connections: Connections::new(),
+        doors,
         doze: Arc::default(),
         pulse: Pulse::default(),
     });
@@ -160,7 +166,8 @@ fn report(control: &WorkerEnd, report: Report) {
 }
 
 /// Runs whenever the loop has nothing to do: the natural time for what may wait a little.
-fn when_idle(slot: Slot, access_log: Option<&AccessLog>) {
+fn when_idle(slot: Slot, access_log: Option<&AccessLog>, doors: &Doors) {
+    doors.before_sleep();
     slot.beat(clock::coarse_ms());
     if let Some(log) = access_log {
         log.flush();

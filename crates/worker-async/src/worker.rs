@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::complaints::Complaints;
 use crate::connections::Connections;
+use crate::door::Doors;
 use crate::doze::Doze;
 use crate::driver::Spawner;
 use crate::gate::HeadRules;
@@ -38,6 +39,7 @@ pub(crate) struct Worker {
     /// The tasks that accept; they end when the drain begins.
     pub(crate) acceptors: TaskTracker,
     pub(crate) connections: Connections,
+    pub(crate) doors: Arc<Doors>,
     pub(crate) doze: Arc<Doze>,
     /// The open WebSockets.
     pub(crate) pulse: Pulse,

@@ -18,6 +18,23 @@ pub const BUCKETS: usize = 64;
 pub(super) const METHOD_WORDS: usize = 2;
 pub(super) const PATH_WORDS: usize = 11;
 
+/// All of it.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Board {
+    pub(super) head: Head,
+    pub(super) slots: [Memory; SLOTS],
+}
+
+/// What is not of one slot.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub(super) struct Head {
+    /// How many slots, from the first one, were ever given away. The pages behind them cost nothing while nobody
+    /// reads them.
+    pub(super) given: AtomicU32,
+}
+
 /// One slot. Its alignment keeps two workers off the same page and the same cache line.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -30,6 +47,8 @@ pub(super) struct Memory {
     pub(super) beat: AtomicU64,
     pub(super) requests: AtomicU64,
     pub(super) connections: AtomicU32,
+    /// 1 while it takes new clients.
+    pub(super) open: AtomicU32,
     /// Requests in flight that found the table full.
     pub(super) overflow: AtomicU32,
     /// App threads that there may be.

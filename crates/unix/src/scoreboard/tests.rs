@@ -135,3 +135,29 @@ fn buckets_are_in_order_and_each_value_is_in_its_own() {
         assert!(bucket == BUCKETS - 1 || micros < bucket_floor(bucket + 1), "{micros}");
     }
 }
+
+#[test]
+fn a_worker_sees_the_siblings_that_take_clients_and_how_many_each_has() {
+    let board = Scoreboard::create().unwrap();
+    let [own, few, many, booting, closed] = [0, 1, 2, 3, 4].map(|index| board.slot(index).unwrap());
+    let siblings = || own.siblings().collect::<Vec<_>>();
+    assert_eq!(siblings(), []);
+    for (slot, state, open, connections) in [
+        (own, State::Ready, true, 9),
+        (few, State::Ready, true, 1),
+        (many, State::Ready, true, 3),
+        (booting, State::Booting, true, 1),
+        (closed, State::Ready, false, 1),
+    ] {
+        slot.set_state(state);
+        slot.set_open(open);
+        (0..connections).for_each(|_| slot.connection_begin());
+    }
+    assert_eq!(siblings(), [1, 3]);
+    few.connection_begin();
+    many.set_open(false);
+    booting.set_state(State::Ready);
+    assert_eq!(siblings(), [2, 1]);
+    few.clear();
+    assert_eq!(siblings(), [1]);
+}

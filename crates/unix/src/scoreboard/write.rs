@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 use super::State;
-use super::layout::{BUCKETS, Entry, IN_FLIGHT, LANES, Lane, METHOD_BYTES, Memory, PATH_BYTES};
+use super::layout::{BUCKETS, Board, Entry, IN_FLIGHT, LANES, Lane, METHOD_BYTES, Memory, PATH_BYTES};
 use super::read::{Noted, Snapshot, note, snapshot};
 
 /// A worker's own part of the scoreboard. Copies are the same slot, and any thread may use them.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     memory: &'static Memory,
+    board: &'static Board,
 }
 
 /// A request in flight, as [`Slot::request_begin`] noted it. Give it back once, to [`Slot::request_end`].
@@ -37,15 +38,15 @@ const FULL: u8 = 64;
 const _: () = assert!(IN_FLIGHT == FULL as usize);
 
 impl Slot {
-    pub(super) fn new(memory: &'static Memory) -> Self {
-        Self { memory }
+    pub(super) fn new(board: &'static Board, memory: &'static Memory) -> Self {
+        Self { memory, board }
     }
 
     /// Forgets everything that the slot says. The master does it before it gives the slot to a new worker.
     pub fn clear(&self) {
         let memory = self.memory;
         let threads = memory.threads.swap(0, Relaxed) as usize;
-        for word in [&memory.pid, &memory.state, &memory.connections, &memory.overflow] {
+        for word in [&memory.pid, &memory.state, &memory.connections, &memory.open, &memory.overflow] {
             word.store(0, Relaxed);
         }
         let head = [&memory.age, &memory.generation, &memory.beat, &memory.requests, &memory.taken];
@@ -187,6 +188,20 @@ impl Slot {
     /// A connection was closed.
     pub fn connection_end(&self) {
         self.memory.connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Says whether the worker takes new clients.
+    pub fn set_open(&self, open: bool) {
+        self.memory.open.store(u32::from(open), Release);
+    }
+
+    /// How many connections each of the other workers has that take new clients.
+    pub fn siblings(&self) -> impl Iterator<Item = u32> {
+        let (own, given) = (self.memory, self.board.head.given.load(Relaxed) as usize);
+        let others = self.board.slots.iter().take(given).filter(move |slot| !std::ptr::eq(*slot, own));
+        let open =
+            |slot: &&Memory| slot.open.load(Acquire) != 0 && slot.state.load(Relaxed) == State::Ready as u32;
+        others.filter(open).map(|slot| slot.connections.load(Relaxed))
     }
 
     /// A request failed.

@@ -269,6 +269,11 @@ impl<W: Work> Shared<W> {
         let _ = self.lull.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |turns| turns.checked_sub(1));
     }
 
+    /// Whether the standby drives; if not, [`Shared::blocked`] tells of no call that lasts. Costs a load.
+    pub(crate) fn standby_drives(&self) -> bool {
+        self.driver.load(Ordering::Relaxed) == STANDBY
+    }
+
     /// Notified when [`Shared::blocked`] may have ended.
     pub(crate) fn freed(&self) -> &Notify {
         &self.freed

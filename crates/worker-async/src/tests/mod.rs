@@ -18,6 +18,7 @@ mod queue;
 mod quiet;
 mod responses;
 mod rules;
+mod siblings;
 mod slow;
 mod streams;
 mod takeover;
