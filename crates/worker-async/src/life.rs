@@ -113,6 +113,8 @@ fn accept(worker: &Arc<Worker>, listeners: &[Listener]) -> io::Result<()> {
         worker.spawner.spawn(worker.acceptors.track_future(acceptor));
     }
     worker.acceptors.close();
-    worker.spawner.spawn(door::keep_doors(worker.clone()));
+    if worker.app.drive() == Drive::Seat {
+        worker.spawner.spawn(door::keep_doors(worker.clone()));
+    }
     Ok(())
 }
