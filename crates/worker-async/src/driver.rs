@@ -121,6 +121,8 @@ fn take_seats(seat: &Arc<Seat<Job>>, worker: &Worker) -> io::Result<()> {
                 },
             )?;
         }
+        // The scope waits for the standby, which waits for whoever drives.
+        let _fatal = Fatal;
         seat.serve(0);
         seat.join();
         Ok(())
