@@ -56,8 +56,8 @@ use standby::Standby;
 /// first ones' answers do not wait for the last ones' calls.
 const BATCH: Duration = Duration::from_micros(200);
 
-/// How many turns a lull takes: one to hear of it, and one to accept.
-const LULL: u32 = 2;
+/// How many turns a lull takes: one to hear of it, one to open the doors, and one to accept.
+const LULL: u32 = 3;
 
 /// What app threads do.
 pub(crate) trait Work: Send + 'static {
