@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares Ferricorn with its peers: one worker on one core, the load on another, interleaved, medians.
 
-    benches/compare.py                                  every round, WSGI and ASGI, in about twenty minutes
-    benches/compare.py --only asgi                      one interface
+    benches/compare.py                                  every round, in about half an hour
+    benches/compare.py --only asgi                      one group: wsgi, asgi, threads or gevent
     benches/compare.py --only hello,websocket --rounds 3 --servers ferricorn,uvicorn
     benches/compare.py --wheel dist/X.whl               with a wheel that is there already
 
@@ -22,7 +22,7 @@ from rig.rounds import ROUNDS
 from rig.servers import Fault, cores, running
 
 EVERY = [name for rounds in ROUNDS.values() for name in rounds]
-VERSIONS = ["ferricorn", "granian", "gunicorn", "fastpysgi", "uvicorn", "hypercorn", "uvloop", "httptools"]
+VERSIONS = ["ferricorn", "granian", "gunicorn", "gevent", "fastpysgi", "uvicorn", "hypercorn", "uvloop", "httptools"]
 VERSIONS += ["websockets", "flask", "django", "fastapi", "pydantic"]
 
 
@@ -32,7 +32,7 @@ def main():
     server_core, load_core = cores()
     prepare.peers(options.python)
     prepare.tools()
-    if "ferricorn" in options.servers:
+    if any(server.is_ours for able in catalog.SERVERS.values() for server in able if server.name in options.servers):
         prepare.ferricorn(options.wheel)
     # This program reads /proc while wrk runs; it must not do so on the server's core.
     os.sched_setaffinity(0, {load_core})
@@ -44,7 +44,7 @@ def main():
         for name in chosen:
             task = rounds[name]
             samples, faults = take(task, name, servers, options, server_core, load_core)
-            table = report.table(samples, report.COMPARED[interface], "message" if task.websocket else "request")
+            table = report.table(samples, report.COMPARED[interface], task)
             print(f"\n### {task.title}\n\n{table}\n\n{report.notes(samples, faults, name)}".rstrip(), flush=True)
 
 
@@ -79,6 +79,7 @@ def chosen_from(known, groups=None):
 def take(task, name, servers, options, server_core, load_core):
     """The samples of one round, and why a server has none. The servers take turns, so that a slow minute of the
     machine hits all of them; one that fails has no further turn."""
+    servers = [server for server in servers if server.name not in task.without]
     servers = [server for server in servers if server.python or name.endswith("hello")]
     samples, faults = {server: [] for server in servers}, {}
     for turn in range(options.rounds):

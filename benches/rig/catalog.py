@@ -59,7 +59,25 @@ ASGI = [
     Server("fastpysgi", "FastPySGI", _FASTPYSGI),
 ]
 
-SERVERS = {"WSGI": WSGI, "ASGI": ASGI}
+#: With 16 threads each, and ours with one.
+THREADS = [
+    Server("ferricorn-1", "Ferricorn, 1 thread", _FERRICORN),
+    Server("ferricorn-16", "Ferricorn, 16 threads", (*_FERRICORN, "--threads", "16")),
+    Server(
+        "granian-16",
+        "Granian, 16 blocking threads",
+        (*_GRANIAN, "--interface", "wsgi", "--blocking-threads", "16", "{app}"),
+    ),
+    Server("gthread-16", "gunicorn gthread, 16 threads", (*_GUNICORN, "-k", "gthread", "--threads", "16", "{app}")),
+]
+
+_GEVENT = ("-k", "gevent", "--worker-connections", "2000")
+GEVENT = [
+    Server("ferricorn-gevent", "Ferricorn gevent", (*_FERRICORN, *_GEVENT)),
+    Server("gunicorn-gevent", "gunicorn gevent", (*_GUNICORN, *_GEVENT, "{app}")),
+]
+
+SERVERS = {"WSGI": WSGI, "ASGI": ASGI, "Threads": THREADS, "gevent": GEVENT}
 
 
 def names(*interfaces):

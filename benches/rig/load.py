@@ -19,6 +19,7 @@ class Sample:
 
     cpu: float
     rate: float
+    lasted: float
     p50: float
     p99: float
     worker: int
@@ -40,7 +41,7 @@ def measure(server, task, seconds, core):
         raise Fault(f"{server.title} answered nothing under load")
     if not task.websocket and received < (requests - refused) * len(task.answer):
         raise Fault(f"{server.title} left out parts of its answers under load")
-    return Sample(spent / requests, requests / duration * 1e6, p50, p99, worker, memory, int(refused + broken))
+    return Sample(spent / requests, requests / duration * 1e6, duration, p50, p99, worker, memory, int(refused + broken))
 
 
 def check(server, task):
@@ -72,10 +73,12 @@ def backend(core):
 
 
 def _load(server, task, seconds, core):
-    """The figures of `wrk.lua`. The clients of WebSockets compare every echo and end at the first that is wrong."""
+    """The figures of `wrk.lua`. Our own clients compare every answer."""
     environment = dict(os.environ)
-    if task.websocket:
-        command = [TARGET / "release/websockets", str(server.port), str(task.connections), str(seconds)]
+    program, *told = task.client
+    if program != "wrk":
+        told = [word.format(connections=task.connections, seconds=seconds) for word in told]
+        command = [TARGET / "release" / program, str(server.port), *told]
     else:
         command = ["wrk", "-t", "1", "-c", str(task.connections), "-d", f"{seconds}s", "-s", SCRIPT]
         command.append(f"http://127.0.0.1:{server.port}{task.path}")

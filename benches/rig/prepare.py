@@ -13,11 +13,13 @@ Django>=5.2,<5.3
 Flask==3.1.3
 fastapi==0.165.0
 fastpysgi==0.6
+gevent==26.9.0
 granian==2.8.7
 gunicorn==27.0.1
 httptools==0.9.0
 hypercorn==0.18.0
 maturin==1.16.0
+packaging==26.3
 pydantic==2.14.3
 uvicorn==0.54.0
 uvloop==0.23.0

@@ -6,16 +6,22 @@ from statistics import median
 COMPARED = {
     "WSGI": {"hyper": "of hyper", "granian": "of Granian"},
     "ASGI": {"hyper": "of hyper", "uvicorn": "of uvicorn", "granian": "of Granian"},
+    "Threads": {"ferricorn-1": "of 1 thread", "granian-16": "of Granian", "gthread-16": "of gthread"},
+    "gevent": {"gunicorn-gevent": "of gunicorn"},
 }
 
 
-def table(samples, compared, unit="request"):
+def table(samples, compared, task):
     """A table of one round; `samples` maps servers to what they reached, in the order of the rows."""
+    unit = task.unit
     if not samples:
         return "No server came through."
     cpu = {server.name: median(sample.cpu for sample in taken) for server, taken in samples.items()}
+    p99 = {server.name: median(sample.p99 for sample in taken) for server, taken in samples.items()}
+    compared = {name: title for name, title in compared.items() if name not in task.without}
+    extra = _extra(samples, task, p99)
     head = ["server", f"CPU µs/{unit}", "(least–most)", *compared.values(), f"{unit}s per CPU s", f"{unit}s/s"]
-    head += ["p50 ms", "p99 ms", "worker PSS MiB", "all PSS MiB"]
+    head += ["p50 ms", "p99 ms", *extra, "worker PSS MiB", "all PSS MiB"]
     rows = [head, ["---"] + ["---:"] * (len(head) - 1)]
     for server, taken in samples.items():
         own = [sample.cpu for sample in taken]
@@ -28,7 +34,8 @@ def table(samples, compared, unit="request"):
                 f"{1e6 / cpu[server.name]:,.0f}",
                 f"{median(sample.rate for sample in taken):,.0f}",
                 f"{median(sample.p50 for sample in taken) / 1000:.2f}",
-                f"{median(sample.p99 for sample in taken) / 1000:.2f}",
+                f"{p99[server.name] / 1000:.2f}",
+                *(figures[server.name] for figures in extra.values()),
                 f"{median(sample.worker for sample in taken) / 1024:.1f}",
                 f"{median(sample.memory for sample in taken) / 1024:.1f}",
             ]
@@ -46,5 +53,21 @@ def notes(samples, faults, name):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _ratio(cpu, server, other):
-    return f"{cpu[server.name] / cpu[other]:.2f}" if other in cpu and cpu[other] else "–"
+def _extra(samples, task, p99):
+    """The columns that only this round has: by their heads, the figure of each server."""
+    columns = {}
+    if task.limit:
+        columns[f"of {task.limit:,}/s"] = {
+            server.name: f"{median(sample.rate for sample in taken) / task.limit:.1%}" for server, taken in samples.items()
+        }
+    if task.pace:
+        columns[f"p99 of {task.pace}"] = {server.name: _ratio(p99, server, task.pace) for server in samples}
+    if task.client[0] == "crowd":
+        columns["last after s"] = {
+            server.name: f"{median(sample.lasted for sample in taken) / 1e6:.2f}" for server, taken in samples.items()
+        }
+    return columns
+
+
+def _ratio(figures, server, other):
+    return f"{figures[server.name] / figures[other]:.2f}" if figures.get(other) else "–"

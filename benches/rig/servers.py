@@ -32,6 +32,11 @@ class Server:
     #: What a reader must know, by the round that it is about; "" for all.
     notes: tuple = ()
 
+    @property
+    def is_ours(self):
+        """Whether it is Ferricorn, with whatever options."""
+        return self.command[0] == str(BIN / "ferricorn")
+
 
 class Fault(SystemExit):
     """A server does not do what it must. Ends the program, unless that is a result."""

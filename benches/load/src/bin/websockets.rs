@@ -7,19 +7,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io::{Write, stdout};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use load::{Fault, report};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
-
-type Fault = Box<dyn Error + Send + Sync>;
 
 /// Bytes of a message.
 const TEXT: usize = 64;
@@ -49,11 +46,8 @@ async fn main() -> Result<(), Fault> {
     while let Some(one) = tokio::time::timeout_at(late, work.join_next()).await? {
         times.extend(one??);
     }
-    let took = start.elapsed().as_micros();
-    times.sort_unstable();
-    let (p50, p99) = (percentile(&times, 50), percentile(&times, 99));
-    writeln!(stdout(), "RESULT {} {took} {p50:.1} {p99:.1} 0 0 {}", times.len(), times.len() * TEXT)?;
-    Ok(())
+    let (took, echoes) = (start.elapsed(), times.len());
+    report(echoes, took, &mut times, 0, echoes * TEXT)
 }
 
 async fn connect(port: u16) -> Result<WebSocketStream<TcpStream>, Fault> {
@@ -95,10 +89,4 @@ async fn echo(socket: &mut WebSocketStream<TcpStream>) -> Result<Message, Fault>
             message => return Ok(message),
         }
     }
-}
-
-/// In microseconds, of sorted times.
-fn percentile(times: &[Duration], percent: usize) -> f64 {
-    let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
