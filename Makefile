@@ -14,7 +14,7 @@ export PYO3_BUILD_EXTENSION_MODULE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn autobahn lint fuzz bench docs clean python cargo
+.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn soak autobahn lint fuzz bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test-pythons   a wheel and the bridge tests on each CPython found (3.10 to 3.14)'
 	@echo 'make test-gunicorn  the end-to-end tests against gunicorn, where both must agree'
 	@echo 'make test-uvicorn   the ASGI tests against uvicorn, where both must agree'
+	@echo 'make soak           long runs: traffic that changes for two minutes; SOAK_SECONDS=30, PYTEST="-k NAME"'
 	@echo 'make autobahn       Autobahn'"'"'s cases for WebSockets (half an hour; needs Python 2.7); AUTOBAHN="--case 9.*" chooses'
 	@echo 'make lint           rustfmt, clippy with warnings denied, and generated files up to date'
 	@echo 'make fuzz           hostile bytes for every parser at the edge; SECONDS=60 for each, FUZZ=NAME for one'
@@ -95,6 +96,11 @@ test-gunicorn: $(TEST)/.ready
 
 test-uvicorn: $(TEST)/.ready
 	SERVER_UNDER_TEST=uvicorn $(TEST)/bin/pytest tests -n $(JOBS) --dist loadfile $(PYTEST)
+
+# What takes minutes, each in a file `soak_*.py`, so that `make test` does not find it.
+soak: cargo $(TEST)/.ready
+	$(call wheel,$(TEST),ci)
+	$(TEST)/bin/pytest tests/soak -o python_files='soak_*.py' -o python_functions='soak_*' -s $(PYTEST)
 
 # Autobahn's suite for WebSockets, 517 cases. It takes half an hour and Python 2.7, so it is no part of `make test`.
 autobahn: cargo $(TEST)/.ready
