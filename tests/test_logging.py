@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness import IS_FERRICORN, until
+from harness import HIDE_GUNICORN, IS_FERRICORN, until
 
 only_ferricorn = pytest.mark.only_ferricorn
 
@@ -294,19 +294,8 @@ def test_a_config_file_that_patches_threads_is_logged_too(serve):
 
 @only_ferricorn("it is gunicorn")
 def test_the_package_gunicorn_need_not_be_installed(serve):
-    hidden = """
-import sys
-
-
-class Hide:
-    def __init__(self, finder):
-        self.find_spec = lambda name, *where: None if name.partition(".")[0] == "gunicorn" else finder.find_spec(name, *where)
-
-
-sys.meta_path[:] = [Hide(finder) if getattr(finder, "__name__", "") == "PathFinder" else finder for finder in sys.meta_path]
-"""
     server = serve(APP, "--access-logfile", "-", "--access-logformat", "%(shop)s %(U)s %(queue)s|%({x-any}i)s|%(r)s",
-                   files={"gunicorn.conf.py": hidden + LOGGER + "\n\nimport gunicorn\nprint(gunicorn.SERVER, flush=True)\nlogger_class = Logger\n"})
+                   files={"gunicorn.conf.py": HIDE_GUNICORN + LOGGER + "\n\nimport gunicorn\nprint(gunicorn.SERVER, flush=True)\nlogger_class = Logger\n"})
     server.request("GET", "/list%0a", [("X-Any", '"\\\xc2\x9b')])
     found = until(lambda: [line for line in server.access_log if line.startswith("ours /list")], "an access line")
     assert re.fullmatch(r'ours /list\\x0A \d\.\d{6}\|\\"\\x5C\\x9B\|GET /list%0a HTTP/1\.1', found[-1])

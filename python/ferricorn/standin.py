@@ -1,7 +1,9 @@
-"""Stands in for the package `gunicorn` where it is not installed: configurations import it for its loggers."""
+"""Stands in for the package `gunicorn` where it is not installed: what configurations and programs import of it."""
 
+import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 
 from ferricorn import __version__
@@ -10,28 +12,41 @@ _VERSION = (27, 0, 1)
 
 
 class _Loader(importlib.abc.Loader):
+    """Gives `gunicorn.x` the module `ferricorn.x`, so that there is one of each."""
+
     def create_module(self, spec):
-        if spec.name == "gunicorn.glogging":
-            from ferricorn import glogging
-            return glogging
-        return None
+        if spec.name == "gunicorn":
+            return None
+        module = importlib.import_module(_ours(spec.name))
+        spec.loader_state = module.__spec__
+        return module
 
     def exec_module(self, module):
         if module.__name__ == "gunicorn":
             module.version_info, module.__version__ = _VERSION, ".".join(map(str, _VERSION))
             module.SERVER = "ferricorn"
             module.SERVER_SOFTWARE = f"ferricorn/{__version__}"
+        else:
+            module.__spec__ = module.__spec__.loader_state
 
 
 class _Finder(importlib.abc.MetaPathFinder):
     """Asked last, so that a gunicorn that is installed is found first."""
 
     def find_spec(self, name, path=None, target=None):
-        if name in ("gunicorn", "gunicorn.glogging"):
-            return importlib.machinery.ModuleSpec(name, _Loader(), is_package=name == "gunicorn")
-        return None
+        if name == "gunicorn":
+            return importlib.machinery.ModuleSpec(name, _Loader(), is_package=True)
+        if not name.startswith("gunicorn."):
+            return None
+        found = importlib.util.find_spec(_ours(name))
+        return found and importlib.machinery.ModuleSpec(name, _Loader(), is_package=found.submodule_search_locations is not None)
+
+
+def _ours(name):
+    return "ferricorn" + name.removeprefix("gunicorn")
 
 
 def register():
     """Lets the names be imported from now on."""
-    sys.meta_path.append(_Finder())
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -84,14 +84,14 @@ def run_cli(*flags, cwd, env=(), timeout=30):
 
 
 class Server:
-    """One running master with its workers, in a session of its own."""
+    """One running master with its workers, in a session of its own; `command` replaces the command and its flags."""
 
-    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None, pass_fds=()):
+    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None, pass_fds=(), command=None):
         self.folder, self.stderr, self.stdout = folder, folder / "stderr.log", folder / "stdout.log"
         self._log_file = log_file or self.stderr
         self.address, self.expected_exit = None, {0}
         with open(self.stderr, "wb") as err, open(self.stdout, "wb") as out:
-            self.process = subprocess.Popen(arguments(flags), cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
+            self.process = subprocess.Popen(command or arguments(flags), cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
                                             stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec, pass_fds=pass_fds)
         self.pid = self.process.pid
         # Whether the test takes from under the server what it stands on.

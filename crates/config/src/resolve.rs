@@ -20,6 +20,9 @@ use crate::{
 /// How a message says that a setting must wait for a later version.
 pub(crate) const NOT_YET: &str = concat!("not supported yet by ferricorn ", env!("CARGO_PKG_VERSION"));
 
+/// The usual content of `Server`.
+const OURS: &str = "ferricorn";
+
 /// What the settings depend on and do not say themselves.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -129,6 +132,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         raw_env: read.each("raw_env", parse::variable),
         pidfile: read.optional("pidfile").map(PathBuf::from),
         umask: u32::try_from(read.int("umask")).unwrap_or(0),
+        server: server(read),
         trust: trust(read),
         script_name: read.layers.script_name().to_owned(),
         asgi: asgi::asgi(read, worker_class),
@@ -198,6 +202,22 @@ fn threads(read: &mut Reader<'_>, class: WorkerClass, interface: Interface) -> u
         note(LogLevel::Warning, message);
     }
     threads.min(MOST_THREADS)
+}
+
+/// What is not the usual word is kept for the life of the process: it is as short as a header, and set once, or once more
+/// at a reload.
+fn server(read: &mut Reader<'_>) -> Option<&'static str> {
+    let text = read.text("server_header");
+    let good = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match text.as_str() {
+        "" => None,
+        OURS => Some(OURS),
+        _ if good => Some(String::leak(text)),
+        _ => {
+            read.refuse("server_header", &format!("{text:?} is not text of printable ASCII"), None);
+            Some(OURS)
+        }
+    }
 }
 
 fn binds(read: &mut Reader<'_>) -> Vec<Bind> {

@@ -58,6 +58,8 @@ pub struct Settings {
     pub pidfile: Option<PathBuf>,
     /// The umask under which a Unix socket is made.
     pub umask: u32,
+    /// What responses say in `Server`; `None` for no such header.
+    pub server: Option<&'static str>,
     /// Whose word counts, and for what.
     pub trust: Trust,
     /// The prefix that is taken off the path (the `SCRIPT_NAME` environment variable).

@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use ferricorn::hosting::{Fork, Hooks, Loader, Logger, NoHooks, fork_beside_threads, write_raw};
-use ferricorn::{ConfigFile, Dict, Host, Resolved, Settings};
-use ferricorn_python::{AppLoader, PythonHooks, PythonLogger};
+use ferricorn::{ConfigFile, Dict, Host, Resolved, Settings, Told};
+use ferricorn_python::{AppLoader, Embedding, PythonHooks, PythonLogger};
 use pyo3::prelude::*;
 
 #[global_allocator]
@@ -18,7 +18,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The native part of Ferricorn.
 #[pymodule(gil_used = true)]
 mod _native {
-    use super::{Interpreter, OsString, PyResult, Python, pyfunction};
+    use pyo3::prelude::*;
+    use pyo3::types::PyList;
+
+    use super::{Embedding, Interpreter, OsString};
 
     #[pymodule_export]
     use ferricorn_python::RequestTimeout;
@@ -32,17 +35,42 @@ mod _native {
     #[pyfunction]
     fn main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
         // Detached throughout; what needs Python attaches for as long as it does.
-        let host = Interpreter(Python::version_str().split(' ').next().unwrap_or_default().to_owned());
+        Ok(py.detach(|| ferricorn::run(argv, &Interpreter::new(None))))
+    }
+
+    /// The same for a program that embeds the server: `application` is a `ferricorn.app.base.BaseApplication`.
+    #[pyfunction]
+    fn embed(py: Python<'_>, application: Py<PyAny>, argv: Vec<OsString>) -> PyResult<i32> {
+        let host = Interpreter::new(Some(Embedding::new(application)));
         Ok(py.detach(|| ferricorn::run(argv, &host)))
+    }
+
+    /// The table of settings: name, chapter, flags, default and description of each.
+    #[pyfunction]
+    fn settings(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+        ferricorn_python::settings(py)
     }
 }
 
-/// The interpreter as a host of the server; holds its version.
-struct Interpreter(String);
+/// The interpreter as a host of the server.
+struct Interpreter {
+    version: String,
+    embedding: Option<Embedding>,
+    /// What loads the app, if no setting names it.
+    loader: Option<Py<PyAny>>,
+}
+
+impl Interpreter {
+    fn new(embedding: Option<Embedding>) -> Self {
+        let version = Python::version_str().split(' ').next().unwrap_or_default().to_owned();
+        let loader = embedding.as_ref().and_then(Embedding::loader);
+        Self { version, embedding, loader }
+    }
+}
 
 impl Host for Interpreter {
     fn description(&self) -> String {
-        format!("CPython {}", self.0)
+        format!("CPython {}", self.version)
     }
 
     fn read_config(&self, source: &ConfigFile) -> Result<Dict, String> {
@@ -50,6 +78,12 @@ impl Host for Interpreter {
             ConfigFile::Path(path) => ferricorn_python::read_config_file(path),
             ConfigFile::Module(name) => ferricorn_python::read_config_module(name),
         }
+    }
+
+    fn told(&self) -> Result<Option<Told>, String> {
+        let Some(embedding) = &self.embedding else { return Ok(None) };
+        let told = embedding.told()?;
+        Ok(Some(Told { below: told.below, above: told.above, with_others: told.with_others }))
     }
 
     fn hooks(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, String> {
@@ -76,11 +110,16 @@ impl Host for Interpreter {
     }
 
     fn loader(&self, settings: &Settings) -> Box<dyn Loader> {
-        Box::new(AppLoader::new(settings, Arc::new(write_raw)))
+        let mut loader = AppLoader::new(settings, Arc::new(write_raw));
+        if let Some(program) = &self.loader {
+            loader.app = "load()".to_owned();
+            loader.embedding = Some(Python::attach(|py| program.clone_ref(py)));
+        }
+        Box::new(loader)
     }
 
     fn needs_app(&self) -> bool {
-        true
+        self.loader.is_none()
     }
 
     fn ending(&self, who: &str, bound: &str, give_up: Option<u8>) {

@@ -15,6 +15,9 @@ const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
 /// The file that is read if none is named.
 const USUAL_FILE: &str = "gunicorn.conf.py";
 
+/// What messages call the settings of a program that embeds the server.
+const PROGRAM: &str = "load_config()";
+
 /// What nobody expects of the PROXY protocol and the default of `forwarded_allow_ips` together. gunicorn has the same rule.
 const CLIENTS_TRUSTED: &str = "proxy_protocol is on and forwarded_allow_ips is not set: if the load balancer is on this \
      machine and passes connections through, what clients themselves say in X-Forwarded-Proto, SCRIPT_NAME and the like \
@@ -43,13 +46,23 @@ impl Configuration {
 
     /// Reads all sources and lays them over one another.
     pub(crate) fn layers(&self, host: &dyn Host) -> Result<Layers, Stop> {
+        let layers = Layers::new().environment(environment);
+        let fault = |fault| Stop::ConfigFile(PROGRAM.to_owned(), fault);
+        let Some(told) = host.told().map_err(fault)? else { return self.gather(layers, host) };
+        if !told.with_others {
+            return Ok(layers.file(PROGRAM, told.above));
+        }
+        Ok(self.gather(layers.file(PROGRAM, told.below), host)?.file(PROGRAM, told.above))
+    }
+
+    /// Adds the config file, the variables that hold arguments, and the command line.
+    fn gather(&self, mut layers: Layers, host: &dyn Host) -> Result<Layers, Stop> {
         let mut arguments = Vec::new();
         for variable in ARGUMENTS {
             if let Some(text) = environment(variable) {
                 arguments.push((variable, command_line::parse_variable(variable, &text)?));
             }
         }
-        let mut layers = Layers::new().environment(environment);
         if let Some(file) = self.file(&arguments)? {
             let name = file.to_string();
             let values = host.read_config(&file).map_err(|fault| Stop::ConfigFile(name.clone(), fault))?;

@@ -23,6 +23,14 @@ pub trait Host {
     /// What is wrong with the file, with the traceback of its code if it is that which failed.
     fn read_config(&self, source: &ConfigFile) -> Result<Dict, String>;
 
+    /// What the program that embeds this server says of the settings, if one does. Asked at the start and at each reload.
+    ///
+    /// # Errors
+    /// What went wrong in its code, with the traceback.
+    fn told(&self) -> Result<Option<Told>, String> {
+        Ok(None)
+    }
+
     /// The hooks of the config file that was read last, which resolved to this.
     ///
     /// # Errors
@@ -70,6 +78,17 @@ pub trait Host {
     fn ending(&self, who: &str, bound: &str, give_up: Option<u8>) {
         let _ = (who, bound, give_up);
     }
+}
+
+/// What a program that embeds the server says of the settings.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What counts less than a config file.
+    pub below: Dict,
+    /// What counts more than anything else.
+    pub above: Dict,
+    /// Whether a config file and a command line count as well.
+    pub with_others: bool,
 }
 
 /// A config file, as `--config` names it.

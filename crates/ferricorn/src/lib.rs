@@ -41,6 +41,6 @@ pub use ferricorn_protocol::BodyError;
 /// What a request's extensions hold: its connection (in an `Arc`), and the client's address where a trusted
 /// proxy told it.
 pub use ferricorn_protocol::{ClientAddress, Connection};
-pub use host::{ConfigFile, Host};
+pub use host::{ConfigFile, Host, Told};
 pub use native::main;
 pub use run::run;

@@ -35,7 +35,7 @@ pub fn read_config_module(name: &str) -> Result<Dict, String> {
     Python::attach(|py| import(py, name).map_err(|error| explain(py, &error)))
 }
 
-fn explain(py: Python<'_>, error: &PyErr) -> String {
+pub(crate) fn explain(py: Python<'_>, error: &PyErr) -> String {
     let details = traceback(py, error).unwrap_or_else(|| one_line(py, error));
     details.trim_end().to_owned()
 }
@@ -78,6 +78,22 @@ pub(crate) fn find_neighbours(py: Python<'_>) -> PyResult<()> {
 
 fn settings(namespace: &Bound<'_, PyDict>) -> PyResult<Dict> {
     hooks::keep(namespace);
+    let mut settings = public(namespace)?;
+    if let Some(name) = server_name(namespace.py(), "SERVER", &["gunicorn", "ferricorn"])? {
+        settings.entry("server_header".to_owned()).or_insert_with(|| Value::from(name));
+    }
+    Ok(settings)
+}
+
+/// What somebody has made of an attribute of the package `gunicorn`, with which it names itself: it is none of these.
+pub(crate) fn server_name(py: Python<'_>, attribute: &str, usual: &[&str]) -> PyResult<Option<String>> {
+    let package = py.import("sys")?.getattr("modules")?.call_method1("get", ("gunicorn",))?;
+    let name = package.getattr_opt(attribute)?.and_then(|name| name.extract::<String>().ok());
+    Ok(name.filter(|name| !usual.contains(&name.as_str())))
+}
+
+/// The public names with their values.
+pub(crate) fn public(namespace: &Bound<'_, PyDict>) -> PyResult<Dict> {
     let mut settings = Dict::new();
     for (name, value) in namespace {
         let Ok(name) = name.extract::<String>() else { continue };

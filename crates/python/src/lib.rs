@@ -8,6 +8,7 @@ pub mod asgi;
 mod config_file;
 mod data;
 mod deadline;
+mod embedding;
 mod fault;
 mod fields;
 mod forked;
@@ -25,6 +26,7 @@ pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
 pub use deadline::RequestTimeout;
+pub use embedding::{Embedding, Told, settings};
 pub use hooks::PythonHooks;
 pub use load::{AppLoader, Kind};
 pub use logging::PythonLogger;

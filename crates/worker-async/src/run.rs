@@ -12,6 +12,7 @@ use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::Slot;
 use ferricorn_unix::{Inheritance, clock, heap};
+use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
 use crate::complaints::Complaints;
@@ -137,7 +138,9 @@ pub(crate) fn assemble(
     let worker = Arc::new(Worker {
         // An app that blocks may take the connection over for one.
         rules: HeadRules::new(&settings.limits, settings.grammar)
-            .with_websockets(app.converses() || app.drive().blocks()),
+            .with_websockets(app.converses() || app.drive().blocks())
+            .with_server(settings.server),
+        server: settings.server.map(HeaderValue::from_static),
         lifecycle,
         settings,
         app,

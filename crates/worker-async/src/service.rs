@@ -142,7 +142,8 @@ fn open(
     match consent {
         Ok(handshake) => {
             context.accepted.put(Opening { party, deflate: handshake.deflate() });
-            switch(&context.gate, record, &handshake, head, log_environ)
+            let server = context.worker.server.as_ref();
+            switch(&context.gate, record, &handshake, head, server, log_environ)
         }
         Err(fault) => {
             let page = Given::Whole(call::fail(&context.worker, &record, &fault));
@@ -278,7 +279,10 @@ fn respond(
     if let (true, None, Ok(ResponseBody::Full(bytes))) = (asked_head && !without_content, length, &body) {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
-    head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
+    match &context.worker.server {
+        Some(server) => drop(head.headers.insert(SERVER, server.clone())),
+        None => drop(head.headers.remove(SERVER)),
+    }
     // Whoever answers in pieces may read on meanwhile.
     let unread = context.gate.is_owing() && !matches!(body, Ok(ResponseBody::Stream(_)));
     if close || unread || context.gate.is_broken() || context.worker.ends_connections() {

@@ -7,6 +7,7 @@ use ferricorn_protocol::{App, AppThread, Attended, ExitCode};
 use ferricorn_telemetry::AccessLog;
 use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{Slot, Ticket};
+use http::HeaderValue;
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
@@ -27,6 +28,8 @@ pub(crate) struct Worker {
     pub(crate) settings: Settings,
     pub(crate) rules: HeadRules,
     pub(crate) app: Arc<dyn App>,
+    /// The `Server` header of responses.
+    pub(crate) server: Option<HeaderValue>,
     pub(crate) seat: Arc<seat::Shared<Job>>,
     pub(crate) spawner: Spawner,
     pub(crate) slot: Slot,

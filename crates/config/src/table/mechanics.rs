@@ -202,4 +202,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--root-path"])
     .text("")
     .metavar("PATH"),
+    Setting::new(
+        "server_header",
+        ServerMechanics,
+        "What responses say in `Server`; the empty string leaves the header out. A config file may say it as for gunicorn \
+         too: `import gunicorn; gunicorn.SERVER = \"...\"`. gunicorn has no such setting.",
+    )
+    .flags(&["--server-header"])
+    .text("ferricorn"),
 ];

@@ -170,7 +170,8 @@ pub enum Preset {
 
 impl Preset {
     /// The same as a figment value.
-    pub(crate) fn value(self) -> Value {
+    #[must_use]
+    pub fn value(self) -> Value {
         match self {
             Self::Unset => Value::Empty(Tag::Default, Empty::None),
             Self::Text(text) => Value::from(text),

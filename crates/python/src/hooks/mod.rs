@@ -14,8 +14,9 @@ use ferricorn_protocol::{AppFault, Attended, Hooks, Listening, Moment};
 use pyo3::prelude::*;
 
 use self::namespace::Functions;
-pub(crate) use self::namespace::{keep, value};
+pub(crate) use self::namespace::{keep, keep_told, value};
 use self::objects::This;
+pub(crate) use self::objects::object;
 pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
 use crate::fault::{app_fault, one_line, traceback};
 

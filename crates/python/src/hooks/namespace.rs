@@ -12,6 +12,9 @@ use crate::fault::one_line;
 /// The namespace of that file.
 static LAST: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
 
+/// What a program that embeds the server has set itself.
+static TOLD: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
+
 /// How many arguments each hook takes, as gunicorn checks it.
 const ARITIES: [(&str, &[usize]); 14] = [
     ("on_starting", &[1]),
@@ -36,11 +39,22 @@ pub(crate) fn keep(namespace: &Bound<'_, PyDict>) {
     drop(before);
 }
 
-/// A value of the file that was read last.
+/// Remembers what a program that embeds the server has set.
+pub(crate) fn keep_told(settings: &Bound<'_, PyDict>) {
+    let before = TOLD.lock().unwrap_or_else(PoisonError::into_inner).replace(settings.clone().unbind());
+    drop(before);
+}
+
+/// A value of the file that was read last, or of the program that embeds the server.
 pub(crate) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let namespace =
-        LAST.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|namespace| namespace.clone_ref(py));
-    namespace.map_or(Ok(None), |namespace| namespace.bind(py).get_item(name))
+    for place in [&LAST, &TOLD] {
+        let namespace =
+            place.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|it| it.clone_ref(py));
+        if let Some(value) = namespace.map(|it| it.bind(py).get_item(name)).transpose()?.flatten() {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
 }
 
 /// Hooks by name.

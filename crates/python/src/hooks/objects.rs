@@ -72,7 +72,8 @@ pub(super) fn config<'py>(
     objects.getattr("Config")?.call1((dict,))
 }
 
-fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+/// A setting's value as Python has it.
+pub(crate) fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::String(_, text) => text.into_pyobject(py)?.into_any(),
         Value::Bool(_, truth) => truth.into_pyobject(py)?.to_owned().into_any(),

@@ -24,6 +24,8 @@ use crate::wsgi::{ErrorSink, WsgiApp};
 pub struct AppLoader {
     /// `module`, `module:name` or `module:factory("x", y=1)`.
     pub app: String,
+    /// What loads the application instead, by its method `wsgi()`: a program that embeds the server.
+    pub embedding: Option<Py<PyAny>>,
     /// The directory to load it in, which comes first in `sys.path`.
     pub chdir: PathBuf,
     /// Directories that come before it, the last one first, as in gunicorn.
@@ -52,6 +54,7 @@ impl AppLoader {
     pub fn new(settings: &Settings, errors: ErrorSink) -> Self {
         Self {
             app: settings.app.clone().unwrap_or_default(),
+            embedding: None,
             chdir: settings.chdir.clone(),
             pythonpath: settings.pythonpath.clone(),
             raw_env: settings.raw_env.clone(),
@@ -71,14 +74,21 @@ impl AppLoader {
         if self.worker_class == WorkerClass::Gevent {
             patch(py)?;
         }
-        let target = Target::parse(py, &self.app)?;
+        let target = match self.embedding {
+            Some(_) => None,
+            None => Some(Target::parse(py, &self.app)?),
+        };
         if self.interface == Interface::Asgi {
             // What the application makes while it is imported may look for its loop.
             self.require_loop(py)?;
             asgi::make_loop(py, self.asgi.event_loop)
                 .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))?;
         }
-        let app = self.import(py, &target)?;
+        let app = match (&self.embedding, &target) {
+            (Some(program), _) => self.ask(program.bind(py))?,
+            (None, Some(target)) => self.import(py, target)?,
+            (None, None) => return Err(unusable("No application module specified.".to_owned())),
+        };
         let callable = app.clone();
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
             Kind::Asgi(_) if self.worker_class == WorkerClass::Gevent => {
@@ -185,6 +195,18 @@ impl AppLoader {
                 }
             })?,
         };
+        self.usable(app)
+    }
+
+    /// Has the program that embeds the server load its application.
+    fn ask<'py>(&self, program: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, LoadError> {
+        let app = program
+            .call_method0("wsgi")
+            .map_err(|error| boot_error(program.py(), &error, &format!("'{}' failed", self.app)))?;
+        self.usable(app)
+    }
+
+    fn usable<'py>(&self, app: Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>, LoadError> {
         if app.is_none() {
             return Err(unusable(format!("Failed to find application object: '{}' is None.", self.app)));
         }

@@ -17,10 +17,13 @@ use super::file_wrapper::FileWrapper;
 use super::header_keys::HeaderKeys;
 use super::headers::set_headers;
 use super::input::Input;
+use crate::config_file::server_name;
 use crate::fault::app_fault;
 use crate::raw::latin1;
 
 /// What `SERVER_SOFTWARE` says. Applications look for gunicorn's name in it, so it comes first.
+const GUNICORN: &str = "gunicorn/27.0.1";
+const OURS: &str = concat!("ferricorn/", env!("CARGO_PKG_VERSION"));
 const SERVER_SOFTWARE: &str = concat!("gunicorn/27.0.1 ferricorn/", env!("CARGO_PKG_VERSION"));
 
 /// What is the same for every request of a worker.
@@ -171,7 +174,8 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
     set("wsgi.early_hints", Bound::new(py, EarlyHints::of_thread())?.into_any())?;
-    set("SERVER_SOFTWARE", text(SERVER_SOFTWARE))?;
+    let given = server_name(py, "SERVER_SOFTWARE", &[GUNICORN, OURS])?;
+    set("SERVER_SOFTWARE", text(given.as_deref().unwrap_or(SERVER_SOFTWARE)))?;
     set("SERVER_NAME", text(""))?;
     set("SERVER_PORT", text(""))?;
     set("REMOTE_ADDR", text(""))?;

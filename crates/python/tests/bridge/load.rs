@@ -38,6 +38,7 @@ impl Project {
         // through the path.
         let loader = AppLoader {
             app: app.replace('M', &self.module),
+            embedding: None,
             chdir: std::env::current_dir().unwrap(),
             pythonpath: vec![self.path().to_owned()],
             raw_env,
@@ -168,6 +169,7 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
     std::fs::write(directory.path().join("site_.py"), "").unwrap();
     let loader = AppLoader {
         app: format!("{package}/site_.py:app"),
+        embedding: None,
         chdir: PathBuf::from("."),
         pythonpath: Vec::new(),
         raw_env: Vec::new(),

@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     pub(crate) async fn finish(mut self, refused: impl FnOnce(Refused)) {
         if let Some(End::Refused { refusal, unread, told: true }) = &self.end {
             let (refusal, line, page) = (*refusal, first_line(unread), refusal.page());
-            let answer = refusal.answer(&page);
+            let answer = refusal.answer(&page, self.track.rules().server);
             let sent = matches!(timeout(ANSWER, self.socket.write_all(&answer)).await, Ok(Ok(())));
             refused(Refused { refusal, line, bytes: if sent { page.len() as u64 } else { 0 } });
             if !sent {

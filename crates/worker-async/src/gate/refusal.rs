@@ -75,12 +75,13 @@ impl Refusal {
         )
     }
 
-    /// The whole answer, its head and this page. The connection ends after it.
-    pub(super) fn answer(&self, page: &str) -> Vec<u8> {
+    /// The whole answer, its head and this page, of a server that calls itself so. The connection ends after it.
+    pub(super) fn answer(&self, page: &str, server: Option<&str>) -> Vec<u8> {
         let reason = self.status.canonical_reason().unwrap_or("Error");
         let date = httpdate::fmt_http_date(SystemTime::now());
+        let server = server.map(|server| format!("Server: {server}\r\n")).unwrap_or_default();
         let mut answer = format!(
-            "HTTP/1.1 {} {reason}\r\nServer: ferricorn\r\nDate: {date}\r\nConnection: close\r\n\
+            "HTTP/1.1 {} {reason}\r\n{server}Date: {date}\r\nConnection: close\r\n\
              Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\r\n",
             self.status.as_u16(),
             page.len()
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn the_answer_is_a_whole_response_that_closes() {
         let refusal = Refusal::line_too_long();
-        let answer = String::from_utf8(refusal.answer(&refusal.page())).unwrap();
+        let answer = String::from_utf8(refusal.answer(&refusal.page(), Some("ferricorn"))).unwrap();
         let (head, page) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 414 URI Too Long\r\nServer: ferricorn\r\nDate: "), "{head}");
         assert!(head.contains("\r\nConnection: close\r\n"), "{head}");

@@ -26,6 +26,8 @@ pub(crate) struct HeadRules {
     pub(super) grammar: Grammar,
     /// Whether a request for a WebSocket is told from others.
     pub(super) websockets: bool,
+    /// What refusals say in `Server`.
+    pub(super) server: Option<&'static str>,
 }
 
 impl HeadRules {
@@ -35,12 +37,17 @@ impl HeadRules {
         let fields = limits.request_fields.min(MAX_FIELDS);
         let field_size = limits.request_field_size.min(MAX_FIELD);
         let sum = fields.saturating_mul(field_size).saturating_add(line).saturating_add(6);
-        Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar, websockets: false }
+        Self { line, fields, field_size, head: sum.min(MAX_HEAD), grammar, websockets: false, server: None }
     }
 
     /// The same rules for an app that may have WebSockets, or may not.
     pub(crate) fn with_websockets(self, websockets: bool) -> Self {
         Self { websockets, ..self }
+    }
+
+    /// The same rules for a server that calls itself so.
+    pub(crate) fn with_server(self, server: Option<&'static str>) -> Self {
+        Self { server, ..self }
     }
 }
 

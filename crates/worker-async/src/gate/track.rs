@@ -74,6 +74,11 @@ impl Track {
         Self { rules, state: State::Head, scanner: HeadScanner::default(), last: false }
     }
 
+    /// The rules that it goes by.
+    pub(super) fn rules(&self) -> &HeadRules {
+        &self.rules
+    }
+
     /// Whether bytes of a body are still to come.
     pub(crate) fn in_body(&self) -> bool {
         matches!(self.state, State::Length(_) | State::Chunked(_))

@@ -18,12 +18,16 @@ pub(crate) fn switch(
     mut record: Record,
     handshake: &Handshake,
     mut head: Head,
+    server: Option<&HeaderValue>,
     log_environ: Vec<Option<String>>,
 ) -> http::Response<OutBody> {
     if let Err(fault) = handshake.accept(&mut head) {
         log_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
     }
-    head.headers.insert(SERVER, HeaderValue::from_static("ferricorn"));
+    match server {
+        Some(server) => drop(head.headers.insert(SERVER, server.clone())),
+        None => drop(head.headers.remove(SERVER)),
+    }
     record.head(head.status, &head.headers, log_environ);
     gate.switch();
     gate.expect_flush();

@@ -1,0 +1,1 @@
+"""Programs that embed the server, as `gunicorn.app` has them."""

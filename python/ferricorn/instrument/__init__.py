@@ -1,0 +1,1 @@
+"""Loggers that measure, as `gunicorn.instrument` has them."""
