@@ -35,6 +35,8 @@ pub(crate) struct Acceptor {
     local: Local,
     /// Whether more clients waited than the siblings could take at once: then there is no time for courtesy.
     backlog: bool,
+    /// How many lulls there were when the last one was used, or was of no use.
+    lulls: u32,
 }
 
 impl Acceptor {
@@ -47,7 +49,7 @@ impl Acceptor {
             ferricorn_unix::Local::Tcp(address) => Local::Tcp(*address),
             ferricorn_unix::Local::Unix(path) => Local::Unix(path.clone()),
         };
-        Ok(Self { door: worker.doors.hang(listener.to_socket()?)?, local, backlog: false })
+        Ok(Self { door: worker.doors.hang(listener.to_socket()?)?, local, backlog: false, lulls: 0 })
     }
 
     /// Accepts until the worker drains.
@@ -133,15 +135,23 @@ impl Acceptor {
         }
     }
 
-    /// The next client, once there is room for it and an app thread that can serve it.
+    /// The next client, once there is room for it and an app thread that can serve it, or a lull.
     async fn next(&mut self, worker: &Worker) -> io::Result<Client> {
         loop {
             self.room(worker).await;
-            free(worker).await;
-            let listener = self.door.listener();
-            let mut ready = listener.readable().await?;
+            let Self { door, lulls, .. } = self;
+            let listener = door.listener();
+            let knocks = async {
+                free(worker).await;
+                listener.readable().await
+            };
+            let mut ready = tokio::select! {
+                biased;
+                ready = knocks => ready?,
+                client = let_in(worker, door, lulls) => return Ok(client),
+            };
             if worker.seat.blocked() {
-                worker.doors.pass_on(&self.door);
+                worker.doors.pass_on(door);
                 continue;
             }
             if !self.backlog && worker.doors.is_crowded() {
@@ -224,6 +234,25 @@ async fn make_room(worker: &Worker) {
     let open = worker.connections.count();
     worker.connections.make_room();
     let _ = timeout(PAUSE, worker.connections.until(|left| left < open)).await;
+}
+
+/// A client who is let in between two calls: who waits while no app thread is free here, and none in a sibling. It gets
+/// in line behind the clients that are there already, which could keep it out for ever.
+async fn let_in(worker: &Worker, door: &Door, lulls: &mut u32) -> Client {
+    loop {
+        let freed = worker.seat.freed().notified();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        let (blocked, now) = (worker.seat.blocked(), worker.seat.lulls());
+        if std::mem::replace(lulls, now) != now
+            && blocked
+            && !worker.doors.has_siblings()
+            && let Ok(client) = door.listener().get_ref().accept()
+        {
+            return client;
+        }
+        freed.await;
+    }
 }
 
 /// Returns once an app thread is free; at once in a worker whose app runs in tasks.

@@ -94,15 +94,13 @@ impl Doors {
         Ok(door)
     }
 
-    /// Shuts the doors if the worker has become blocked, and opens them if it is free again. Called whenever the loop
-    /// is about to sleep: only one that sleeps is woken for a client.
+    /// Shuts the doors if the worker has become blocked. Called whenever the loop is about to sleep: only one that sleeps
+    /// is woken for a client.
     pub(crate) fn before_sleep(&self) {
         let blocked = self.seat.get().is_some_and(|seat| seat.standby_drives() && seat.blocked());
-        if blocked != (self.bars.load(Relaxed) & BLOCKED != 0) {
-            self.bar(BLOCKED, blocked);
-            if blocked {
-                self.blocked.notify_one();
-            }
+        if blocked && self.bars.load(Relaxed) & BLOCKED == 0 {
+            self.bar(BLOCKED, true);
+            self.blocked.notify_one();
         }
     }
 
@@ -181,8 +179,11 @@ impl Doors {
         }
     }
 
-    /// Stands at the door, where the number of connections puts the worker.
+    /// Stands at the door, where the number of connections puts the worker, unless the doors are shut.
     fn settle(&self, door: &Door) {
+        if self.bars.load(Relaxed) != 0 {
+            return;
+        }
         let ahead = !self.in_row || self.is_sparse();
         door.ahead.store(ahead, Relaxed);
         if let Err(error) = door.watch.begin(if ahead { Place::Ahead } else { Place::Last }) {
@@ -191,9 +192,7 @@ impl Doors {
     }
 
     fn look_again(&self) {
-        if self.bars.load(Relaxed) == 0 {
-            self.lock().iter().filter_map(Weak::upgrade).for_each(|door| self.settle(&door));
-        }
+        self.lock().iter().filter_map(Weak::upgrade).for_each(|door| self.settle(&door));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Door>>> {
@@ -217,11 +216,13 @@ impl Door {
     }
 }
 
-/// Has the loop turn once an app thread is free again, so that it opens the doors before it sleeps.
+/// Opens the doors that were shut as soon as an app thread is free. One that has calls enough may drive for long before it
+/// sleeps.
 pub(crate) async fn keep_doors(worker: Arc<Worker>) {
     loop {
         worker.doors.blocked.notified().await;
         accept::free(&worker).await;
+        worker.doors.bar(BLOCKED, false);
     }
 }
 

@@ -115,7 +115,6 @@ impl<W: Work> Shared<W> {
 
     /// Whether the standby is to give the seat back. If not, it finds somebody for a call that waits.
     fn gives_back(&self) -> bool {
-        self.lull_passes();
         let mut pool = lock(&self.pool);
         if !self.pace.is_slow() && !pool.is_lobby_empty() {
             return true;

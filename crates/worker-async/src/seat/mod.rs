@@ -56,9 +56,6 @@ use standby::Standby;
 /// first ones' answers do not wait for the last ones' calls.
 const BATCH: Duration = Duration::from_micros(200);
 
-/// How many turns a lull takes: one to hear of it, one to open the doors, and one to accept.
-const LULL: u32 = 3;
-
 /// What app threads do.
 pub(crate) trait Work: Send + 'static {
     /// What comes of it.
@@ -104,9 +101,8 @@ pub(crate) struct Shared<W: Work> {
     waker: OnceLock<Waker>,
     /// Set when somebody was told that no app thread is free, and wants to hear of it when one is.
     told_blocked: AtomicBool,
-    /// For so many more turns a new client may come in though no app thread is free: one has just gone from a call to the
-    /// next. Else clients that are there already could keep newcomers out for ever.
-    lull: AtomicU32,
+    /// Counts how often an app thread went from a call straight to the next one, though traffic is slow.
+    lulls: AtomicU32,
     freed: Notify,
     stop: AtomicBool,
     standby: Standby,
@@ -213,7 +209,7 @@ impl<W: Work> Shared<W> {
             ties: (0..threads).map(|_| AtomicU32::new(0)).collect(),
             waker: OnceLock::new(),
             told_blocked: AtomicBool::new(false),
-            lull: AtomicU32::new(0),
+            lulls: AtomicU32::new(0),
             freed: Notify::new(),
             stop: AtomicBool::new(false),
             standby: Standby::default(),
@@ -255,18 +251,18 @@ impl<W: Work> Shared<W> {
         self.told_blocked.store(true, Ordering::SeqCst);
         let pool = lock(&self.pool);
         let busy = self.driver.load(Ordering::SeqCst) == STANDBY && pool.is_lobby_empty() && !pool.may_hire();
-        (busy || pool.is_held_up()) && self.lull.load(Ordering::SeqCst) == 0
+        busy || pool.is_held_up()
     }
 
-    /// Lets a new client in between two calls.
+    /// How many lulls there were: calls after which an app thread went on with the next one, while all are busy. Without
+    /// them clients that are there already could keep newcomers out for ever. [`Shared::freed`] tells of each.
+    pub(crate) fn lulls(&self) -> u32 {
+        self.lulls.load(Ordering::SeqCst)
+    }
+
     fn lull(&self) {
-        self.lull.store(LULL, Ordering::SeqCst);
+        self.lulls.fetch_add(1, Ordering::SeqCst);
         self.unblock();
-    }
-
-    /// A turn of the loop, seen by the standby.
-    fn lull_passes(&self) {
-        let _ = self.lull.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |turns| turns.checked_sub(1));
     }
 
     /// Whether the standby drives; if not, [`Shared::blocked`] tells of no call that lasts. Costs a load.
@@ -274,7 +270,7 @@ impl<W: Work> Shared<W> {
         self.driver.load(Ordering::Relaxed) == STANDBY
     }
 
-    /// Notified when [`Shared::blocked`] may have ended.
+    /// Notified when [`Shared::blocked`] may have ended, and at each lull.
     pub(crate) fn freed(&self) -> &Notify {
         &self.freed
     }
@@ -348,7 +344,6 @@ impl<W: Work> Shared<W> {
             }
         };
         drop(pool);
-        self.lull.store(0, Ordering::SeqCst);
         let around = W::surroundings(&first);
         let mut next = Some(first);
         W::around(around, &mut || {

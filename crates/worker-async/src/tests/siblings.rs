@@ -191,6 +191,109 @@ fn a_client_who_waits_while_all_are_busy_is_taken_by_the_first_that_is_free() {
     });
 }
 
+/// Two workers with an app thread each, of which the first goes from one call to the next when it is told to.
+struct Queue {
+    family: Family,
+    begun: mpsc::Receiver<usize>,
+    go: Vec<mpsc::Sender<()>>,
+    /// Who has clients of the first worker, two of them, and one of the second; all ask for calls that last.
+    kept: [Client; 3],
+}
+
+impl Queue {
+    /// Both workers are in a call, and one more waits for the first.
+    fn new() -> Self {
+        let mut family = Family::new();
+        let (begin, begun) = mpsc::channel();
+        let (go, gone): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel::<()>()).unzip();
+        let mut kept = Vec::new();
+        for gone in gone {
+            let (begin, gone, number) = (begin.clone(), Mutex::new(gone), kept.len() / 2);
+            let call = move |path: &str| match path {
+                "/wait" => {
+                    begin.send(number).unwrap();
+                    gone.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+                }
+                "/slow" => thread::sleep(Duration::from_millis(5)),
+                _ => {}
+            };
+            family.add(Drive::Seat, call, |_| {});
+            // The second worker is alone at the door, because the first one is in a call.
+            if number == 0 {
+                kept.extend([family.keep().0, family.keep().0]);
+                // Traffic is slow for the worker once the standby drives on though the app thread is free.
+                let seat = &family.workers[0].0.seat;
+                wait_for("slow traffic", || {
+                    family.ask("/slow");
+                    thread::sleep(Duration::from_millis(20));
+                    seat.standby_drives() && !seat.blocked()
+                });
+                kept[0].send(WAIT);
+                assert_eq!(begun.recv_timeout(PATIENCE), Ok(0));
+                kept[1].send(WAIT);
+                let queue = || family.board.snapshot(0).unwrap().in_flight.len();
+                wait_for("the queue", || queue() == 2 && family.workers[0].0.seat.blocked());
+            } else {
+                let (mut client, by) = family.keep();
+                client.send(WAIT);
+                assert_eq!((by, begun.recv_timeout(PATIENCE)), (1, Ok(1)));
+                kept.push(client);
+            }
+        }
+        let kept = kept.try_into().unwrap_or_else(|_| panic!("three"));
+        let open = |number: usize| family.workers[number].0.slot.siblings().next().is_some();
+        wait_for("both to shut their doors", || !open(0) && !open(1));
+        Self { family, begun, go, kept }
+    }
+
+    /// The first worker goes on with the call that waits.
+    fn go_on(&mut self) {
+        self.go[0].send(()).unwrap();
+        self.kept[0].read_until("0");
+        assert_eq!(self.begun.recv_timeout(PATIENCE), Ok(0));
+    }
+
+    fn end(mut self) {
+        self.go.iter().for_each(|go| go.send(()).unwrap());
+        for (client, end) in self.kept[1..].iter_mut().zip(["0", "1"]) {
+            client.read_until(end);
+        }
+    }
+}
+
+const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn between_two_calls_a_worker_leaves_clients_to_a_sibling_that_is_free() {
+    let mut queue = Queue::new();
+    queue.go_on();
+    // The sibling comes to its door after it.
+    queue.go[1].send(()).unwrap();
+    queue.kept[2].read_until("1");
+    for _ in 0..50 {
+        assert_eq!(queue.family.ask("/"), 1);
+    }
+    queue.kept[2].send(WAIT);
+    assert_eq!(queue.begun.recv_timeout(PATIENCE), Ok(1));
+    queue.end();
+}
+
+#[test]
+fn between_two_calls_a_client_gets_in_if_no_sibling_is_free() {
+    let mut queue = Queue::new();
+    let mut late = queue.family.client();
+    late.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(queue.family.connections(), [2, 1]);
+    queue.go_on();
+    wait_for("the client to get in", || queue.family.connections() == [3, 1]);
+    queue.go[0].send(()).unwrap();
+    assert_eq!(body(&late.read_until("0")), "0");
+    queue.kept[0].send(WAIT);
+    assert_eq!(queue.begun.recv_timeout(PATIENCE), Ok(0));
+    queue.end();
+}
+
 #[test]
 fn who_has_fewer_connections_gets_the_next_clients() {
     for drive in [Drive::Seat, Drive::Task, Drive::Hosted] {
