@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod asgi;
+mod development;
 mod error;
 mod foreign;
 pub mod generate;
@@ -21,6 +22,7 @@ pub mod table;
 mod value;
 
 pub use asgi::{AsgiLoop, AsgiSettings, Interface, Lifespan, WebSocketSettings};
+pub use development::{CodeReload, ReloadEngine};
 pub use error::SettingError;
 /// What a config file left in its namespace, and its values.
 pub use figment::value::{Dict, Value};

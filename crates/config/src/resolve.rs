@@ -6,6 +6,7 @@ use std::time::Duration;
 use figment::value::Dict;
 
 use crate::asgi;
+use crate::development;
 use crate::logging;
 use crate::parse;
 use crate::reader::Reader;
@@ -131,6 +132,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         pythonpath: read.list("pythonpath").into_iter().map(PathBuf::from).collect(),
         raw_env: read.each("raw_env", parse::variable),
         pidfile: read.optional("pidfile").map(PathBuf::from),
+        reload: development::code_reload(read),
         umask: u32::try_from(read.int("umask")).unwrap_or(0),
         server: server(read),
         trust: trust(read),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::{AsgiSettings, Interface, LogSettings, WebSocketSettings};
+use crate::{AsgiSettings, CodeReload, Interface, LogSettings, WebSocketSettings};
 
 /// Everything that was configured, resolved. Fields bear gunicorn's names where gunicorn has one.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct Settings {
     pub raw_env: Vec<(String, String)>,
     /// Where the master's pid is written.
     pub pidfile: Option<PathBuf>,
+    /// How changed code is noticed; `None` if nobody looks.
+    pub reload: Option<CodeReload>,
     /// The umask under which a Unix socket is made.
     pub umask: u32,
     /// What responses say in `Server`; `None` for no such header.

@@ -1,9 +1,11 @@
 //! Gathers what every source says about the settings: at the start, and again at each reload.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ferricorn_config::{Dict, Facts, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError};
+use ferricorn_config::{
+    CodeReload, Dict, Facts, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError,
+};
 use ferricorn_telemetry::access_log;
 
 use crate::stop::Stop;
@@ -99,6 +101,13 @@ impl Configuration {
                     .to_owned(),
             ));
         }
+        if let Some(reload) = &settings.reload {
+            resolved.notes.extend(extra_files(
+                reload,
+                &settings.chdir,
+                &layers.source("reload_extra_files"),
+            )?);
+        }
         if settings.trust.proxy_protocol != ProxyProtocol::Off
             && layers.source("forwarded_allow_ips") == "default"
         {
@@ -125,6 +134,32 @@ impl Configuration {
             Err(Stop::ConfigFile(path.display().to_string(), "the file does not exist".to_owned()))
         }
     }
+}
+
+/// What is to be said of the extra files of `--reload`: a file must exist, and a pattern should match something.
+fn extra_files(reload: &CodeReload, directory: &Path, source: &str) -> Result<Vec<Note>, Stop> {
+    let mut notes = Vec::new();
+    let mut errors = Vec::new();
+    for name in &reload.extra_files {
+        let path = directory.join(name);
+        let found = glob::glob(&path.to_string_lossy()).is_ok_and(|mut files| files.next().is_some());
+        if found || path.exists() {
+            continue;
+        }
+        if name.contains(['*', '?', '[']) {
+            let message = format!("reload_extra_files: no file matches {name:?} (from {source})");
+            notes.push(Note { level: LogLevel::Warning, message });
+        } else {
+            errors.push(SettingError {
+                key: "reload_extra_files",
+                source: source.to_owned(),
+                message: format!("{} does not exist", path.display()),
+                hint: None,
+                usage: false,
+            });
+        }
+    }
+    if errors.is_empty() { Ok(notes) } else { Err(Stop::Settings(errors)) }
 }
 
 /// Logs what was noticed about the settings.

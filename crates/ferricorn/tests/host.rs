@@ -58,7 +58,12 @@ impl Loader for MadeLoader {
     fn load(&self, _worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         if self.broken {
             let message = "no module named mine".to_owned();
-            return Err(LoadError { exit: ExitCode::BOOT_ERROR, message, traceback: None });
+            return Err(LoadError {
+                exit: ExitCode::BOOT_ERROR,
+                message,
+                traceback: None,
+                files: Vec::new(),
+            });
         }
         Ok(Arc::new(MadeApp))
     }

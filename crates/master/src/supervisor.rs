@@ -151,6 +151,8 @@ pub(crate) struct Supervisor {
     phase: Phase,
     children: Children,
     backoff: Backoff,
+    /// Whether [`Action::Reload`] was given and is not answered yet.
+    reload_asked: bool,
     last_look: Millis,
     /// When the master itself went on after it had not run for a while; nobody is blamed for the time before.
     resumed: Millis,
@@ -166,6 +168,7 @@ impl Supervisor {
             phase: Phase::Starting,
             children: Children::default(),
             backoff: Backoff::default(),
+            reload_asked: false,
             last_look: now,
             resumed: now,
         }
@@ -191,6 +194,7 @@ impl Supervisor {
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
             Event::Reloaded { generation, policy } => self.on_reloaded(generation, policy),
             Event::NotReloaded(why) => {
+                self.reload_asked = false;
                 let line = format!("Reload failed, the workers go on as before: {why}");
                 actions.push(Action::Say(LogLevel::Error, line));
             }
@@ -256,7 +260,7 @@ impl Supervisor {
             Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
             Signal::Hup if !stopping => {
                 actions.push(Action::Say(LogLevel::Info, "Hang up: Master".to_owned()));
-                actions.push(Action::Reload);
+                self.reload(actions);
             }
             Signal::Ttin => self.wanted += 1,
             Signal::Ttou if self.wanted > 1 => self.wanted -= 1,
@@ -271,6 +275,13 @@ impl Supervisor {
                 actions.push(Action::Say(LogLevel::Warning, line));
             }
             Signal::Hup | Signal::Ttou | Signal::Chld => {}
+        }
+    }
+
+    /// Once, until it is known what has become of it.
+    fn reload(&mut self, actions: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.reload_asked, true) {
+            actions.push(Action::Reload);
         }
     }
 
@@ -326,6 +337,10 @@ impl Supervisor {
                     }
                 }
             }
+            // Whoever has the code from before is about to leave anyway.
+            (Report::Changed, Life::Ready | Life::Stuck(_)) if child.generation == self.generation => {
+                self.reload(actions);
+            }
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
                 child.life = Life::Leaving { since: now, deadline };
                 let line = format!("Worker (pid:{}) leaves of its own accord", child.pid.unwrap_or_default());
@@ -336,6 +351,7 @@ impl Supervisor {
     }
 
     fn on_reloaded(&mut self, generation: u64, policy: Policy) {
+        self.reload_asked = false;
         if matches!(self.phase, Phase::Stopping(_)) {
             return;
         }

@@ -1,6 +1,7 @@
 //! The application and how it comes into a worker.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -158,6 +159,18 @@ pub trait Loader {
     /// # Errors
     /// What the operator must be told, and the exit code that says it to the master.
     fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError>;
+
+    /// Who knows the files of the application's code, loaded or not; `None` if it is not loaded from files.
+    fn sources(&self) -> Option<Arc<dyn Sources>> {
+        None
+    }
+}
+
+/// Knows the files that an application's code has come from, for whoever watches them (`--reload`).
+pub trait Sources: Send + Sync {
+    /// Those that are known by now, as absolute paths, in any order. Called from a thread that may wait; `None` if the
+    /// application cannot be asked any more.
+    fn files(&self) -> Option<Vec<PathBuf>>;
 }
 
 /// What an application may know of the worker that it runs in.
@@ -182,4 +195,7 @@ pub struct LoadError {
     pub message: String,
     /// The traceback of the user's code, if it is the user's code that failed.
     pub traceback: Option<String>,
+    /// The files in which the failure lies, as far as it is known, and those that are missing: a change of one may mend
+    /// it.
+    pub files: Vec<PathBuf>,
 }

@@ -19,7 +19,7 @@ mod response;
 mod takeover;
 mod websocket;
 
-pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, Watch, WorkerInfo};
+pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, Sources, Watch, WorkerInfo};
 pub use app_thread::AppThread;
 pub use deadline::{Deadline, TellStack};
 pub use exit::ExitCode;

@@ -33,6 +33,8 @@ pub enum Report {
     Ready,
     /// The worker leaves of its own accord (`--max-requests`); another may take its place at once.
     Leaving,
+    /// A file of the app's code has changed (`--reload`).
+    Changed,
 }
 
 /// A message that is one byte on the wire.
@@ -65,11 +67,12 @@ impl Frame for Report {
         match self {
             Self::Ready => b'R',
             Self::Leaving => b'L',
+            Self::Changed => b'C',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Ready, Self::Leaving].into_iter().find(|report| report.to_byte() == byte)
+        [Self::Ready, Self::Leaving, Self::Changed].into_iter().find(|report| report.to_byte() == byte)
     }
 }
 

@@ -34,6 +34,7 @@ mod pull;
 mod queue;
 mod real_ip;
 mod record;
+mod reload;
 mod run;
 mod seat;
 mod service;

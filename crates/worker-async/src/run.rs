@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, Drive, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
@@ -23,9 +24,10 @@ use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
 use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
+use crate::reload::{FailedApp, Watched};
 use crate::websocket::Pulse;
 use crate::worker::{Attendant, Worker};
-use crate::{connections, door, life, orders, sweeper};
+use crate::{connections, door, life, orders, reload, sweeper};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
@@ -64,11 +66,22 @@ fn serve(
         app_threads: settings.threads,
         log_environ: access_log.as_ref().map_or_else(Vec::new, |log| log.environ_names().to_vec()),
     };
-    let app = match loader.load(&info) {
-        Ok(app) => app,
-        Err(error) => return explain(&error, &inheritance),
+    let since = SystemTime::now();
+    let (app, culprits) = match loader.load(&info) {
+        Ok(app) => (app, Vec::new()),
+        Err(error) => {
+            let code = explain(&error, &inheritance);
+            if settings.reload.is_none() {
+                return code;
+            }
+            (Arc::new(FailedApp::new(&error)) as Arc<dyn App>, error.files)
+        }
     };
-    drive(inheritance, settings, app, access_log, hooks).unwrap_or_else(|error| {
+    let watched = settings.reload.clone().map(|reload| {
+        let sources = loader.sources();
+        Watched { reload, sources, culprits, since }
+    });
+    drive(inheritance, settings, app, watched, access_log, hooks).unwrap_or_else(|error| {
         tracing::error!("The worker cannot run: {error}");
         ExitCode::BOOT_ERROR
     })
@@ -78,6 +91,7 @@ fn drive(
     inheritance: Inheritance,
     mut settings: Settings,
     app: Arc<dyn App>,
+    watched: Option<Watched>,
     access_log: Option<Arc<AccessLog>>,
     hooks: &Arc<dyn Hooks>,
 ) -> io::Result<ExitCode> {
@@ -95,6 +109,10 @@ fn drive(
         spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), master));
         spawner.spawn(orders::follow_master(worker.clone(), alive));
         spawner.spawn(door::answer(worker.clone(), bell));
+        if let Some(watched) = watched {
+            let reporter = control.clone();
+            reload::watch(watched, worker.lifecycle.clone(), move || report(&reporter, Report::Changed));
+        }
         let reporter = control.clone();
         let tell = move |what| report(&reporter, what);
         spawner.spawn(life::live(worker.clone(), listeners, move || signals.booted(), tell));

@@ -1,18 +1,20 @@
 //! Brings a WSGI or ASGI application into a worker.
 
 mod kind;
+mod sources;
 mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Settings, WorkerClass};
-use ferricorn_protocol::{App, ExitCode, LoadError, Loader, WorkerInfo};
+use ferricorn_protocol::{App, ExitCode, LoadError, Loader, Sources, WorkerInfo};
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 pub use self::kind::Kind;
+use self::sources::Modules;
 use self::target::{Object, Target};
 use crate::asgi::{self, AsgiApp};
 use crate::fault::{one_line, traceback};
@@ -235,12 +237,14 @@ impl AppLoader {
                 exit: ExitCode::BOOT_ERROR,
                 message: format!("Failed to find application, did you mean '{module}:{object}'?"),
                 traceback: None,
+                files: Vec::new(),
             };
         }
         let mut failure = boot_error(py, error, &format!("Failed to import '{}'", target.module));
         if is_itself_missing(py, error, &target.module) {
             failure.message.push_str(&format!(" (looked for it in {} and sys.path)", self.chdir.display()));
             failure.traceback = None;
+            failure.files = sources::of_module(&self.chdir, &target.module);
         }
         failure
     }
@@ -249,6 +253,10 @@ impl AppLoader {
 impl Loader for AppLoader {
     fn load(&self, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
         Python::attach(|py| self.load_attached(py, worker))
+    }
+
+    fn sources(&self) -> Option<Arc<dyn Sources>> {
+        Some(Arc::new(Modules))
     }
 }
 
@@ -279,10 +287,11 @@ fn boot_error(py: Python<'_>, error: &PyErr, what: &str) -> LoadError {
         true => format!("{what}: it ended the process with {}", one_line(py, error)),
         false => format!("{what}: {}", one_line(py, error)),
     };
-    LoadError { exit: ExitCode::BOOT_ERROR, message, traceback: traceback(py, error) }
+    let files = sources::of_failure(py, error);
+    LoadError { exit: ExitCode::BOOT_ERROR, message, traceback: traceback(py, error), files }
 }
 
 /// The module is there, but no usable application in it.
 fn unusable(message: String) -> LoadError {
-    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None }
+    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None, files: Vec::new() }
 }

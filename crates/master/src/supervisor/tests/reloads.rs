@@ -93,3 +93,19 @@ fn a_reload_during_a_reload_goes_back_to_what_served() {
     assert_eq!(world.ages(), [1, 2]);
     assert_eq!(world.supervisor.generations(), (1, None));
 }
+
+#[test]
+fn a_change_of_the_code_that_all_workers_report_is_one_reload() {
+    let mut world = World::ready(POLICY);
+    world.report(1, Report::Changed);
+    world.report(2, Report::Changed);
+    assert_eq!(world.ages(), [1, 2, 3, 4]);
+    world.all_ready();
+    // They are about to leave, and the new ones have loaded the code since.
+    world.report(1, Report::Changed);
+    world.obey();
+    assert_eq!(world.ages(), [3, 4]);
+    assert_eq!(world.supervisor.generations(), (2, None));
+    world.report(4, Report::Changed);
+    assert_eq!(world.supervisor.generations().0, 3);
+}
