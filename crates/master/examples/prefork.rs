@@ -134,7 +134,10 @@ fn serve(mut stream: std::net::TcpStream, worker: &Inheritance, version: &str) -
             tracing::info!("Worker exiting (pid: {})", std::process::id());
             return Err(0);
         }
-        "sleep" => sleep(worker, rest.parse().expect("seconds")),
+        "sleep" => {
+            tracing::info!("Worker (pid: {}) sleeps", std::process::id());
+            sleep(worker, rest.parse().expect("seconds"));
+        }
         _ => {}
     }
     worker.slot.call_end(0);

@@ -78,6 +78,7 @@ fn a_reload_brings_the_new_code_and_lets_the_old_worker_finish() {
     let server = Server::ready(1, &[]);
     server.write("version", "two");
     let mut slow = server.send("sleep 2");
+    server.wait_for("sleeps");
     server.signal(Signal::SIGHUP);
     server.wait_for_lines("is ready", 2);
     let mut answer = String::new();
@@ -163,7 +164,7 @@ fn a_stopped_worker_is_killed_and_replaced() {
     server.wait_for(&format!("Worker (pid:{victim}) was stopped by a signal"));
     server.wait_for(&format!("[CRITICAL] WORKER TIMEOUT (pid:{victim})"));
     server.wait_for_lines("is ready", 3);
-    assert!(!lives(victim));
+    eventually("the victim is gone", || !lives(victim));
 }
 
 #[test]
