@@ -88,11 +88,11 @@ fn work(worker: Inheritance, dir: &Path) -> u8 {
         thread::park();
     }
     let version = fs::read_to_string(dir.join("version")).unwrap_or_default();
+    let sockets: Vec<Socket> =
+        worker.listeners.iter().map(|listener| listener.to_socket().expect("a socket")).collect();
     worker.signals.booted();
     worker.slot.set_state(State::Ready);
     worker.control.send(Report::Ready).expect("a master");
-    let sockets: Vec<Socket> =
-        worker.listeners.iter().map(|listener| listener.to_socket().expect("a socket")).collect();
     loop {
         let mut fds = vec![worker.signals.as_fd(), worker.control.as_fd(), worker.alive.as_fd()];
         fds.extend(worker.listeners.iter().map(AsFd::as_fd));
