@@ -93,7 +93,7 @@ class Server:
         with open(self.stderr, "wb") as err, open(self.stdout, "wb") as out:
             self.process = subprocess.Popen(command or arguments(flags), cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
                                             stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec, pass_fds=pass_fds)
-        self.pid = self.process.pid
+        self.pid = self._session = self.process.pid
         # Whether the test takes from under the server what it stands on.
         self.may_panic = False
         STARTED.append(self)
@@ -125,7 +125,7 @@ class Server:
             if len(found) >= count:
                 return found[count - 1]
             assert time.monotonic() < end, f"{pattern!r} came {len(found)} of {count} times in:\n{self.log}{self.err}"
-            assert self.process.poll() is None or len(list(re.finditer(pattern, self.log[after:]))) >= count, (
+            assert self.runs() or len(list(re.finditer(pattern, self.log[after:]))) >= count, (
                 f"the server left with {self.process.returncode} before {pattern!r}:\n{self.log}{self.err}")
             time.sleep(0.01)
 
@@ -190,25 +190,39 @@ class Server:
     def send(self, number, pid=None):
         """Sends a signal to the master or, with a pid, to a process of this server."""
         pid = pid or self.pid
-        assert pid in in_session(self.pid), f"{pid} is no process of this server"
+        assert pid in in_session(self._session), f"{pid} is no process of this server"
         os.kill(pid, number)
         return self
 
+    def follow(self, pid):
+        """Another process of the session is the master from now on."""
+        assert pid in in_session(self._session), f"{pid} is no process of this server"
+        self.pid = pid
+        return self
+
     def wait_exit(self, timeout=DEADLINE):
-        """Waits for the master's end and returns its exit status (negative: a signal)."""
+        """Waits for the master's end and returns its exit status (negative: a signal). That of one which was followed is not
+        known; it counts as 0."""
+        if self.pid != self.process.pid:
+            until(lambda: not alive(self.pid), f"the end of {self.pid}", timeout)
+            return 0
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the master still runs after {timeout} s:\n{self.log}") from None
 
+    def runs(self):
+        """Whether the master lives."""
+        return self.process.poll() is None or self.pid != self.process.pid and alive(self.pid)
+
     def stop(self, number=signal.SIGTERM, timeout=DEADLINE):
         """Asks it to leave, and returns its exit status."""
-        if self.process.poll() is None:
+        if self.runs():
             os.kill(self.pid, number)
         return self.wait_exit(timeout)
 
     def _end_by_force(self):
-        for pid in in_session(self.pid):
+        for pid in in_session(self._session):
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(5)
@@ -233,7 +247,7 @@ class Server:
                 return  # A TERM that meets a worker of gunicorn in its boot is lost there; only force is certain.
             status = self.stop(timeout=10)
             assert status in self.expected_exit, f"exit status {status}:\n{self.log}"
-            until(lambda: not in_session(self.pid), "processes are left behind", 5)
+            until(lambda: not in_session(self._session), "processes are left behind", 5)
             if isinstance(self.address, tuple):
                 try:
                     Client(self.address, timeout=2).close()

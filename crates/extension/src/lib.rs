@@ -73,6 +73,10 @@ impl Host for Interpreter {
         format!("CPython {}", self.version)
     }
 
+    fn command(&self, _argv: &[OsString]) -> Vec<OsString> {
+        ferricorn_python::command()
+    }
+
     fn read_config(&self, source: &ConfigFile) -> Result<Dict, String> {
         match source {
             ConfigFile::Path(path) => ferricorn_python::read_config_file(path),

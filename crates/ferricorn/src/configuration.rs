@@ -9,7 +9,7 @@ use ferricorn_config::{
 use ferricorn_telemetry::access_log;
 
 use crate::stop::Stop;
-use crate::{ConfigFile, Host, command_line};
+use crate::{ConfigFile, Host, command_line, origin};
 
 /// Variables that hold further arguments, the weightiest last.
 const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
@@ -40,7 +40,7 @@ impl Configuration {
         let program = argv.first().map(PathBuf::from);
         let program =
             program.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into());
-        let directory = std::env::current_dir()
+        let directory = origin::directory()
             .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
         let program = program.unwrap_or_else(|| "ferricorn".to_owned());
         Ok(Self { command_line: command_line::parse(argv, host.needs_app())?, directory, program })

@@ -1,5 +1,6 @@
 //! What the program needs of the process that it runs in: an interpreter, or nothing at all.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -15,6 +16,11 @@ use ferricorn_unix::Fork;
 pub trait Host {
     /// What the apps of this host are and what runs them, in a few words: `CPython 3.13.1`.
     fn description(&self) -> String;
+
+    /// The command that has started this process, the program first; `argv` is what the server was given.
+    fn command(&self, argv: &[OsString]) -> Vec<OsString> {
+        argv.to_vec()
+    }
 
     /// Runs a config file and returns every public name that it left behind, as
     /// [`Layers::file`](ferricorn_config::Layers::file) describes.

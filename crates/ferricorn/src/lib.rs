@@ -21,6 +21,7 @@ mod configuration;
 mod host;
 mod messages;
 mod native;
+mod origin;
 mod run;
 mod service;
 mod stop;

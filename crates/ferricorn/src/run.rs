@@ -12,6 +12,7 @@ use ferricorn_telemetry::{AccessLog, error_log};
 use ferricorn_unix::{Inheritance, fill_standard_streams, limits, signal};
 
 use crate::configuration::{self, Configuration};
+use crate::origin::Origin;
 use crate::stop::Stop;
 use crate::supervised::Supervised;
 use crate::{Host, check, messages};
@@ -32,6 +33,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, host: &dyn Host) -> i32 {
 fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     fill_standard_streams()
         .map_err(|error| Stop::Fault(format!("a standard stream is closed, and /dev/null fails: {error}")))?;
+    let origin = Origin::note(host.command(&argv))
+        .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
     let configuration = Configuration::new(argv, host)?;
     let layers = configuration.layers(host)?;
     let resolved = configuration.resolve(&layers, host)?;
@@ -48,7 +51,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!("The limit of open files stays as it is: {error}");
     }
-    let supervised = Supervised { configuration: &configuration, host };
+    let supervised = Supervised { configuration: &configuration, origin: &origin, host };
     match ferricorn_master::run(resolved.settings, hooks, &supervised) {
         Outcome::Exit(code) => {
             host.ending(

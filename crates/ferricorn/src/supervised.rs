@@ -9,12 +9,14 @@ use ferricorn_unix::Fork;
 
 use crate::Host;
 use crate::configuration::Configuration;
+use crate::origin::Origin;
 use crate::run;
 use crate::stop::Stop;
 
 /// The host, with the command line that it was started with.
 pub(crate) struct Supervised<'a> {
     pub(crate) configuration: &'a Configuration,
+    pub(crate) origin: &'a Origin,
     pub(crate) host: &'a dyn Host,
 }
 
@@ -40,5 +42,9 @@ impl ferricorn_master::Host for Supervised<'_> {
 
     fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String> {
         self.read_again().map_err(|stop| stop.describe())
+    }
+
+    fn execute(&self, variables: &[(&'static str, String)]) -> io::Error {
+        self.origin.execute(variables)
     }
 }

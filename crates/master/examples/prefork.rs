@@ -7,15 +7,17 @@
 //! A worker reads one line from each connection and does what it says: `hello` answers its pid and the content
 //! of `DIR/version`, `sleep SECONDS` answers later, `leave` makes it leave as `--max-requests` does, and
 //! `exit CODE` ends it on the spot. What a worker finds in `DIR/boot` when it starts decides over its boot:
-//! `exit CODE`, `hang`, or nothing. A reload reads `DIR/reload`: `key=value` lines, or `error TEXT`.
+//! `exit CODE`, `hang`, or nothing. A reload reads `DIR/reload`: `key=value` lines, or `error TEXT`. An upgrade executes
+//! `DIR/program`.
 
 #![forbid(unsafe_code)]
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -75,6 +77,15 @@ impl Host for Files {
                 Ok((settings, Arc::new(NoHooks)))
             }
         }
+    }
+
+    fn execute(&self, variables: &[(&'static str, String)]) -> io::Error {
+        let mut command = Command::new(self.dir.join("program"));
+        command
+            .arg(&self.dir)
+            .args(&self.arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        command.exec()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
 mod hooks;
+mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -17,7 +18,10 @@ use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, State};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
+use ferricorn_unix::upgrade::Predecessor;
 use ferricorn_unix::{Bell, Fork, Notices, clock, poll, title, wait};
+
+pub(crate) use upgrade::{pidfile_path, title_of};
 
 use crate::say::say;
 use crate::sockets::Sockets;
@@ -43,6 +47,10 @@ pub(crate) struct Driver<'a> {
     alive: Alive,
     signals: Signals,
     pidfile: Option<Pidfile>,
+    /// The master that has started this one, while it lives.
+    predecessor: Option<Predecessor>,
+    /// The process of the master that this one has started.
+    successor: Option<i32>,
     /// The number of workers that statsd was told last.
     counted: Option<usize>,
     /// How many workers there should be, as the hooks know it.
@@ -74,10 +82,14 @@ impl<'a> Driver<'a> {
         sockets: Sockets,
         signals: Signals,
         pidfile: Option<Pidfile>,
+        predecessor: Option<Predecessor>,
         host: &'a dyn Host,
     ) -> io::Result<Self> {
         let (life, alive) = control::life()?;
-        let supervisor = Supervisor::new(policy(&settings), clock::now_ms());
+        let mut supervisor = Supervisor::new(policy(&settings), clock::now_ms());
+        if predecessor.is_some() {
+            supervisor = supervisor.beside_predecessor();
+        }
         Ok(Self {
             host,
             told: settings.workers,
@@ -89,11 +101,13 @@ impl<'a> Driver<'a> {
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
-            bell: Bell::create()?,
+            bell: predecessor.as_ref().map_or_else(Bell::create, |before| Ok(before.bell.clone()))?,
             _life: life,
             alive,
             signals,
             pidfile,
+            predecessor,
+            successor: None,
             counted: None,
         })
     }
@@ -104,6 +118,7 @@ impl<'a> Driver<'a> {
             while let Some(event) = self.events.pop_front() {
                 let actions = self.supervisor.on(event, clock::now_ms());
                 self.tell_wanted();
+                self.notices.share(self.supervisor.shares_listeners());
                 for action in actions {
                     match self.perform(action) {
                         ControlFlow::Continue(()) => {}
@@ -131,6 +146,7 @@ impl<'a> Driver<'a> {
             Action::Look => self.look(),
             Action::TellStack { age } => self.tell_stack(age),
             Action::Reload => self.reload(),
+            Action::Upgrade => self.upgrade(),
             Action::Reopen => self.reopen_log(),
             Action::CloseListeners => self.close_listeners(),
             Action::Say(level, line) => say(level, &line),
@@ -141,6 +157,13 @@ impl<'a> Driver<'a> {
 
     /// Workers find everything as it must be at the end when they are told to leave.
     fn close_listeners(&mut self) {
+        if self.supervisor.shares_listeners() {
+            // Another master goes on with them.
+            for generation in self.generations.values_mut() {
+                std::mem::take(&mut generation.sockets).leave_files();
+            }
+            return;
+        }
         self.notices.announce_end();
         for generation in self.generations.values_mut() {
             std::mem::take(&mut generation.sockets).refuse();
@@ -278,15 +301,12 @@ impl<'a> Driver<'a> {
         };
         let sockets = current.sockets.reopen(&settings)?;
         self.tell_reload(&*hooks, settings.workers, &sockets)?;
-        match (&self.pidfile, settings.pidfile.as_deref()) {
-            (Some(pidfile), Some(path)) if pidfile.is_at(path) => {}
-            (_, Some(path)) => self.pidfile = Some(Pidfile::create(path).map_err(|error| error.to_string())?),
-            (_, None) => self.pidfile = None,
-        }
-        if sockets.list() != current.sockets.list() {
+        let moved = sockets.list() != current.sockets.list();
+        self.move_pidfile(settings.pidfile.as_deref()).map_err(|error| error.to_string())?;
+        if moved {
             tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
         }
-        title::set(&format!("ferricorn: master [{}]", settings.proc_name));
+        title::set(&upgrade::title_of(&settings, self.predecessor.is_some()));
         warn_if_nobody_serves(&settings);
         let policy = policy(&settings);
         self.told = settings.workers;
@@ -316,6 +336,8 @@ impl<'a> Driver<'a> {
         let timeout = self.supervisor.deadline().map(|due| due.saturating_sub(clock::now_ms()));
         let talking: Vec<u64> = self.workers.iter().filter(|(_, w)| !w.silent).map(|(&age, _)| age).collect();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
+        // In the place of a predecessor that there is not, the same again.
+        fds.push(self.predecessor.as_ref().map_or(self.signals.as_fd(), |before| before.alive.as_fd()));
         fds.extend(talking.iter().filter_map(|age| Some(self.workers.get(age)?.control.as_fd())));
         let mut polled = Ok(Vec::new());
         self.host.detached(&mut || polled = poll::readable(&fds, timeout));
@@ -324,19 +346,27 @@ impl<'a> Driver<'a> {
             tracing::error!("Cannot wait for events: {error}");
             // Rather slow than busy.
             std::thread::sleep(Duration::from_millis(100));
-            vec![true; talking.len() + 1]
+            vec![true; talking.len() + 2]
         });
         // Messages come first: what a worker said before its end must be known before its end.
-        for (age, _) in talking.into_iter().zip(readable.iter().skip(1)).filter(|(_, readable)| **readable) {
+        for (age, _) in talking.into_iter().zip(readable.iter().skip(2)).filter(|(_, readable)| **readable) {
             self.read_reports(age);
         }
         if readable.first() == Some(&true) {
             for signal in self.signals.take() {
                 match signal {
                     Signal::Chld => self.reap(),
+                    Signal::Winch if !self.winch_counts() => {
+                        tracing::debug!(
+                            "SIGWINCH ignored. No upgrade is under way, or a terminal may have sent it"
+                        );
+                    }
                     other => self.events.push_back(Event::Signal(other)),
                 }
             }
+        }
+        if self.predecessor.as_ref().is_some_and(|before| !before.alive.is_alive()) {
+            self.follow_predecessor();
         }
         self.events.push_back(Event::Tick);
     }
@@ -359,6 +389,13 @@ impl<'a> Driver<'a> {
         loop {
             match wait::next() {
                 Ok(Some((pid, change))) => {
+                    if self.successor == Some(pid) {
+                        if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
+                            self.successor = None;
+                        }
+                        self.events.push_back(Event::SuccessorEnded(change));
+                        continue;
+                    }
                     let Some(age) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(&age, _)| age)
                     else {
                         // As process 1 of a container the master inherits orphans.

@@ -25,6 +25,10 @@ pub trait Host {
     /// # Errors
     /// What is wrong with it, as text for the operator. The master goes on with the old settings.
     fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String>;
+
+    /// Executes the program in this process, as it was started: the same command line, in the same directory, with the
+    /// same environment and these variables. Returns only if that fails.
+    fn execute(&self, variables: &[(&'static str, String)]) -> io::Error;
 }
 
 /// How [`run`](crate::run) ends, once in the master and once in each worker.

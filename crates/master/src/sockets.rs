@@ -66,6 +66,50 @@ impl Sockets {
         Ok(sockets)
     }
 
+    /// Sockets of the master before this one. What the settings name and it did not have is opened, what they do not
+    /// name is closed, here only.
+    ///
+    /// # Errors
+    /// Lines for the log.
+    pub(crate) fn take_over(settings: &Settings, mut inherited: Vec<Listener>) -> Result<Self, String> {
+        let mut sockets = Self::default();
+        for bind in wanted(settings) {
+            let address = address(bind);
+            let known = inherited.iter().position(|listener| listener.is_for(&address));
+            let listener = match known.map(|index| inherited.remove(index)) {
+                Some(listener) => {
+                    if let Err(error) = listener.set_backlog(options(settings)) {
+                        tracing::warn!("The backlog of {listener} stays as it was: {error}");
+                    }
+                    listener
+                }
+                None => Listener::bind(&address, options(settings))
+                    .map_err(|error| refusal(&address, &error.to_string()))?,
+            };
+            sockets.open.push((Source::Bind(bind.clone()), listener));
+        }
+        Ok(sockets)
+    }
+
+    /// Leaves the files of Unix sockets to the master after this one.
+    pub(crate) fn leave_files(&self) {
+        self.listeners().for_each(Listener::leave_file);
+    }
+
+    /// Takes over the files of Unix sockets from the master before this one.
+    pub(crate) fn adopt_files(&mut self) {
+        for (source, listener) in &mut self.open {
+            if matches!(source, Source::Bind(Bind::Unix(_))) {
+                listener.adopt_file();
+            }
+        }
+    }
+
+    /// Whether the process was started with them.
+    pub(crate) fn are_activated(&self) -> bool {
+        self.open.iter().any(|(source, _)| *source == Source::Activation)
+    }
+
     /// Whether this address is among those that are open.
     fn holds(&self, bind: &Bind) -> bool {
         self.open.iter().any(|(source, _)| matches!(source, Source::Bind(open) if open == bind))
@@ -76,7 +120,7 @@ impl Sockets {
     /// # Errors
     /// Why one of them cannot be opened. It is tried once: the service goes on with the old ones.
     pub(crate) fn reopen(&self, settings: &Settings) -> Result<Self, String> {
-        if self.open.iter().any(|(source, _)| *source == Source::Activation) {
+        if self.are_activated() {
             return Ok(self.clone());
         }
         let mut sockets = Self::default();

@@ -7,9 +7,10 @@ use ferricorn_config::{Settings, WorkerClass};
 use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::signal::{Signal, Signals};
-use ferricorn_unix::{poll, systemd, title};
+use ferricorn_unix::upgrade::Predecessor;
+use ferricorn_unix::{poll, systemd, title, upgrade};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, pidfile_path, title_of};
 use crate::sockets::Sockets;
 use crate::{Host, Outcome};
 
@@ -28,16 +29,18 @@ pub fn run(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Outcom
 fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
     tell(&*hooks, Moment::Wanted { now: settings.workers, before: None })?;
     tracing::info!("Starting ferricorn {}", env!("CARGO_PKG_VERSION"));
-    title::set(&format!("ferricorn: master [{}]", settings.proc_name));
     // Before anything is made that would be left behind.
     let signals =
         Signals::install().map_err(|error| config_error(&format!("Cannot catch signals: {error}")))?;
-    let pidfile = match &settings.pidfile {
-        Some(path) => Some(Pidfile::create(path).map_err(|error| config_error(&error.to_string()))?),
+    let mut predecessor = upgrade::take().map_err(|line| config_error(&line))?;
+    let second = predecessor.is_some();
+    title::set(&title_of(&settings, second));
+    let pidfile = match settings.pidfile.as_deref().map(|path| pidfile_path(path, second)) {
+        Some(path) => Some(Pidfile::create(&path).map_err(|error| config_error(&error.to_string()))?),
         None => None,
     };
     tell(&*hooks, Moment::Starting)?;
-    let sockets = open_sockets(&settings, &signals, host)?;
+    let sockets = open_sockets(&settings, predecessor.as_mut(), &signals, host)?;
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
     let class = match settings.worker_class {
         WorkerClass::Async => "async",
@@ -50,7 +53,7 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
     tracing::info!("Using worker: {class}");
     warn_if_nobody_serves(&settings);
     tell(&*hooks, Moment::Ready(&sockets.listening()))?;
-    Driver::new(settings, hooks, sockets, signals, pidfile, host)
+    Driver::new(settings, hooks, sockets, signals, pidfile, predecessor, host)
         .map_err(|error| config_error(&format!("Cannot prepare for workers: {error}")))
 }
 
@@ -73,11 +76,20 @@ pub(crate) fn warn_if_nobody_serves(settings: &Settings) {
     }
 }
 
-fn open_sockets(settings: &Settings, signals: &Signals, host: &dyn Host) -> Result<Sockets, ExitCode> {
+fn open_sockets(
+    settings: &Settings,
+    predecessor: Option<&mut Predecessor>,
+    signals: &Signals,
+    host: &dyn Host,
+) -> Result<Sockets, ExitCode> {
     let activated = systemd::take_listeners().map_err(|error| config_error(&error.to_string()))?;
     let sockets = Sockets::activated(activated);
     if !sockets.is_empty() {
         return Ok(sockets);
+    }
+    if let Some(before) = predecessor {
+        let inherited = std::mem::take(&mut before.listeners);
+        return Sockets::take_over(settings, inherited).map_err(|line| config_error(&line));
     }
     let mut told_to_stop = false;
     let pause = || {

@@ -9,6 +9,7 @@ mod children;
 mod exits;
 mod progress;
 mod question;
+mod upgrade;
 mod words;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use ferricorn_unix::wait::Change;
 
 use backoff::Backoff;
 use children::{Child, Children, Life};
+use upgrade::Beside;
 
 /// Milliseconds.
 pub(crate) type Millis = u64;
@@ -75,6 +77,14 @@ pub(crate) enum Event {
     Reloaded { generation: u64, policy: Policy },
     /// The other answer to it: what is wrong with the configuration.
     NotReloaded(String),
+    /// The answer to [`Action::Upgrade`]: the process of the new master.
+    Upgraded { pid: i32 },
+    /// The other answer to it: why there is none.
+    NotUpgraded(String),
+    /// The new master has ended.
+    SuccessorEnded(Change),
+    /// The master that started this one has ended.
+    PredecessorEnded,
     /// A hook of the configuration failed, perhaps one that was called before a worker was to be forked.
     HookFailed {
         /// The worker, which is not forked.
@@ -101,6 +111,8 @@ pub(crate) enum Action {
     TellStack { age: u64 },
     /// Read the configuration again.
     Reload,
+    /// Start a new master beside this one.
+    Upgrade,
     /// Open the log files again.
     Reopen,
     /// Close the listening sockets, as far as they are the master's.
@@ -153,6 +165,7 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     /// Whether [`Action::Reload`] was given and is not answered yet.
     reload_asked: bool,
+    beside: Beside,
     last_look: Millis,
     /// When the master itself went on after it had not run for a while; nobody is blamed for the time before.
     resumed: Millis,
@@ -169,6 +182,7 @@ impl Supervisor {
             children: Children::default(),
             backoff: Backoff::default(),
             reload_asked: false,
+            beside: Beside::default(),
             last_look: now,
             resumed: now,
         }
@@ -198,6 +212,13 @@ impl Supervisor {
                 let line = format!("Reload failed, the workers go on as before: {why}");
                 actions.push(Action::Say(LogLevel::Error, line));
             }
+            Event::Upgraded { pid } => self.on_upgraded(pid, &mut actions),
+            Event::NotUpgraded(why) => {
+                let line = format!("The new master cannot be started, this one goes on: {why}");
+                actions.push(Action::Say(LogLevel::Error, line));
+            }
+            Event::SuccessorEnded(change) => self.on_successor_ended(change, &mut actions),
+            Event::PredecessorEnded => self.on_predecessor_ended(&mut actions),
             Event::HookFailed { age, line, exit } => self.on_hook_failed(age, line, exit, now, &mut actions),
         }
         self.balance(now, &mut actions);
@@ -259,7 +280,7 @@ impl Supervisor {
             Signal::Term => self.stop(false, ExitCode::OK, None, now, actions),
             Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
             Signal::Hup if !stopping => {
-                actions.push(Action::Say(LogLevel::Info, "Hang up: Master".to_owned()));
+                actions.push(Action::Say(LogLevel::Info, format!("Hang up: {}", self.name())));
                 self.reload(actions);
             }
             Signal::Ttin => self.wanted += 1,
@@ -270,11 +291,9 @@ impl Supervisor {
                 actions
                     .extend(self.children.iter().filter(|child| child.pid.is_some()).map(|c| reopen(c.age)));
             }
-            Signal::Usr2 | Signal::Winch => {
-                let line = format!("Signal {} is not supported yet; nothing was done.", signal.word());
-                actions.push(Action::Say(LogLevel::Warning, line));
-            }
-            Signal::Hup | Signal::Ttou | Signal::Chld => {}
+            Signal::Usr2 => self.on_usr2(actions),
+            Signal::Winch if !stopping => self.on_winch(actions),
+            Signal::Winch | Signal::Hup | Signal::Ttou | Signal::Chld => {}
         }
     }
 
@@ -367,6 +386,7 @@ impl Supervisor {
         self.generation = generation;
         self.policy = policy;
         self.wanted = policy.workers;
+        self.beside.retired = false;
         self.backoff = Backoff::default();
     }
 

@@ -93,6 +93,8 @@ pub enum Moment<'a> {
         /// Age and process of each worker.
         workers: &'a [(u64, i32)],
     },
+    /// In a process that the master has forked to be a new master: it is about to execute the program (`pre_exec`).
+    Replacing,
     /// In the master: it is about to exit (`on_exit`).
     Ending,
 }
@@ -112,6 +114,7 @@ impl Moment<'_> {
             Self::Leaving => "worker_exit",
             Self::Gone { .. } => "child_exit",
             Self::Reloaded { .. } => "on_reload",
+            Self::Replacing => "pre_exec",
             Self::Ending => "on_exit",
         }
     }

@@ -30,5 +30,5 @@ pub use embedding::{Embedding, Told, settings};
 pub use hooks::PythonHooks;
 pub use load::{AppLoader, Kind};
 pub use logging::PythonLogger;
-pub use process::{fork_with_interpreter, prepare_worker};
+pub use process::{command, fork_with_interpreter, prepare_worker};
 pub use threads::name_threads_that_hold_up;

@@ -1,5 +1,6 @@
 //! What an interpreter needs when its process forks, and when it becomes a worker.
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,6 +26,26 @@ pub(crate) fn aborted() -> bool {
 /// `in_child` tells from the result of `fork` whether this is the child. Call it on the main thread, detached.
 pub fn fork_with_interpreter<R>(fork: impl FnOnce() -> R, in_child: impl FnOnce(&R) -> bool) -> R {
     Python::attach(|py| around_fork(py, fork, in_child))
+}
+
+/// The command that has started this interpreter, `sys.executable` first; empty if it does not know.
+pub fn command() -> Vec<OsString> {
+    Python::attach(|py| {
+        let read = || -> PyResult<Vec<OsString>> {
+            let sys = py.import("sys")?;
+            let mut command: Vec<OsString> = sys.getattr("orig_argv")?.extract()?;
+            let executable: OsString = sys.getattr("executable")?.extract()?;
+            match command.first_mut().filter(|_| !executable.is_empty()) {
+                Some(program) => *program = executable,
+                None => command.clear(),
+            }
+            Ok(command)
+        };
+        read().unwrap_or_else(|error| {
+            tracing::debug!("How the interpreter was started is not known: {}", one_line(py, &error));
+            Vec::new()
+        })
+    })
 }
 
 /// Prepares the interpreter of a worker, on its main thread and before the app is loaded.

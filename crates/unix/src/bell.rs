@@ -1,7 +1,7 @@
 //! A bell that all workers of a master hear: a client waits whom the one that was woken for it cannot take.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -9,7 +9,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 /// A handle on the bell; copies, also those in other processes, are the same. Its descriptor becomes readable at each
 /// ring, for edge-triggered waiting; it is never read.
 #[derive(Clone, Debug)]
-pub struct Bell(Arc<EventFd>);
+pub struct Bell(Arc<OwnedFd>);
 
 impl Bell {
     /// Makes the bell, before the first fork.
@@ -18,13 +18,20 @@ impl Bell {
     /// What eventfd(2) reports (`EMFILE`).
     pub fn create() -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        Ok(Self(Arc::new(EventFd::from_flags(flags)?)))
+        Ok(Self(Arc::new(EventFd::from_value_and_flags(0, flags)?.into())))
     }
 
     /// Rings.
     pub fn ring(&self) {
         // It fails after 2^64 rings.
-        let _ = self.0.write(1);
+        let _ = nix::unistd::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl From<OwnedFd> for Bell {
+    /// The bell of another master, an eventfd.
+    fn from(bell: OwnedFd) -> Self {
+        Self(Arc::new(bell))
     }
 }
 

@@ -191,6 +191,13 @@ impl Alive {
     }
 }
 
+impl From<OwnedFd> for Alive {
+    /// The read end of the pipe of another master.
+    fn from(read: OwnedFd) -> Self {
+        Self { read }
+    }
+}
+
 impl AsFd for Alive {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.read.as_fd()

@@ -28,7 +28,9 @@ pub mod signal;
 pub mod socket;
 mod stdio;
 pub mod systemd;
+pub mod terminal;
 pub mod title;
+pub mod upgrade;
 pub mod wait;
 mod watch;
 

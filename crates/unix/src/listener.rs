@@ -105,12 +105,12 @@ impl std::error::Error for BindError {}
 /// A listening socket, non-blocking and closed on exec.
 ///
 /// A clone is another handle on the same socket. When the last handle of the process that made a Unix socket is
-/// dropped, its file is unlinked; an inherited socket's file never is.
+/// dropped, its file is unlinked; an inherited socket's file is not, unless it was adopted.
 #[derive(Clone, Debug)]
 pub struct Listener {
     socket: Arc<OwnedFd>,
     local: Local,
-    _file: Option<Arc<SocketFile>>,
+    file: Option<Arc<SocketFile>>,
 }
 
 /// A listening socket as the standard library has it, for an event loop.
@@ -161,6 +161,47 @@ impl Listener {
         }
     }
 
+    /// Whether this is the socket for that address: it listens there, be it on a port that the kernel chose.
+    #[must_use]
+    pub fn is_for(&self, address: &Address) -> bool {
+        match (address, &self.local) {
+            (Address::Tcp { host, port }, Local::Tcp(local)) => {
+                let resolved = bind::resolve(host, *port);
+                resolved
+                    .is_ok_and(|address| address.ip() == local.ip() && (*port == 0 || *port == local.port()))
+            }
+            (Address::Unix(path), Local::Unix(local)) => path == local,
+            (Address::Fd(fd), _) => *fd == self.as_raw_fd(),
+            _ => false,
+        }
+    }
+
+    /// Gives an inherited socket the backlog of the settings.
+    ///
+    /// # Errors
+    /// What listen(2) reports.
+    pub fn set_backlog(&self, options: Options) -> io::Result<()> {
+        SockRef::from(&self.socket).listen(bind::backlog(options))
+    }
+
+    /// Leaves the file of a Unix socket to another process that has the socket.
+    pub fn leave_file(&self) {
+        if let Some(file) = &self.file {
+            file.leave();
+        }
+    }
+
+    /// Takes over the file of an inherited Unix socket: it goes when this process closes the socket.
+    pub fn adopt_file(&mut self) {
+        if self.file.is_none()
+            && let Local::Unix(path) = &self.local
+            && path.file_name().is_some()
+        {
+            // There is none for an abstract name, and none any more if somebody has removed it.
+            self.file = SocketFile::of(path).ok().map(Arc::new);
+        }
+    }
+
     /// A handle for an event loop; it shares the socket with this one.
     ///
     /// # Errors
@@ -181,7 +222,7 @@ impl Listener {
             // Accepted connections inherit it.
             socket.set_tcp_nodelay(true)?;
         }
-        Ok(Self { socket: Arc::new(socket.into()), local, _file: file.map(Arc::new) })
+        Ok(Self { socket: Arc::new(socket.into()), local, file: file.map(Arc::new) })
     }
 }
 

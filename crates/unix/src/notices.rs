@@ -10,6 +10,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 #[derive(Debug)]
 struct Words {
     ending: AtomicBool,
+    shared: AtomicBool,
     failure: AtomicU64,
 }
 
@@ -42,6 +43,17 @@ impl Notices {
     #[must_use]
     pub fn is_end(self) -> bool {
         self.0.ending.load(Ordering::SeqCst)
+    }
+
+    /// Says whether another master has the same listeners, so that its workers wait at them, too.
+    pub fn share(self, shared: bool) {
+        self.0.shared.store(shared, Ordering::Relaxed);
+    }
+
+    /// Whether workers of another master wait at the same listeners.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        self.0.shared.load(Ordering::Relaxed)
     }
 
     /// Notes the mark of a failure, and says whether it is another one than the worker before noted. Workers that

@@ -101,6 +101,26 @@ impl Pidfile {
     /// # Errors
     /// [`PidfileError`], which says all there is to say to the operator.
     pub fn create(path: &Path) -> Result<Self, PidfileError> {
+        Self::replace(path, None)
+    }
+
+    /// The same in place of a process that is known to have ended, though it may not have been reaped.
+    ///
+    /// # Errors
+    /// As [`Pidfile::create`].
+    pub fn create_after(path: &Path, dead: i32) -> Result<Self, PidfileError> {
+        Self::replace(path, Some(dead))
+    }
+
+    /// The name that the file of a master has while the one before it lives, as in gunicorn: `PATH.2`.
+    #[must_use]
+    pub fn second(path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".2");
+        PathBuf::from(name)
+    }
+
+    fn replace(path: &Path, dead: Option<i32>) -> Result<Self, PidfileError> {
         let pid = std::process::id();
         // Absolute, since a reload may change the working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -108,7 +128,7 @@ impl Pidfile {
             return Err(PidfileError::NoFile { what, path });
         }
         match read(&path) {
-            Some(other) if other.cast_unsigned() != pid && lives(other) => {
+            Some(other) if other.cast_unsigned() != pid && Some(other) != dead && lives(other) => {
                 return Err(PidfileError::Running { pid: other, path });
             }
             _ => {}

@@ -10,7 +10,7 @@ mod worker;
 
 pub(crate) use master::Forking;
 pub use master::Signals;
-pub use reset::reset_for_foreign_code;
+pub use reset::{reset_for_exec, reset_for_foreign_code};
 pub use send::{Kill, name, send};
 pub use worker::WorkerSignals;
 

@@ -1,9 +1,11 @@
 //! Socket activation: listeners that systemd (or anything like it) opened before it started this process.
 
 use std::env;
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::{AsFd, RawFd};
 
 use crate::listener::{BindError, Listener};
+use crate::upgrade::keep;
 
 /// The first descriptor that is passed (sd_listen_fds(3)).
 const FIRST: RawFd = 3;
@@ -25,6 +27,20 @@ pub fn take_listeners() -> Result<Vec<Listener>, BindError> {
         }
     }
     (FIRST..FIRST + count).map(Listener::inherit).collect()
+}
+
+/// Passes the sockets on to the program that this process is about to execute. They have to be those that this process
+/// was started with. The other variables have to be as they were.
+///
+/// # Errors
+/// What fcntl(2) reports.
+pub fn bequeath<'a>(
+    listeners: impl Iterator<Item = &'a Listener>,
+) -> io::Result<Option<(&'static str, String)>> {
+    for listener in listeners {
+        keep(listener.as_fd())?;
+    }
+    Ok(Some(("LISTEN_PID", std::process::id().to_string())))
 }
 
 /// How many descriptors were passed to the process `pid`.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use ferricorn_unix::listener::Socket;
 use ferricorn_unix::scoreboard::Slot;
-use ferricorn_unix::{Bell, Place, Watch, poll};
+use ferricorn_unix::{Bell, Notices, Place, Watch, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
@@ -52,7 +52,7 @@ pub(crate) struct Doors {
     seat: OnceLock<Arc<seat::Shared<Job>>>,
     /// Told when the doors were shut because all app threads are busy.
     blocked: Notify,
-    bell: OnceLock<Bell>,
+    bell: OnceLock<(Bell, Notices)>,
 }
 
 /// A listener, as the runtime watches it.
@@ -136,8 +136,8 @@ impl Doors {
 
     /// Tells the siblings if somebody waits at this door, for whom this worker may have been woken.
     pub(crate) fn pass_on(&self, door: &Door) {
-        if let Some(bell) = self.bell.get()
-            && self.has_siblings()
+        if let Some((bell, notices)) = self.bell.get()
+            && (self.has_siblings() || notices.is_shared())
             && door.has_client()
         {
             bell.ring();
@@ -227,9 +227,9 @@ pub(crate) async fn keep_doors(worker: Arc<Worker>) {
 }
 
 /// Answers the bell until the worker drains.
-pub(crate) async fn answer(worker: Arc<Worker>, bell: Bell) -> io::Result<()> {
+pub(crate) async fn answer(worker: Arc<Worker>, bell: Bell, notices: Notices) -> io::Result<()> {
     let rung = watched(bell.clone())?;
-    worker.doors.bell.get_or_init(|| bell);
+    worker.doors.bell.get_or_init(|| (bell, notices));
     loop {
         tokio::select! {
             biased;

@@ -108,7 +108,7 @@ fn drive(
         spawner.spawn(orders::follow_control(worker.clone(), control.clone(), master.clone()));
         spawner.spawn(orders::follow_signals(worker.clone(), signals.clone(), master));
         spawner.spawn(orders::follow_master(worker.clone(), alive));
-        spawner.spawn(door::answer(worker.clone(), bell));
+        spawner.spawn(door::answer(worker.clone(), bell, notices));
         if let Some(watched) = watched {
             let reporter = control.clone();
             reload::watch(watched, worker.lifecycle.clone(), move || report(&reporter, Report::Changed));

@@ -30,7 +30,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     hook("post_worker_init", "`(worker)`: the app is loaded."),
     hook("worker_int", "`(worker)`: the worker was told to stop at once."),
     hook("worker_abort", "`(worker)`: the worker is killed for lack of progress."),
-    not_called("pre_exec", "`(server)`: a new master is about to be started."),
+    of_master(
+        "pre_exec",
+        "`(server)`: an upgrade (USR2) is about to execute the program; called in the new process.",
+    ),
     hook("pre_request", "`(worker, req)`: a request is about to be handled."),
     hook("post_request", "`(worker, req, environ, resp)`: a request was handled."),
     of_master("child_exit", "`(server, worker)`: a worker has left; called in the master."),

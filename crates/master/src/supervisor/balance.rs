@@ -120,7 +120,7 @@ impl Supervisor {
             actions.push(Action::Say(LogLevel::Critical, line));
         }
         let level = if stop.code == ExitCode::OK { LogLevel::Info } else { LogLevel::Error };
-        actions.push(Action::Say(level, "Shutting down: Master".to_owned()));
+        actions.push(Action::Say(level, format!("Shutting down: {}", self.name())));
         if let Some(reason) = stop.reason {
             actions.push(Action::Say(level, format!("Reason: {reason}")));
         }

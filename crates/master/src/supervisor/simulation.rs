@@ -44,6 +44,8 @@ pub(super) struct World {
     /// How many forks fail from now on.
     pub(super) failing_forks: usize,
     pub(super) spawns: Vec<(Millis, u64)>,
+    /// How often a new master was asked for.
+    pub(super) upgrades: usize,
     policy: Policy,
     generation: u64,
 }
@@ -64,6 +66,7 @@ impl World {
             reloads: Vec::new(),
             failing_forks: 0,
             spawns: Vec::new(),
+            upgrades: 0,
             policy,
             generation: 1,
         };
@@ -143,6 +146,7 @@ impl World {
                     Err(why) => Event::NotReloaded(why),
                 });
             }
+            Action::Upgrade => self.upgrades += 1,
             Action::Reopen => {}
             Action::CloseListeners => self.listening = false,
             Action::Say(level, line) => self.lines.push((level, line)),

@@ -122,7 +122,7 @@ impl Inner {
                 listen(server, listeners)?;
                 function.call((server,))
             }
-            Moment::Starting | Moment::Ending => function.call((server,)),
+            Moment::Starting | Moment::Replacing | Moment::Ending => function.call((server,)),
             Moment::Reloaded { listeners, workers } => {
                 listen(server, listeners)?;
                 server.call_method1("_take_stock", (workers.to_vec(),))?;

@@ -16,7 +16,7 @@ static LAST: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
 static TOLD: Mutex<Option<Py<PyDict>>> = Mutex::new(None);
 
 /// How many arguments each hook takes, as gunicorn checks it.
-const ARITIES: [(&str, &[usize]); 14] = [
+const ARITIES: [(&str, &[usize]); 15] = [
     ("on_starting", &[1]),
     ("on_reload", &[1]),
     ("when_ready", &[1]),
@@ -28,6 +28,7 @@ const ARITIES: [(&str, &[usize]); 14] = [
     ("child_exit", &[2]),
     ("worker_exit", &[2]),
     ("nworkers_changed", &[3]),
+    ("pre_exec", &[1]),
     ("on_exit", &[1]),
     ("pre_request", &[2]),
     ("post_request", &[2, 3, 4]),

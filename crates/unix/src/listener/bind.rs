@@ -45,12 +45,12 @@ pub(super) fn tcp(host: &str, port: u16, options: Options) -> Result<Listener, B
     })
 }
 
-fn backlog(options: Options) -> i32 {
+pub(super) fn backlog(options: Options) -> i32 {
     i32::try_from(options.backlog).unwrap_or(i32::MAX)
 }
 
 /// The first IPv4 address of a name, else its first IPv6 address, as gunicorn chooses.
-fn resolve(host: &str, port: u16) -> Result<SocketAddr, BindError> {
+pub(super) fn resolve(host: &str, port: u16) -> Result<SocketAddr, BindError> {
     let addresses: Vec<SocketAddr> = match (host, port).to_socket_addrs() {
         Ok(addresses) => addresses.collect(),
         Err(error) => {

@@ -4,18 +4,20 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::BindError;
 
-/// The file of a socket that this process made. Dropping it unlinks the file, but only in this process (not in
-/// its children) and only if it is still the same file (not a successor's).
+/// The file of a socket that is this process's. Dropping it unlinks the file, but only in this process (not in
+/// its children), only if it is still the same file (not a successor's), and not if it was left to somebody.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
     owner: u32,
+    left: AtomicBool,
 }
 
 impl SocketFile {
@@ -23,13 +25,23 @@ impl SocketFile {
         let meta = fs::symlink_metadata(path)?;
         // Absolute, since a reload may change the working directory.
         let path = std::path::absolute(path)?;
-        Ok(Self { path, identity: (meta.dev(), meta.ino()), owner: std::process::id() })
+        Ok(Self {
+            path,
+            identity: (meta.dev(), meta.ino()),
+            owner: std::process::id(),
+            left: AtomicBool::new(false),
+        })
+    }
+
+    /// Leaves the file to another process, which will unlink it.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.owner != std::process::id() {
+        if self.owner != std::process::id() || self.left.load(Ordering::Relaxed) {
             return;
         }
         let same = fs::symlink_metadata(&self.path)

@@ -5,7 +5,8 @@ use std::os::raw::c_int;
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
-use super::STACK;
+use super::master::{act_as_default, take_early};
+use super::{STACK, Signal};
 
 /// Signals whose disposition belongs to the interpreter: faults, which `faulthandler` reports, and those that
 /// Python and Rust ignore so that a write returns an error.
@@ -44,6 +45,22 @@ pub fn reset_for_foreign_code() -> io::Result<()> {
         set_action(number, if ignored { libc::SIG_IGN } else { libc::SIG_DFL })?;
     }
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    Ok(())
+}
+
+/// Puts the signals that a master or a worker handles back to their default actions, in a process that is about to
+/// execute another program. One that came since the fork, and is to end it, does so now.
+///
+/// # Errors
+/// What sigaction(2) reports.
+pub fn reset_for_exec() -> io::Result<()> {
+    for signal in Signal::ALL {
+        set_action(signal.number(), libc::SIG_DFL)?;
+    }
+    unblock(Signal::ALL.map(Signal::number))?;
+    if take_early() & (1 << libc::SIGTERM) != 0 {
+        act_as_default(libc::SIGTERM);
+    }
     Ok(())
 }
 

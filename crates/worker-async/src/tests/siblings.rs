@@ -10,7 +10,7 @@ use ferricorn_config::Settings;
 use ferricorn_protocol::Drive;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
-use ferricorn_unix::{Address, Bell, Listener};
+use ferricorn_unix::{Address, Bell, Listener, Notices};
 use proptest::prelude::*;
 
 use super::app::{TestApp, full};
@@ -49,6 +49,7 @@ impl Family {
         change(&mut settings);
         let slot = self.board.slot(number).unwrap();
         let (listener, bell) = (self.listener.clone(), self.bell.clone());
+        let notices = Notices::create().unwrap();
         let app = TestApp::of(drive, move |request| {
             call(request.head.uri.path());
             full(number.to_string())
@@ -61,7 +62,7 @@ impl Family {
                 life::live(worker.clone(), vec![listener], || {}, move |report| tell.send(report).unwrap());
             driver.enter(|| {
                 worker.spawner.spawn(live);
-                worker.spawner.spawn(door::answer(worker.clone(), bell));
+                worker.spawner.spawn(door::answer(worker.clone(), bell, notices));
             });
             made.send(worker.clone()).unwrap();
             driver.run(&worker).unwrap();

@@ -7,8 +7,9 @@ mod reloads;
 mod signals;
 mod stops;
 mod timeouts;
+mod upgrades;
 
 use super::simulation::World;
-use super::{Event, MARGIN, Policy};
+use super::{Event, MARGIN, Policy, Supervisor};
 
 const POLICY: Policy = Policy { workers: 2, timeout: Some(30_000), graceful: 30_000 };

@@ -28,13 +28,3 @@ fn usr1_reaches_every_worker() {
     assert!(world.processes.values().all(|process| process.orders == [Order::Reopen]));
     assert_eq!(world.untold(), [1, 2]);
 }
-
-#[test]
-fn what_is_not_supported_yet_says_so_and_does_nothing() {
-    let mut world = World::ready(POLICY);
-    for signal in [Signal::Usr2, Signal::Winch] {
-        world.signal(signal);
-        assert!(world.said(&format!("{} is not supported yet", signal.word())));
-    }
-    assert_eq!(world.untold(), [1, 2]);
-}
