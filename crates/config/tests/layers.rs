@@ -289,7 +289,11 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
         |level| notes.iter().filter(move |note| note.level == level).map(|note: &Note| note.message.as_str());
     let warnings: Vec<_> = of(LogLevel::Warning).collect();
     assert_eq!(warnings.len(), 2, "{notes:?}");
-    assert!(warnings[0].contains("ssl_context, on_dirty_starting: accepted but not called yet"), "{}", warnings[0]);
+    assert!(
+        warnings[0].contains("ssl_context, on_dirty_starting: accepted but not called yet"),
+        "{}",
+        warnings[0]
+    );
     assert!(warnings[1].contains("dirty_apps"));
     let details: Vec<_> = of(LogLevel::Debug).collect();
     assert_eq!(details.len(), 2, "{notes:?}");
