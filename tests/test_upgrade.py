@@ -48,6 +48,12 @@ def upgrade(server, workers=2):
     return new
 
 
+def end(server, new):
+    """Has the new master end."""
+    server.send(signal.SIGTERM, new)
+    until(lambda: gone(new), "the end of the new master")
+
+
 def pidfile(server, name="app.pid"):
     path = server.folder / name
     return int(path.read_text()) if path.exists() else None
@@ -165,8 +171,7 @@ def test_usr2_and_winch_out_of_turn_change_nothing(server):
     server.send(signal.SIGUSR2, new)
     server.wait_for(r"\[WARNING\] USR2 signal ignored. Parent exists.")
     assert set(workers) < set(server.workers())
-    server.send(signal.SIGTERM, new)
-    until(lambda: gone(new), "the end of the new master")
+    end(server, new)
 
 
 def test_the_file_of_a_unix_socket_belongs_to_the_last_one(serve):
@@ -209,6 +214,7 @@ def pre_exec(server):
     new = upgrade(server, workers=1)
     server.wait_for(rf"Forked child, re-executing. {new} of {server.pid}")
     server.wait_for(rf"master {new} has MARK=of the start")
+    end(server, new)
 
 
 def test_a_pre_exec_that_fails_fails_the_upgrade(serve):

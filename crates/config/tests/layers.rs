@@ -290,7 +290,7 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
     let warnings: Vec<_> = of(LogLevel::Warning).collect();
     assert_eq!(warnings.len(), 2, "{notes:?}");
     assert!(
-        warnings[0].contains("ssl_context, on_dirty_starting: accepted but not called yet"),
+        warnings[0].contains("on_dirty_starting, ssl_context: accepted but not called yet"),
         "{}",
         warnings[0]
     );

@@ -80,6 +80,14 @@ pub fn take() -> Result<Option<Predecessor>, String> {
         unsafe { env::remove_var(name) };
         value
     });
+    inherit(master, sockets, ties)
+}
+
+fn inherit(
+    master: Option<String>,
+    sockets: Option<String>,
+    ties: Option<String>,
+) -> Result<Option<Predecessor>, String> {
     let Some((alive, bell)) = ties.as_deref().and_then(parse) else { return Ok(None) };
     let pid = master.and_then(|pid| pid.parse().ok()).unwrap_or(0);
     let sockets = sockets.unwrap_or_default();
@@ -112,13 +120,13 @@ fn own(fd: RawFd) -> Result<OwnedFd, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{bequeath, parse, take};
+    use super::{bequeath, inherit, is_variable, parse};
     use crate::fork::tests::in_child;
     use crate::wait::Change;
     use crate::{Address, Bell, Listener, control, listener};
 
     #[test]
-    fn what_was_left_is_taken_once_and_by_its_heir_alone() {
+    fn what_was_left_is_there_in_the_process_that_it_was_left_to() {
         let end = in_child(|| {
             let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
             let options = listener::Options { backlog: 1, umask: 0 };
@@ -126,19 +134,16 @@ mod tests {
             let (_life, alive) = control::life().unwrap();
             let bell = Bell::create().unwrap();
             let variables = bequeath(77, [&socket].into_iter(), &alive, &bell).unwrap();
-            for (name, value) in &variables {
-                // SAFETY: this process has one thread.
-                unsafe { std::env::set_var(name, value) };
-            }
-            let heir = take().unwrap().unwrap();
+            assert!(variables.iter().all(|(name, _)| is_variable(name.as_ref())));
+            let [master, sockets, ties] = variables.try_into().unwrap().map(|(_, value)| Some(value));
+            let heir = inherit(master, sockets, ties).unwrap().unwrap();
             assert_eq!(heir.pid, 77);
             assert_eq!(heir.listeners.len(), 1);
             assert_eq!(heir.listeners[0].local(), socket.local());
             assert!(heir.alive.is_alive());
-            assert!(variables.iter().all(|(name, _)| std::env::var_os(name).is_none()));
             // Two owners of one descriptor would not do.
             std::mem::forget((socket, alive, bell));
-            i32::from(take().unwrap().is_some())
+            i32::from(inherit(Some("77".to_owned()), None, None).unwrap().is_some())
         });
         assert_eq!(end, Change::Exited(0));
     }
