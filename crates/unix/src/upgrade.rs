@@ -135,8 +135,8 @@ mod tests {
             let bell = Bell::create().unwrap();
             let variables = bequeath(77, [&socket].into_iter(), &alive, &bell).unwrap();
             assert!(variables.iter().all(|(name, _)| is_variable(name.as_ref())));
-            let [master, sockets, ties] = variables.try_into().unwrap().map(|(_, value)| Some(value));
-            let heir = inherit(master, sockets, ties).unwrap().unwrap();
+            let value = |index: usize| Some(variables[index].1.clone());
+            let heir = inherit(value(0), value(1), value(2)).unwrap().unwrap();
             assert_eq!(heir.pid, 77);
             assert_eq!(heir.listeners.len(), 1);
             assert_eq!(heir.listeners[0].local(), socket.local());
