@@ -110,6 +110,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         queue_timeout: read.limit("queue_timeout"),
         request_timeout: request_timeout(read, interface, threads),
         graceful_timeout: read.seconds("graceful_timeout"),
+        drain_delay: read.seconds("drain_delay"),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
         grammar: Grammar {

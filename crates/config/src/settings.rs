@@ -40,6 +40,8 @@ pub struct Settings {
     pub request_timeout: Option<Duration>,
     /// Time that requests in flight have to end when a worker stops.
     pub graceful_timeout: Duration,
+    /// How long the server goes on accepting after TERM.
+    pub drain_delay: Duration,
     /// How long an idle connection is kept; zero closes after each response.
     pub keepalive: Duration,
     /// What one request may be at most.

@@ -113,7 +113,8 @@ fn work(worker: Inheritance, dir: &Path) -> u8 {
         while let Ok(Incoming::Frame(order)) = worker.control.receive() {
             orders.push(order);
         }
-        if orders.iter().any(|order| !matches!(order, Order::Reopen | Order::Ask)) || !worker.alive.is_alive()
+        if orders.iter().any(|order| !matches!(order, Order::Reopen | Order::Ask | Order::Close))
+            || !worker.alive.is_alive()
         {
             tracing::info!("Worker exiting (pid: {})", std::process::id());
             return 0;

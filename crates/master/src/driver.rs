@@ -438,5 +438,6 @@ fn policy(settings: &Settings) -> Policy {
         workers: settings.workers,
         timeout: settings.timeout.map(millis),
         graceful: millis(settings.graceful_timeout),
+        drain_delay: millis(settings.drain_delay),
     }
 }

@@ -6,6 +6,7 @@
 mod backoff;
 mod balance;
 mod children;
+mod delay;
 mod exits;
 mod progress;
 mod question;
@@ -49,6 +50,8 @@ pub(crate) struct Policy {
     pub(crate) timeout: Option<Millis>,
     /// `--graceful-timeout`.
     pub(crate) graceful: Millis,
+    /// `--drain-delay`.
+    pub(crate) drain_delay: Millis,
 }
 
 /// What happened. A worker is known by its age, which is never given twice.
@@ -163,6 +166,8 @@ pub(crate) struct Supervisor {
     phase: Phase,
     children: Children,
     backoff: Backoff,
+    /// When a stop that was delayed begins.
+    stop_at: Option<Millis>,
     /// Whether [`Action::Reload`] was given and is not answered yet.
     reload_asked: bool,
     beside: Beside,
@@ -181,6 +186,7 @@ impl Supervisor {
             phase: Phase::Starting,
             children: Children::default(),
             backoff: Backoff::default(),
+            stop_at: None,
             reload_asked: false,
             beside: Beside::default(),
             last_look: now,
@@ -247,7 +253,7 @@ impl Supervisor {
         let short = !stopping && self.children.serving(self.generation) < self.wanted;
         let spawn = (short && !self.crowded()).then_some(self.backoff.not_before());
         let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
-        lives.chain(self.gives_up()).chain(spawn).chain(self.next_look()).min()
+        lives.chain(self.gives_up()).chain(self.delay_ends()).chain(spawn).chain(self.next_look()).min()
     }
 
     /// When a stop ends although workers are left that SIGKILL did not end; `None` while others are left, too.
@@ -265,6 +271,7 @@ impl Supervisor {
 
     fn on_tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
         self.end_overdue(now, actions);
+        self.end_delay(now, actions);
         if self.look_is_due(now) {
             actions.push(Action::Look);
         }
@@ -277,8 +284,12 @@ impl Supervisor {
         actions.push(Action::Say(LogLevel::Info, format!("Handling signal: {}", signal.word())));
         let stopping = matches!(self.phase, Phase::Stopping(_));
         match signal {
-            Signal::Term => self.stop(false, ExitCode::OK, None, now, actions),
+            Signal::Term => self.delay_or_stop(now, actions),
             Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
+            Signal::Hup if !stopping && self.stop_at.is_some() => {
+                let line = "The server is about to end; nothing is reloaded".to_owned();
+                actions.push(Action::Say(LogLevel::Warning, line));
+            }
             Signal::Hup if !stopping => {
                 actions.push(Action::Say(LogLevel::Info, format!("Hang up: {}", self.name())));
                 self.reload(actions);
@@ -299,7 +310,7 @@ impl Supervisor {
 
     /// Once, until it is known what has become of it.
     fn reload(&mut self, actions: &mut Vec<Action>) {
-        if !std::mem::replace(&mut self.reload_asked, true) {
+        if self.stop_at.is_none() && !std::mem::replace(&mut self.reload_asked, true) {
             actions.push(Action::Reload);
         }
     }
@@ -344,6 +355,9 @@ impl Supervisor {
             (Report::Ready, Life::Booting) => {
                 child.life = Life::Ready;
                 child.ready_at = Some(now);
+                if self.stop_at.is_some() {
+                    actions.push(Action::Order { age, order: Order::Close });
+                }
                 let line = format!("Worker (pid:{}) is ready", child.pid.unwrap_or_default());
                 actions.push(Action::Say(LogLevel::Debug, line));
                 if child.generation == self.generation {

@@ -24,6 +24,8 @@ pub enum Order {
     Reopen,
     /// Note that the loop turns. No signal means the same: a handler may run while the loop is blocked.
     Ask,
+    /// Go on accepting, but let each connection end with its next response (`--drain-delay`). No signal means the same.
+    Close,
 }
 
 /// What a worker tells its master.
@@ -53,11 +55,12 @@ impl Frame for Order {
             Self::Abort => b'A',
             Self::Reopen => b'O',
             Self::Ask => b'?',
+            Self::Close => b'C',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen, Self::Ask];
+        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen, Self::Ask, Self::Close];
         all.into_iter().find(|order| order.to_byte() == byte)
     }
 }
@@ -217,10 +220,10 @@ mod tests {
     #[test]
     fn every_message_survives_the_way_and_they_keep_their_order() {
         let (master, worker) = pair().unwrap();
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask, Order::Close] {
             master.send(order).unwrap();
         }
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask] {
+        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask, Order::Close] {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);

@@ -13,6 +13,8 @@ pub(crate) struct Lifecycle {
     /// Whether it has been ready to serve.
     ready: AtomicBool,
     draining: AtomicBool,
+    /// Whether connections end with their next responses although the worker does not drain yet.
+    closing: AtomicBool,
     /// Whether nobody accepts after this worker, because the whole server ends.
     last: AtomicBool,
     /// Whether the worker leaves of its own accord, so that the master does not know yet.
@@ -30,6 +32,7 @@ impl Lifecycle {
             requests: AtomicU64::new(0),
             ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             last: AtomicBool::new(false),
             own_accord: AtomicBool::new(false),
             quitting: AtomicBool::new(false),
@@ -52,6 +55,16 @@ impl Lifecycle {
     /// How many requests were counted.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Lets each connection end with its next response, so that its client looks for another server.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether each connection ends with its next response.
+    pub(crate) fn closes(&self) -> bool {
+        self.closing.load(Ordering::Relaxed) || self.draining()
     }
 
     /// Whether the worker accepts no more clients and closes each connection after its response.

@@ -127,6 +127,7 @@ fn obey(worker: &Arc<Worker>, order: Order, master: &Arc<Master>) {
         Order::Abort => worker.lifecycle.leave(ABORTED),
         Order::Reopen => reopen_logs(worker.access_log.as_deref()),
         // One that is never without work would not say so by itself.
+        Order::Close => worker.lifecycle.close(),
         Order::Ask => worker.slot.beat(clock::coarse_ms()),
     }
 }

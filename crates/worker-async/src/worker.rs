@@ -56,7 +56,7 @@ impl Worker {
 
     /// Whether each connection ends with its next response.
     pub(crate) fn ends_connections(&self) -> bool {
-        self.lifecycle.draining() || self.connections.crowded() || self.settings.keepalive.is_zero()
+        self.lifecycle.closes() || self.connections.crowded() || self.settings.keepalive.is_zero()
     }
 
     /// Runs steps of the app on this app thread. Until it is let in, the scoreboard shows since when it waits.

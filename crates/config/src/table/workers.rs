@@ -99,6 +99,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     .int(0, 31_536_000, 30)
     .reload(Reload::Master),
     Setting::new(
+        "drain_delay",
+        WorkerProcesses,
+        "Seconds for which the server goes on accepting after TERM, before it ends as it does without; fractions are allowed, and \
+         0 means at once. For balancers that need a while to hear that it ends, as those of Kubernetes do: meanwhile each \
+         answer says `Connection: close`. A second TERM, INT or QUIT ends the delay.",
+    )
+    .flags(&["--drain-delay"])
+    .seconds(0)
+    .reload(Reload::Master),
+    Setting::new(
         "keepalive",
         WorkerProcesses,
         "Seconds for which an idle connection is kept; 0 closes after each response. The default is longer than \

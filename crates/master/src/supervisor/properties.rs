@@ -59,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn policy(workers: usize) -> Policy {
-    Policy { workers, timeout: Some(10_000), graceful: 5_000 }
+    Policy { workers, timeout: Some(10_000), graceful: 5_000, drain_delay: 0 }
 }
 
 fn take(world: &mut World, step: Step) {

@@ -208,7 +208,9 @@ impl World {
 
     /// Who was told to leave, and how at last.
     pub(super) fn told(&self) -> impl Iterator<Item = (u64, Order)> {
-        let last = |process: &Process| process.orders.iter().rfind(|order| **order != Order::Reopen).copied();
+        let last = |process: &Process| {
+            process.orders.iter().rfind(|order| !matches!(order, Order::Reopen | Order::Close)).copied()
+        };
         self.processes.iter().filter_map(move |(&age, process)| Some((age, last(process)?)))
     }
 

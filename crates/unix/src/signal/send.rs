@@ -9,7 +9,8 @@ use crate::control::Order;
 /// What is sent to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// The signal that means the same as an order: TERM, QUIT, ABRT or USR1; none for [`Order::Ask`].
+    /// The signal that means the same as an order: TERM, QUIT, ABRT or USR1; none for [`Order::Ask`]
+    /// and [`Order::Close`].
     Order(Order),
     /// Write your stacks ([`STACK`]).
     Stack,
@@ -25,7 +26,7 @@ impl Kill {
             Self::Order(Order::Abort) => libc::SIGABRT,
             Self::Order(Order::Reopen) => libc::SIGUSR1,
             // kill(2) only looks whether there is such a process.
-            Self::Order(Order::Ask) => 0,
+            Self::Order(Order::Ask | Order::Close) => 0,
             Self::Stack => STACK,
             Self::Kill => libc::SIGKILL,
         }

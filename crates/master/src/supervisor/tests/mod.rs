@@ -2,6 +2,7 @@
 
 mod aborts;
 mod boots;
+mod delays;
 mod questions;
 mod reloads;
 mod signals;
@@ -12,4 +13,4 @@ mod upgrades;
 use super::simulation::World;
 use super::{Event, MARGIN, Policy, Supervisor};
 
-const POLICY: Policy = Policy { workers: 2, timeout: Some(30_000), graceful: 30_000 };
+const POLICY: Policy = Policy { workers: 2, timeout: Some(30_000), graceful: 30_000, drain_delay: 0 };
