@@ -210,8 +210,8 @@ def test_the_pods_start_and_have_time_to_stop():
     (container,) = pod["containers"]
     args = container["args"]
     accepts(args, FLASK)
-    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod["terminationGracePeriodSeconds"] > pause + int(value_of(args, "--graceful-timeout"))
+    delay = int(value_of(args, "--drain-delay"))
+    assert pod["terminationGracePeriodSeconds"] > delay + int(value_of(args, "--graceful-timeout"))
     assert value_of(args, "--bind").endswith(f":{container['ports'][0]['containerPort']}")
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["port"] == container["ports"][0]["name"]
