@@ -147,6 +147,22 @@ def test_a_body_is_read_by_one_greenlet_in_one_thread(server):
     assert client.send(b"abc").response().text == "another greenlet reads this request bodyabc"
 
 
+@only_ferricorn("gunicorn's reader waits on")
+def test_a_reader_that_outlives_its_request_hears_of_that(fresh):
+    client = ask(fresh, "/reads-on", "POST", "Content-Length: 10\r\n").send(b"01234")
+    assert client.response().text == "fine"
+    for reading in "first", "second":
+        assert "its request is over" in fresh.noted(reading)
+
+
+def test_what_an_interrupted_read_has_read_is_not_lost(server):
+    client = ask(server, "/reads-in-turns", "POST", "Content-Length: 9\r\n").send(b"on")
+    assert server.get("/sleep?0.05").text == "fine"
+    client.send(b"e\ntw")
+    assert server.get("/sleep?0.05").text == "fine"
+    assert client.send(b"o\n.").response().text == "one\ntwo\n."
+
+
 # Responses.
 
 
@@ -169,6 +185,18 @@ def test_what_is_written_leaves_before_the_app_goes_on(fresh):
     assert fresh.get("/").text == "fine"
     fresh.touch("two")
     assert [client.read_chunk() for _ in range(3)] == [b"two", b"end", b""]
+
+
+@only_ferricorn("gunicorn mixes the chunks up")
+def test_greenlets_of_one_request_may_write_at_the_same_time(server):
+    body = server.get("/write-by-two").body
+    assert [body.count(letter) for letter in (b"a", b"b", b"c", b".")] == [500_000] * 3 + [1]
+
+
+@only_ferricorn("gunicorn's write() may have sent half")
+@pytest.mark.parametrize("query, body", [("list", "one,two,"), ("generator", "one,two,three,")])
+def test_what_was_written_leaves_though_an_exception_ends_the_wait_for_that(server, query, body):
+    assert server.get(f"/write-interrupted?{query}").text == body
 
 
 def test_a_file_may_follow_what_was_written(server):

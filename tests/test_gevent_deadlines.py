@@ -72,3 +72,14 @@ def test_a_response_that_has_begun_is_cut_off(server):
 
 def test_an_app_may_put_its_deadline_off(server):
     assert server.get("/longer").body == b"True"
+
+
+def test_a_request_for_which_no_greenlet_was_free_is_not_called(serve):
+    app = APP.replace("    try:\n        time.sleep(60)", "    try:\n        time.sleep(2)").replace(
+        "        raise\n", "        time.sleep(60)\n")
+    server = serve(app, "-k", "gevent", "--request-timeout", "0.5", "--worker-connections", "1", "--graceful-timeout", "1")
+    with server.connect() as client:
+        assert client.send(b"GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n").response().status == 504
+    assert server.noted("killed") == "yes"
+    assert server.get("/late").status == 504
+    server.wait_for(r"GET /late has taken 0\.\d s; the app had no room for it in that time, and its client gets a 504")

@@ -14,14 +14,20 @@ from harness.websocket import CLOSE, PING, TEXT, WebSocket, close_payload, frame
 only_ferricorn = pytest.mark.only_ferricorn
 
 
-@pytest.fixture(scope="module")
-def server(serve_module):
-    return serve_module("taking:app", "-t", "20", "--access-logfile", "-")
+@pytest.fixture(scope="module", params=[[], ["-k", "gevent"]], ids=["threads", "greenlets"])
+def kind(request):
+    """What runs the app."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def flask(serve_module):
-    return serve_module("taking:flask")
+def server(serve_module, kind):
+    return serve_module("taking:app", *kind, "-t", "20", "--access-logfile", "-")
+
+
+@pytest.fixture(scope="module")
+def flask(serve_module, kind):
+    return serve_module("taking:flask", *kind)
 
 
 def get(target, *fields):
@@ -101,8 +107,8 @@ def test_a_client_that_leaves_is_no_error(server):
 
 
 @only_ferricorn("gunicorn has nothing against it")
-def test_another_thread_or_a_response_that_has_begun_cannot_take(server):
-    with server.connect() as client:
+def test_another_thread_or_a_response_that_has_begun_cannot_take(serve):
+    with serve("taking:app").connect() as client:
         assert client.send(get("/late")).response().text == "begun RuntimeError OSError"
 
 
@@ -121,8 +127,8 @@ def test_a_client_of_http_1_0_is_taken_over_too(server):
         assert client.send(b"x").read_exactly(1) == b"x"
 
 
-def test_a_unix_socket_is_asked_and_taken_over(serve, tmp_path):
-    server = serve("taking:app", bind=f"unix:{tmp_path}/s")
+def test_a_unix_socket_is_asked_and_taken_over(serve, kind, tmp_path):
+    server = serve("taking:app", *kind, bind=f"unix:{tmp_path}/s")
     with server.connect() as client:
         assert client.send(get("/peer")).response().text == f"AF_UNIX {(os.getpid(), os.getuid(), os.getgid())}"
         client.send(get("/echo")).read_exactly(6)
@@ -145,8 +151,8 @@ def test_the_access_log_has_a_line_of_each(server):
 
 
 @only_ferricorn("gunicorn waits for the graceful timeout")
-def test_a_worker_that_stops_ends_the_connection(serve):
-    server = serve("taking:app", "--graceful-timeout", "20")
+def test_a_worker_that_stops_ends_the_connection(serve, kind):
+    server = serve("taking:app", *kind, "--graceful-timeout", "20")
     with server.connect() as client:
         client.send(get("/echo")).read_exactly(6)
         server.send(signal.SIGTERM)
@@ -155,8 +161,8 @@ def test_a_worker_that_stops_ends_the_connection(serve):
     assert noted(server, "ended") == "/echo"
 
 
-def test_a_worker_that_dies_takes_its_connections_with_it(serve):
-    server = serve("taking:app")
+def test_a_worker_that_dies_takes_its_connections_with_it(serve, kind):
+    server = serve("taking:app", *kind)
     old = server.wait_workers(1)
     with server.connect() as client:
         client.send(get("/echo")).read_exactly(6)
@@ -235,8 +241,8 @@ def test_a_request_that_is_no_websocket_is_answered(flask):
 
 
 @only_ferricorn("gunicorn waits for the graceful timeout")
-def test_a_reload_ends_websockets_and_the_new_worker_has_new_ones(serve):
-    server = serve("taking:flask", "--graceful-timeout", "20")
+def test_a_reload_ends_websockets_and_the_new_worker_has_new_ones(serve, kind):
+    server = serve("taking:flask", *kind, "--graceful-timeout", "20")
     old = server.wait_workers(1)
     with server.websocket("/echo") as client:
         client.say("x")
@@ -270,11 +276,58 @@ def test_with_threads_there_are_so_many_at_once(serve, flags):
         assert server.workers() == worker
 
 
-# Flask-SocketIO in its threading mode.
+# Greenlets.
 
 
-def test_flask_socketio(serve):
-    server = serve("taking:socketio_app()")
+@pytest.fixture
+def greenlets(serve):
+    return serve("taking:app", "-k", "gevent", "--graceful-timeout", "5")
+
+
+@only_ferricorn("gunicorn's socket is always there")
+def test_a_greenlet_may_give_up_its_wait_for_the_connection(greenlets):
+    with greenlets.connect() as client:
+        assert client.send(get("/given_up?again")).read_to_end() == b"after all"
+    with greenlets.connect() as client:
+        assert client.send(get("/given_up")).response().text == "instead"
+        assert client.send(get("/")).response().text == "plain"
+    assert "Traceback" not in greenlets.log
+
+
+@only_ferricorn("gunicorn's socket is always there")
+def test_another_greenlet_may_take_the_connection_over_but_only_one(greenlets):
+    with greenlets.connect() as client:
+        assert client.send(get("/aside")).read_to_end() == b"word;end"
+    assert noted(greenlets, "aside") == "['None', 'OSError: the connection was taken over already']"
+
+
+def test_a_greenlet_that_is_killed_leaves_the_connection(greenlets):
+    with greenlets.connect() as client:
+        assert client.send(get("/killed")).read_to_end() == b"word"
+    assert noted(greenlets, "killed")
+    assert greenlets.get("/").text == "plain"
+
+
+def test_as_many_greenlets_as_there_are_clients_have_their_connections(serve):
+    server = serve("taking:flask", "-k", "gevent")
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.websocket("/echo")) for _ in range(100)]
+        for turn in range(3):
+            for client in clients:
+                client.say(f"word {turn}")
+            assert [client.hear() for client in clients] == [f"word {turn}"] * 100
+        assert server.get("/").text == "plain"
+    assert server.get("/").text == "plain"
+    assert server.stop() == 0
+    assert "Traceback" not in server.log
+
+
+# Flask-SocketIO.
+
+
+@pytest.mark.parametrize("flags, mode", [([], "threading"), (["-k", "gevent"], "gevent")])
+def test_flask_socketio(serve, flags, mode):
+    server = serve(f"taking:socketio_app('{mode}')", *flags)
     with server.websocket("/socket.io/?EIO=4&transport=websocket") as client:
         opened = json.loads(client.hear().removeprefix("0"))
         assert opened["sid"]

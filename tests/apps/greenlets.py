@@ -71,6 +71,15 @@ class Pieces:
         note("closed", type(gevent.getcurrent()).__name__)
 
 
+def read_on(body):
+    """Reads in a greenlet of the app's own, whose request ends meanwhile; and again."""
+    for name in "first", "second":
+        try:
+            body.read()
+        except OSError as error:
+            note(name, str(error))
+
+
 def waits(path, environ):
     """Waits as the path says; gives the body."""
     match path:
@@ -123,6 +132,15 @@ def waits(path, environ):
                 return gevent.get_hub().threadpool.apply(environ["wsgi.input"].read)
             except RuntimeError as error:
                 return str(error).encode()
+        case "/reads-on":
+            gevent.spawn(read_on, environ["wsgi.input"])
+            gevent.sleep(0)
+        case "/reads-in-turns":
+            read = []
+            while not read or read[-1]:
+                with gevent.Timeout(0.01, False):
+                    read.append(environ["wsgi.input"].readline())
+            return b"".join(read)
         case "/both-read":
             reader = gevent.spawn(environ["wsgi.input"].read)
             gevent.sleep(0)
@@ -189,6 +207,20 @@ def app(environ, start_response):
         except OSError as error:
             note("write-ended", type(error).__name__)
             raise
+    if path == "/write-by-two":
+        write = start_response("200 OK", [])
+        gevent.joinall([gevent.spawn(write, letter * 100_000) for letter in (b"a", b"b", b"c") * 5], raise_error=True)
+        return [b"."]
+    if path == "/write-interrupted":
+        write = start_response("200 OK", [])
+        # From here on the hub runs this greenlet, and throws before the server has its turn.
+        gevent.sleep(0)
+        gevent.get_hub().loop.run_callback(gevent.getcurrent().throw, LookupError)
+        try:
+            write(b"one,")
+        except LookupError:
+            pass
+        return [b"two,"] if environ["QUERY_STRING"] == "list" else (piece for piece in [b"two,", b"three,"])
     if path == "/file-after-write":
         start_response("200 OK", [])(b"first\n")
         return environ["wsgi.file_wrapper"](open(__file__, "rb"))

@@ -42,7 +42,7 @@ def page_look(sock, environ, start_response):
     """Asks about the connection in every way that does not take it."""
     with socket.socket(fileno=os.dup(sock.fileno())) as second:
         seen = {
-            "class": isinstance(sock, socket.socket), "family": sock.family.name, "type": sock.type.name,
+            "class": isinstance(sock, socket.socket), "family": sock.family.name, "type": socket.SocketKind(sock.type).name,
             "peer": sock.getpeername()[1] == second.getpeername()[1], "own": sock.getsockname() == second.getsockname(),
             "quiet": select.select([sock], [], [], 0)[0] == [], "error": sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
             "none": getattr(sock, "getpeercert", "none"), "timeout": sock.gettimeout(),
@@ -105,6 +105,49 @@ KEPT = []
 def page_keeps(sock, environ, start_response):
     KEPT.append(sock)
     return answer(start_response, "kept")
+
+
+def page_given_up(sock, environ, start_response):
+    """Has no patience to wait for the socket (gevent)."""
+    import gevent
+
+    try:
+        # From here on the hub runs this greenlet, and throws before the server has its turn.
+        gevent.sleep(0)
+        gevent.get_hub().loop.run_callback(gevent.getcurrent().throw, LookupError)
+        sock.send(b"never")
+    except LookupError:
+        if environ["QUERY_STRING"] == "again":
+            sock.send(b"after all")
+    return answer(start_response, "instead")
+
+
+def page_aside(sock, environ, start_response):
+    """Takes the connection over in a greenlet of its own, and waits for that (gevent)."""
+    import gevent
+
+    def take():
+        try:
+            sock.sendall(b"word;")
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    told = gevent.joinall([gevent.spawn(take), gevent.spawn(take)])
+    note("aside", str(sorted(str(one.value) for one in told)))
+    sock.sendall(b"end")
+    return []
+
+
+def page_killed(sock, environ, start_response):
+    """Has the connection, and is killed for it (gevent)."""
+    import gevent
+
+    sock.sendall(b"word")
+    gevent.getcurrent().kill(block=False)
+    try:
+        sock.recv(1)
+    finally:
+        note("killed", "x")
 
 
 def page_kept(sock, environ, start_response):
@@ -175,10 +218,10 @@ def ends(ws):
         note("ended", type(ws.close_reason).__name__)
 
 
-def socketio_app():
-    """A site with Flask-SocketIO in its threading mode."""
+def socketio_app(mode):
+    """A site with Flask-SocketIO."""
     site = Flask("socketio")
-    io = SocketIO(site, async_mode="threading")
+    io = SocketIO(site, async_mode=mode)
 
     @io.on("ask")
     def ask(word):

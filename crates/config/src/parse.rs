@@ -151,8 +151,7 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
              and simple-websocket, or gevent"
         }
         "geventwebsocket.gunicorn.workers.GeventWebSocketWorker" => {
-            "use gthread with --threads, and simple-websocket in place of gevent-websocket (Flask-Sock, or Flask-SocketIO \
-             with async_mode='threading')"
+            "use gevent, and simple-websocket in place of gevent-websocket (for Flask-Sock and Flask-SocketIO)"
         }
         name if name.starts_with("aiohttp.") => {
             "an aiohttp app is neither WSGI nor ASGI; run it with aiohttp's own web.run_app"

@@ -52,6 +52,13 @@ pub trait App: Send + Sync + 'static {
         tell(None);
     }
 
+    /// Takes back the call for the request with this number, if it waits to begin. Whether it did: then the app will not
+    /// be called for it. Only with [`Drive::Hosted`]; the server itself keeps the calls that wait for an app thread.
+    fn withdraw(&self, number: u64) -> bool {
+        let _ = number;
+        false
+    }
+
     /// Whether a thread of the app is in a step for the request with this number, and so has not heeded
     /// [`App::interrupt`] if that was called.
     fn is_held_by(&self, number: u64) -> bool {

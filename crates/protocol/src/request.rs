@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::{Deadline, Early, Hints, Offer, Stream};
+use crate::{Deadline, Early, Hints, Offer, Stream, Takeover};
 
 /// One HTTP request. Its head has passed the server's rules: framing is sound, headers that a client may not
 /// set are gone, and the scheme is the one that a trusted proxy gave.
@@ -34,6 +34,9 @@ pub struct Request {
     /// How an application that answers with a future sends informational responses before its answer. Absent for
     /// a client of HTTP/1.0, and for applications on the seat, which have [`Early::hint`].
     pub hints: Option<Arc<dyn Hints>>,
+    /// How an application with [`Drive::Hosted`](crate::Drive::Hosted) that does not
+    /// [converse](crate::App::converses) goes on with the connection alone. One on the seat has [`Early::takeover`].
+    pub takeover: Option<Arc<dyn Takeover>>,
     /// What the client offers, if it asks for a WebSocket. The application may consent with
     /// [`ResponseBody::WebSocket`](crate::ResponseBody::WebSocket), or answer as usual.
     pub websocket: Option<Box<Offer>>,
@@ -55,6 +58,7 @@ impl Request {
             body,
             early: None,
             hints: None,
+            takeover: None,
             websocket: None,
             deadline: None,
         }

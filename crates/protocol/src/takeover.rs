@@ -2,11 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
 
 use crate::Connection;
 
-/// What an application on the seat may do with the connection of the request that it is called for, until its call has
-/// returned (gunicorn's `environ['gunicorn.socket']`).
+/// What an application may do with the connection of the request that it is called for, until its call has returned or its
+/// future is ready (gunicorn's `environ['gunicorn.socket']`).
 pub trait Takeover: Send + Sync {
     /// The connection that this is about.
     fn connection(&self) -> &Connection;
@@ -19,12 +20,15 @@ pub trait Takeover: Send + Sync {
     fn look(&self) -> io::Result<OwnedFd>;
 
     /// Ends HTTP on the connection, once all responses before were written, and lends the connection to the application for
-    /// the rest of its call: the server neither reads nor writes until then, and sends no answer. Blocks the calling thread
-    /// until the server has let go; other requests are served meanwhile.
+    /// the rest of its call: the server neither reads nor writes until then, and sends no answer.
+    ///
+    /// On the seat it blocks the calling thread until the server has let go, while other requests are served, and is ready
+    /// then. An application that answers with a future polls this as one; once it has begun to, the answer is read by
+    /// nobody.
     ///
     /// # Errors
     /// The response has begun, the client has left, or there is no descriptor left.
-    fn take_over(&self) -> io::Result<Taken>;
+    fn take_over(&self, cx: &mut Context<'_>) -> Poll<io::Result<Taken>>;
 }
 
 /// A connection that an application has taken over.

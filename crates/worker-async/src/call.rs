@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -17,7 +18,7 @@ use crate::pipe::Pipe;
 use crate::queue::{self, Overdue};
 use crate::record::Record;
 use crate::service::Context;
-use crate::takeover::{Loan, Offer};
+use crate::takeover::{Loan, Offer, Running};
 use crate::worker::Worker;
 
 /// What the app gave, or what the server says in its place.
@@ -52,6 +53,9 @@ pub(crate) fn begin(context: &Arc<Context>, record: &mut Record, mut request: Re
             if request.head.version >= Version::HTTP_11 {
                 context.gate.begin_hints();
                 request.hints = Some(context.gate.clone());
+            }
+            if takes_over(worker) {
+                request.takeover = Some(context.clone());
             }
             let answer = guarded(|| Ok(worker.app.call(request)));
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
@@ -94,7 +98,7 @@ pub(crate) async fn finish(
                     Ok(Reply::Begun(head, pipe)) => return Given::Begun(head, pipe),
                     Ok(Reply::Hints(bytes)) => context.gate.send_hints(bytes).await,
                     Ok(Reply::Takeover(offer)) => {
-                        match Box::pin(lend(context, record, waiting, offer)).await {}
+                        match Box::pin(lend(context, record, Running::OnSeat(waiting), offer)).await {}
                     }
                     Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
                 }
@@ -103,9 +107,14 @@ pub(crate) async fn finish(
     };
     let result = match answer {
         Answer::Response(response) => Ok(response),
-        Answer::Later(mut future) => match within(limit, |cx| poll_guarded(future.as_mut(), cx)).await {
-            Ok(result) => result,
-            Err(Late) => Ok(late(worker, record, limit, false)),
+        Answer::Later(mut future) => match within(limit, |cx| poll_later(context, future.as_mut(), cx)).await
+        {
+            Ok(Ok(result)) => result,
+            Ok(Err(offer)) => match Box::pin(lend(context, record, Running::InTask(future), offer)).await {},
+            Err(Late) => {
+                let queued = limit.as_ref().is_some_and(|limit| limit.withdraw(worker));
+                Ok(late(worker, record, limit, queued))
+            }
         },
         Answer::Fault(fault) => Err(fault),
         Answer::Begun(body) => {
@@ -131,10 +140,36 @@ pub(crate) async fn finish(
 
 /// Leaves the connection to the app, once all before was written. The service has nothing more to do then, and goes with
 /// hyper.
-async fn lend(context: &Context, record: &mut Record, waiting: Waiting, offer: Offer) -> Infallible {
+async fn lend(context: &Context, record: &mut Record, running: Running, offer: Offer) -> Infallible {
+    if let Running::InTask(_) = running {
+        context.gate.end_hints().await;
+    }
     context.gate.all_left().await;
-    context.lent.put(Box::new(Loan::new(record.lend(), waiting, offer)));
+    context.lent.put(Box::new(Loan::new(record.lend(), running, offer)));
     pending().await
+}
+
+/// Whether the app may ask for the connection of its request, and answers with a future.
+fn takes_over(worker: &Worker) -> bool {
+    worker.app.drive() == Drive::Hosted && !worker.app.converses()
+}
+
+/// What comes of an answer that is a future: what the app gave, or its wish to have the connection itself.
+type Later = Result<Result<Response, AppFault>, Offer>;
+
+fn poll_later(
+    context: &Context,
+    answer: Pin<&mut (dyn Future<Output = Result<Response, AppFault>> + Send)>,
+    cx: &mut std::task::Context<'_>,
+) -> Poll<Later> {
+    match poll_guarded(answer, cx) {
+        Poll::Ready(result) => {
+            context.wish.forget();
+            Poll::Ready(Ok(result))
+        }
+        Poll::Pending if takes_over(&context.worker) => context.wish.poll_made(cx).map(Err),
+        Poll::Pending => Poll::Pending,
+    }
 }
 
 /// The time of a request is over.

@@ -17,7 +17,7 @@ use crate::connections::Member;
 use crate::gate::Gate;
 use crate::record;
 use crate::service::{Context, handle};
-use crate::takeover::{Lent, Loan, Socket};
+use crate::takeover::{Lent, Loan, Socket, Wish};
 use crate::websocket::{Accepted, Session};
 use crate::worker::Worker;
 
@@ -35,6 +35,7 @@ pub(crate) fn spawn<S: Socket>(worker: &Arc<Worker>, stream: S, connection: Conn
         connection,
         gate: shared,
         accepted: Accepted::default(),
+        wish: Wish::default(),
         lent: Lent::default(),
     };
     // What is not needed while the connection is at rest, or is a WebSocket, is boxed, so that it does not hold the room

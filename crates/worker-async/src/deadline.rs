@@ -41,7 +41,7 @@ struct State {
 pub(crate) enum Outcome {
     /// A 504 for a call that was begun.
     Answered,
-    /// A 504 for one that has waited for an app thread all the time.
+    /// A 504 for one that has waited all the time to be begun.
     NotCalled,
     /// The end of its connection, since the answer has begun.
     Closed,
@@ -54,6 +54,11 @@ impl Limit {
         let due = began + time;
         let clock = Arc::new(Clock { number, began, state: Mutex::new(State { due, over: false }) });
         Self { clock, alarm: sleep_until(due), waits: None }
+    }
+
+    /// Takes the call back, if the app has not begun it.
+    pub(crate) fn withdraw(&self, worker: &Worker) -> bool {
+        worker.app.withdraw(self.clock.number)
     }
 
     /// What the app may know of it.
@@ -88,7 +93,10 @@ impl Limit {
     pub(crate) fn interrupt(&self, worker: &Arc<Worker>, line: String, outcome: Outcome) {
         let what = match outcome {
             Outcome::Answered => "its client gets a 504, and the call is interrupted",
-            Outcome::NotCalled => "no app thread was free for it in that time, and its client gets a 504",
+            Outcome::NotCalled if worker.app.drive().blocks() => {
+                "no app thread was free for it in that time, and its client gets a 504"
+            }
+            Outcome::NotCalled => "the app had no room for it in that time, and its client gets a 504",
             Outcome::Closed => "its client's connection is closed, and the call is interrupted",
         };
         let (pid, age) = (std::process::id(), self.clock.began.elapsed().as_secs_f64());

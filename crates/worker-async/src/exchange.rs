@@ -167,7 +167,14 @@ impl Takeover for Exchange {
         self.client.gate.duplicate()
     }
 
-    fn take_over(&self) -> io::Result<Taken> {
+    fn take_over(&self, _: &mut Context<'_>) -> Poll<io::Result<Taken>> {
+        Poll::Ready(self.take_over_on_seat())
+    }
+}
+
+impl Exchange {
+    /// Asks the task for the connection, and waits for it.
+    fn take_over_on_seat(&self) -> io::Result<Taken> {
         if self.pipe.get().is_some() {
             return Err(io::Error::other("the response has begun, so the connection cannot be taken over"));
         }

@@ -154,9 +154,9 @@ pub(crate) fn assemble(
         Driver::new(app.drive(), settings.threads, idle, move |status| leaver.leave(ExitCode(status)))?;
     doors.heed(driver.shared());
     let worker = Arc::new(Worker {
-        // An app that blocks may take the connection over for one.
+        // A WSGI app may take the connection over for one.
         rules: HeadRules::new(&settings.limits, settings.grammar)
-            .with_websockets(app.converses() || app.drive().blocks())
+            .with_websockets(app.converses() || app.drive() != Drive::Task)
             .with_server(settings.server),
         server: settings.server.map(HeaderValue::from_static),
         lifecycle,

@@ -23,7 +23,7 @@ use crate::outbound::OutBody;
 use crate::policy::{self, Forbidden};
 use crate::real_ip;
 use crate::record::Record;
-use crate::takeover::Lent;
+use crate::takeover::{Lent, Wish};
 use crate::websocket::{Accepted, Handshake, NotMet, Opening, Party, VERSION, switch};
 use crate::worker::Worker;
 
@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) gate: Arc<Shared>,
     /// The WebSocket that the answer before the last byte of HTTP has begun.
     pub(crate) accepted: Accepted,
+    /// The wish of an app that answers with a future to take the connection over.
+    pub(crate) wish: Wish,
     /// The loan of the connection to an app that takes it over.
     pub(crate) lent: Lent,
 }

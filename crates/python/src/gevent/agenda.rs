@@ -113,6 +113,15 @@ impl Agenda {
         self.bell.ring();
     }
 
+    /// Takes back the call for the request with this number, if its greenlet has not begun. Whether it did.
+    pub(super) fn withdraw(&self, number: u64) -> bool {
+        let mut items = lock(&self.items);
+        let at = items.work.iter().position(|work| work.exchange().is_some_and(|call| call.answers(number)));
+        let work = at.and_then(|at| items.work.remove(at));
+        drop(items);
+        work.is_some()
+    }
+
     /// Has a greenlet killed, for the time of its request is over.
     pub(super) fn interrupt(&self, number: u64, tell: TellStack) {
         lock(&self.items).late.push_back((number, tell));

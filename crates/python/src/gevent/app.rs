@@ -73,6 +73,10 @@ impl App for GreenletApp {
         Answer::Later(Box::pin(Answering::new(exchange)))
     }
 
+    fn withdraw(&self, number: u64) -> bool {
+        self.0.agenda.withdraw(number)
+    }
+
     fn interrupt(&self, number: u64, tell: TellStack) {
         self.0.agenda.interrupt(number, tell);
     }

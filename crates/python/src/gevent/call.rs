@@ -15,7 +15,7 @@ use crate::deadline::ExtendDeadline;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
 use crate::hosted::lock;
-use crate::wsgi::{EarlyHints, Outlet, StartResponse, close_left_open};
+use crate::wsgi::{ClientSocket, EarlyHints, Outlet, StartResponse, close_left_open};
 
 /// What a greenlet is made for.
 pub(super) enum Work {
@@ -41,13 +41,20 @@ impl Work {
         matches!(self, Self::Close(..) | Self::Over(..))
     }
 
+    /// The request that it answers, if it does.
+    pub(super) fn exchange(&self) -> Option<&Arc<Exchange>> {
+        match self {
+            Self::Call(call) => Some(&call.exchange),
+            Self::Close(..) | Self::Over(..) => None,
+        }
+    }
+
     /// Begins a greenlet, which runs until it waits for the first time. To be called by the hub.
     pub(super) fn begin(self, py: Python<'_>, bridge: &Arc<Bridge>) {
-        let exchange = match &self {
-            Self::Call(call) if call.exchange.is_gone() => return,
-            Self::Call(call) => Some(call.exchange.clone()),
-            Self::Close(..) | Self::Over(..) => None,
-        };
+        let exchange = self.exchange().cloned();
+        if exchange.as_ref().is_some_and(|exchange| exchange.is_gone()) {
+            return;
+        }
         if let Err(error) = self.begin_for(py, bridge, exchange.clone()) {
             let fault = app_fault(py, &error);
             match exchange {
@@ -152,6 +159,10 @@ impl Call {
                 .and_then(|start| {
                     environ
                         .set_item(intern!(py, "wsgi.early_hints"), Bound::new(py, EarlyHints::of(&start))?)?;
+                    environ.set_item(
+                        intern!(py, "gunicorn.socket"),
+                        Bound::new(py, ClientSocket::of(&start))?,
+                    )?;
                     if let Some(deadline) = exchange.deadline() {
                         let extend = Bound::new(py, ExtendDeadline::new(deadline))?;
                         environ.set_item(intern!(py, "ferricorn.extend_deadline"), extend)?;

@@ -3,28 +3,29 @@
 //! Both are on one thread, so the lock is never waited for; nothing of Python is made or dropped under it, since that
 //! could run the application's code.
 
+use std::io::{self, ErrorKind};
+use std::mem;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use ferricorn_protocol::{
-    AppFault, BodyError, ClientGone, Deadline, Head, Hints, Request, Response, ResponseBody,
+    AppFault, BodyError, ClientGone, Deadline, Head, Hints, Request, Response, ResponseBody, Takeover,
 };
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::Frame;
-use pyo3::exceptions::PyBrokenPipeError;
 use pyo3::prelude::*;
 
 use super::agenda::Agenda;
 use super::waiting::wait;
 use crate::fields::content_length;
 use crate::hosted::{Answered, Inflow, Outgoing, Streamed, lock, refusal};
-use crate::wsgi::Cooperative;
 
 /// See the module's first line.
 pub(super) struct Exchange {
     agenda: Arc<Agenda>,
     hints: Option<Arc<dyn Hints>>,
+    takeover: Option<Arc<dyn Takeover>>,
     method: Method,
     uri: Uri,
     deadline: Option<Arc<dyn Deadline>>,
@@ -48,8 +49,13 @@ struct State {
     left: Option<u64>,
     /// Whether the greenlet was killed for the end of its worker, or of its request's time.
     cancelled: bool,
+    /// Whether the greenlet of the request has ended.
+    ended: bool,
     connection: Option<Waker>,
-    writer: Option<Waker>,
+    /// Greenlets that wait until they may give another piece.
+    writers: Vec<Waker>,
+    /// One that waits for more of the request body.
+    reader: Option<Waker>,
 }
 
 /// How far the response is.
@@ -57,8 +63,12 @@ struct State {
 enum Stage {
     /// Nothing was given.
     Fresh,
+    /// Nothing either; the connection was asked for.
+    Asking,
     /// A head and a body that streams.
     Streaming,
+    /// The connection, for which there is no answer then.
+    Taken,
     Complete,
 }
 
@@ -74,11 +84,12 @@ pub(super) enum Client {
 }
 
 impl Exchange {
-    /// Takes the body and the hints from the request.
+    /// Takes from the request what its call uses later.
     pub(super) fn new(agenda: &Arc<Agenda>, request: &mut Request) -> Arc<Self> {
         Arc::new(Self {
             agenda: agenda.clone(),
             hints: request.hints.take(),
+            takeover: request.takeover.take(),
             method: request.head.method.clone(),
             uri: request.head.uri.clone(),
             deadline: request.deadline.take(),
@@ -92,8 +103,10 @@ impl Exchange {
                 end: None,
                 left: None,
                 cancelled: false,
+                ended: false,
                 connection: None,
-                writer: None,
+                writers: Vec::new(),
+                reader: None,
             }),
         })
     }
@@ -104,6 +117,11 @@ impl Exchange {
 
     pub(super) fn deadline(&self) -> Option<&Arc<dyn Deadline>> {
         self.deadline.as_ref()
+    }
+
+    /// Whether it is that of the request with this number, by which its deadline knows it.
+    pub(super) fn answers(&self, number: u64) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.number() == number)
     }
 
     /// The request, for the log: `GET /`.
@@ -123,7 +141,8 @@ impl Exchange {
     /// Gives the answer. What nobody wants is dropped.
     pub(super) fn respond(&self, answer: Result<Response, AppFault>) {
         let mut state = lock(&self.state);
-        if state.stage != Stage::Fresh || state.client == Client::Gone {
+        if !matches!(state.stage, Stage::Fresh | Stage::Asking | Stage::Taken) || state.client == Client::Gone
+        {
             drop(state);
             return drop(answer);
         }
@@ -155,7 +174,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Gives another piece, which must not be empty, when the one before was taken.
+    /// Gives another piece, which must not be empty. To be called when [`Exchange::written`] has just said that the client
+    /// takes it.
     pub(super) fn give(&self, piece: Bytes) {
         let mut state = lock(&self.state);
         if state.stage == Stage::Streaming && state.client == Client::Takes {
@@ -178,9 +198,7 @@ impl Exchange {
             if state.client != Client::Takes || (state.asked && state.piece.is_none()) {
                 return Poll::Ready(state.client);
             }
-            let before = state.writer.replace(cx.waker().clone());
-            drop(state);
-            drop(before);
+            state.writers.push(cx.waker().clone());
             Poll::Pending
         })
     }
@@ -209,19 +227,68 @@ impl Exchange {
         }
         match stage {
             Stage::Streaming => self.end(Err(fault)),
-            Stage::Fresh | Stage::Complete => self.respond(Err(fault)),
+            Stage::Fresh | Stage::Asking | Stage::Taken | Stage::Complete => self.respond(Err(fault)),
         }
     }
 
-    /// The greenlet has ended. What is left of the request body is nobody's, and the connection need not keep it.
+    /// The application asks for the connection, in place of an answer.
+    ///
+    /// # Errors
+    /// It cannot be had any more.
+    pub(super) fn ask(&self) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        let why = match (state.stage, state.client) {
+            (Stage::Fresh, Client::Takes) => {
+                state.stage = Stage::Asking;
+                return Ok(());
+            }
+            (Stage::Fresh, _) => return Err(ErrorKind::BrokenPipe.into()),
+            (Stage::Asking | Stage::Taken, _) => "the connection was taken over already",
+            (Stage::Streaming, _) => "the response has begun, so the connection cannot be taken over",
+            (Stage::Complete, _) => "the request is over, so the connection cannot be taken over",
+        };
+        Err(io::Error::other(why))
+    }
+
+    /// Whether it has got it.
+    pub(super) fn asked(&self, granted: bool) {
+        let mut state = lock(&self.state);
+        if state.stage == Stage::Asking {
+            state.stage = if granted { Stage::Taken } else { Stage::Fresh };
+        }
+    }
+
+    /// How it is asked for, while the call goes on.
+    pub(super) fn takeover(&self) -> Option<&Arc<dyn Takeover>> {
+        let ended = lock(&self.state).ended;
+        self.takeover.as_ref().filter(|_| !ended)
+    }
+
+    /// Sends an informational response, if the client takes any.
+    pub(super) fn hint(&self, headers: &HeaderMap) {
+        if let Some(hints) = &self.hints {
+            hints.hint(headers);
+        }
+    }
+
+    /// The greenlet has ended. What is left of the request body is nobody's, and the connection need not keep it: a
+    /// greenlet of the application's own that waits for it hears so.
     pub(super) fn ended(&self) {
-        let body = lock(&self.state).body.take();
+        let mut state = lock(&self.state);
+        state.ended = true;
+        let body = state.body.take();
+        wake(state.reader.take(), state);
         drop(body);
         let fault = || AppFault::new("the call of the application ended without an answer");
         let stage = lock(&self.state).stage;
         match stage {
-            Stage::Fresh => self.respond(Err(fault())),
+            Stage::Fresh | Stage::Asking => self.respond(Err(fault())),
             Stage::Streaming => self.end(Err(fault())),
+            // That nobody reads: it says that the call is over.
+            Stage::Taken => {
+                let head = Head { status: StatusCode::OK, reason: None, headers: HeaderMap::new() };
+                self.respond(Ok(Response::new(head, ResponseBody::Empty)));
+            }
             Stage::Complete => {}
         }
     }
@@ -230,14 +297,26 @@ impl Exchange {
     /// one.
     pub(super) fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let mut state = lock(&self.state);
+        if state.ended {
+            let why = "its request is over, and nobody has read it".to_owned();
+            return Poll::Ready(Some(Err(BodyError::Broken(why))));
+        }
         let polled = state.body.poll(cx);
+        if polled.is_pending() {
+            let before = state.reader.replace(cx.waker().clone());
+            drop(state);
+            drop(before);
+            return Poll::Pending;
+        }
         if let Poll::Ready(Some(Err(error))) = &polled {
             match state.stage {
-                Stage::Fresh => state.answer = Some(Ok(refusal(error))),
+                Stage::Fresh | Stage::Asking => state.answer = Some(Ok(refusal(error))),
                 // The client is to blame, and the log need not tell of it.
                 Stage::Streaming => {
                     state.end = Some(Err(AppFault { told: true, ..AppFault::new(error.to_string()) }));
                 }
+                // It was left behind.
+                Stage::Taken => return polled,
                 Stage::Complete => {}
             }
             state.stage = Stage::Complete;
@@ -249,11 +328,9 @@ impl Exchange {
 }
 
 /// Gives up the lock, and then wakes.
-fn wake<T>(waker: Option<Waker>, state: T) {
+fn wake<T>(wakers: impl IntoIterator<Item = Waker>, state: T) {
     drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
-    }
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 impl Answered for Exchange {
@@ -277,8 +354,8 @@ impl Answered for Exchange {
         state.client = if sent { Client::HasAll } else { Client::Gone };
         // An answer that nobody took holds this exchange, if its body streams.
         let unwanted = (state.answer.take(), state.piece.take(), state.connection.take());
-        let writer = state.writer.take();
-        wake(writer, state);
+        let writers = mem::take(&mut state.writers);
+        wake(writers, state);
         drop(unwanted);
     }
 }
@@ -298,7 +375,7 @@ impl Streamed for Exchange {
             None => {
                 state.connection = Some(cx.waker().clone());
                 state.asked = true;
-                wake(state.writer.take(), state);
+                wake(mem::take(&mut state.writers), state);
                 Poll::Pending
             }
         }
@@ -307,28 +384,5 @@ impl Streamed for Exchange {
     fn is_taken(&self) -> bool {
         let state = lock(&self.state);
         state.piece.is_none() && matches!(state.end, Some(Ok(())))
-    }
-}
-
-/// For `write()` and early hints.
-impl Cooperative for Exchange {
-    fn begin(self: Arc<Self>, py: Python<'_>, head: Head, first: Bytes) -> PyResult<()> {
-        Self::begin(&self, head, Vec::new(), first)
-            .map_err(|gone| PyBrokenPipeError::new_err(gone.to_string()))?;
-        self.written(py).map(drop)
-    }
-
-    fn write(self: Arc<Self>, py: Python<'_>, piece: Bytes) -> PyResult<()> {
-        if self.written(py)? != Client::Takes {
-            return Err(PyBrokenPipeError::new_err(ClientGone.to_string()));
-        }
-        self.give(piece);
-        self.written(py).map(drop)
-    }
-
-    fn hint(&self, headers: &HeaderMap) {
-        if let Some(hints) = &self.hints {
-            hints.hint(headers);
-        }
     }
 }

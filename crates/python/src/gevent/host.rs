@@ -13,7 +13,6 @@ use pyo3::prelude::*;
 
 use super::agenda::{Agenda, Item};
 use super::app::Bridge;
-use super::exchange::Exchange;
 use super::hub::{Hub, join, kill, kill_with};
 use crate::deadline::{RequestTimeout, of_greenlet};
 use crate::fault::{app_fault, exit_status};
@@ -116,10 +115,8 @@ fn kill_all(py: Python<'_>, agenda: &Agenda) -> Vec<Py<PyAny>> {
 
 /// Has the greenlet killed, soon, that answers the request with this number, if it does not end before.
 fn interrupt(py: Python<'_>, agenda: &Agenda, number: u64, tell: TellStack) {
-    let answers =
-        |exchange: &&Arc<Exchange>| exchange.deadline().is_some_and(|deadline| deadline.number() == number);
     let found = agenda.running().each(|greenlet| {
-        let exchange = greenlet.exchange.as_ref().filter(answers)?;
+        let exchange = greenlet.exchange.as_ref().filter(|exchange| exchange.answers(number))?;
         Some((greenlet.greenlet.clone_ref(py), exchange.clone()))
     });
     let Some((greenlet, exchange)) = found.into_iter().flatten().next() else { return tell(None) };

@@ -8,6 +8,7 @@
 mod agenda;
 mod app;
 mod call;
+mod early;
 mod exchange;
 mod host;
 mod hub;

@@ -30,7 +30,7 @@ pub(super) fn answer(py: Python<'_>, exchange: &Arc<Exchange>, response: Respons
     let body = match body {
         ResponseBody::Pulled { first, rest } => {
             let ended = match exchange.begin(head, log_environ, first) {
-                Ok(()) => produce(py, exchange, rest),
+                Ok(()) => produce(py, exchange, None, rest),
                 Err(_) => (Ended::Unwanted, rest),
             };
             return finish(exchange, ended);
@@ -48,16 +48,19 @@ pub(super) fn answer(py: Python<'_>, exchange: &Arc<Exchange>, response: Respons
     exchange.respond(Ok(Response { head, body, log_environ }));
 }
 
-/// Gives the rest of a body that `write()` has begun.
+/// Gives the rest of a body that `write()` has begun. If what was written last has not left yet, for an exception has ended
+/// that wait, it is waited for.
 pub(super) fn pour(py: Python<'_>, exchange: &Arc<Exchange>, body: ResponseBody) {
     match body {
-        ResponseBody::Full(bytes) => {
-            exchange.give(bytes);
-            exchange.end(Ok(()));
-        }
+        ResponseBody::Full(bytes) => match exchange.written(py) {
+            Ok(_) => {
+                exchange.give(bytes);
+                exchange.end(Ok(()));
+            }
+            Err(error) => exchange.fail(app_fault(py, &error)),
+        },
         ResponseBody::Pulled { first, rest } => {
-            exchange.give(first);
-            finish(exchange, produce(py, exchange, rest));
+            finish(exchange, produce(py, exchange, Some(first), rest));
         }
         ResponseBody::File(mut file) => {
             let ended = send_file(py, exchange, &mut file);
@@ -67,8 +70,13 @@ pub(super) fn pour(py: Python<'_>, exchange: &Arc<Exchange>, body: ResponseBody)
     }
 }
 
-/// Asks the application for a piece whenever the one before has been written.
-fn produce(py: Python<'_>, exchange: &Exchange, mut rest: Box<dyn Pieces>) -> (Ended, Box<dyn Pieces>) {
+/// Asks the application for a piece whenever the one before has been written; `first` it has given already.
+fn produce(
+    py: Python<'_>,
+    exchange: &Exchange,
+    mut first: Option<Bytes>,
+    mut rest: Box<dyn Pieces>,
+) -> (Ended, Box<dyn Pieces>) {
     let ended = loop {
         match exchange.written(py) {
             Ok(Client::Takes) => {}
@@ -76,7 +84,11 @@ fn produce(py: Python<'_>, exchange: &Exchange, mut rest: Box<dyn Pieces>) -> (E
             Ok(Client::Gone) => break Ended::Unwanted,
             Err(error) => break Ended::Made(Err(app_fault(py, &error))),
         }
-        match rest.next() {
+        let piece = match first.take() {
+            Some(first) => Ok(Some(first)),
+            None => rest.next(),
+        };
+        match piece {
             Ok(Some(piece)) => exchange.give(piece),
             Ok(None) => break Ended::Made(Ok(())),
             Err(fault) => break Ended::Made(Err(fault)),

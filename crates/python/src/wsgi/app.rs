@@ -159,17 +159,16 @@ impl WsgiApp {
             Err(error) => return Err(error),
         };
         let body = body(iterable, start, request)?;
-        let mut start = start.borrow_mut();
-        if start.is_sent() {
+        if start.borrow().is_sent() {
             return Ok(Answer::Begun(body));
         }
-        match start.take_head() {
+        let head = start.borrow_mut().take_head();
+        match head {
             Ok(head) => {
                 let log_environ = self.log_environ.iter().map(|name| variable(environ, name)).collect();
                 Ok(Answer::Response(Response { head, body, log_environ }))
             }
             Err(error) => {
-                drop(start);
                 end(body, request);
                 Err(error)
             }

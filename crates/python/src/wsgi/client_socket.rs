@@ -1,14 +1,13 @@
 //! `gunicorn.socket`: the client's connection, for an application that asks about it, or goes on with it alone.
 //!
 //! One object serves all requests of a connection, so that an ordinary request pays nothing for it. It finds the request
-//! that the calling thread is about, until the application has taken the connection over. To ask is not to take: that
-//! happens with the first call that moves bytes, or the socket itself.
+//! that the calling thread is about, until the application has taken the connection over. A greenlet's request has one of
+//! its own. To ask is not to take: that happens with the first call that moves bytes, or the socket itself.
 
-use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use ferricorn_protocol::{Connection, Early, Taken, Takeover};
+use ferricorn_protocol::{Connection, Taken};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,18 +15,25 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::early_hints::Current;
+use super::outlet::Outlet;
 use super::start_response::StartResponse;
 
 /// See the module's first line.
 #[pyclass(module = "ferricorn", frozen)]
-pub(super) struct ClientSocket {
-    connection: Weak<Connection>,
+pub(crate) struct ClientSocket {
+    of: Of,
     /// The application's own socket, once it has taken the connection over.
     own: PyOnceLock<Py<PyAny>>,
     /// Dropped when that is closed.
     lease: Mutex<Option<Box<dyn Send + Sync>>>,
     /// The timeout that the socket is to have then; none if it is to wait for ever.
     timeout: Mutex<Option<Py<PyAny>>>,
+}
+
+/// Whose it is.
+enum Of {
+    Connection(Weak<Connection>),
+    Request(Py<StartResponse>),
 }
 
 /// A method of the socket, which is looked for when it is called.
@@ -38,13 +44,18 @@ struct Method {
 }
 
 impl ClientSocket {
-    pub(super) fn new(connection: &Arc<Connection>) -> Self {
-        Self {
-            connection: Arc::downgrade(connection),
-            own: PyOnceLock::new(),
-            lease: Mutex::default(),
-            timeout: Mutex::default(),
-        }
+    /// For whichever request of the connection the calling thread is about.
+    pub(super) fn of_connection(connection: &Arc<Connection>) -> Self {
+        Self::new(Of::Connection(Arc::downgrade(connection)))
+    }
+
+    /// For one request.
+    pub(crate) fn of(start: &Bound<'_, StartResponse>) -> Self {
+        Self::new(Of::Request(start.clone().unbind()))
+    }
+
+    fn new(of: Of) -> Self {
+        Self { of, own: PyOnceLock::new(), lease: Mutex::default(), timeout: Mutex::default() }
     }
 
     fn call<'py>(
@@ -96,18 +107,27 @@ impl ClientSocket {
         let number: i64 = own.call_method0(intern!(py, "fileno"))?.extract()?;
         if number == -1 {
             let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
-            py.detach(|| drop(lease));
+            match self.of {
+                Of::Connection(_) => py.detach(|| drop(lease)),
+                Of::Request(_) => drop(lease),
+            }
         }
         Ok(())
     }
 
-    /// The request that the calling thread is about, if it came on this connection.
-    fn request<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, StartResponse>, Arc<dyn Early>)> {
-        let start = Current::start(py);
-        let found = start.and_then(|start| {
-            let early = start.borrow().early()?;
-            let of = early.takeover()?.connection();
-            (std::ptr::from_ref(of) == self.connection.as_ptr()).then_some((start, early))
+    /// The request that the calling thread is about, if it came on this connection; and what can be done for it.
+    fn request<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, StartResponse>, Outlet)> {
+        let found = match &self.of {
+            Of::Request(start) => {
+                Some(start.bind(py).clone()).filter(|start| start.borrow().outlet().lends())
+            }
+            Of::Connection(connection) => {
+                Current::start(py).filter(|start| start.borrow().outlet().is_of(connection.as_ptr()))
+            }
+        };
+        let found = found.map(|start| {
+            let outlet = start.borrow().outlet().another();
+            (start, outlet)
         });
         found.ok_or_else(|| {
             PyRuntimeError::new_err(
@@ -119,25 +139,25 @@ impl ClientSocket {
 
     /// A socket to ask the kernel about the connection; to be closed after that.
     fn look<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (_, early) = self.request(py)?;
-        python_socket(py, with(&*early, |server| server.look())?)
+        let (_, outlet) = self.request(py)?;
+        python_socket(py, outlet.look()?)
     }
 
     /// The number of a descriptor of the connection, which is open until the call returns.
     fn number(&self, py: Python<'_>) -> PyResult<i32> {
-        let (start, early) = self.request(py)?;
+        let (start, outlet) = self.request(py)?;
         let mut start = start.borrow_mut();
         if let Some(seen) = start.seen() {
             return Ok(seen.as_raw_fd());
         }
-        let seen = with(&*early, |server| server.look())?;
+        let seen = outlet.look()?;
         Ok(start.keep(seen).as_raw_fd())
     }
 
     /// Takes the connection over.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
-        let (start, early) = self.request(py)?;
-        let Taken { descriptor, lease } = py.detach(|| with(&*early, |server| server.take_over()))?;
+        let (start, outlet) = self.request(py)?;
+        let Taken { descriptor, lease } = outlet.take_over(py)?;
         start.borrow_mut().taken();
         self.lease.lock().unwrap_or_else(PoisonError::into_inner).replace(lease);
         let own = python_socket(py, descriptor)?;
@@ -218,11 +238,6 @@ impl Method {
         let py = arguments.py();
         self.socket.get().call(self.name.bind(py), arguments, keywords)
     }
-}
-
-/// What the server lets an application do with the connection. It was there when the request was found.
-fn with<T>(early: &dyn Early, act: impl FnOnce(&dyn Takeover) -> io::Result<T>) -> io::Result<T> {
-    early.takeover().map_or_else(|| Err(io::ErrorKind::Unsupported.into()), act)
 }
 
 fn socket_type(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {

@@ -35,7 +35,7 @@ pub struct Facts {
     pub multiprocess: bool,
     /// The prefix that is taken off the path (`SCRIPT_NAME`); empty for none.
     pub script_name: String,
-    /// Whether there is a `gunicorn.socket`.
+    /// Whether there is a `gunicorn.socket` for whichever request a thread is about.
     pub shows_socket: bool,
 }
 
@@ -119,7 +119,7 @@ impl EnvironFactory {
             let template = self.template.bind(py).copy()?;
             set_addresses(&template, connection)?;
             if self.shows_socket {
-                let socket = Bound::new(py, ClientSocket::new(connection))?;
+                let socket = Bound::new(py, ClientSocket::of_connection(connection))?;
                 template.set_item(intern!(py, "gunicorn.socket"), socket)?;
             }
             // Somebody else's note is left alone, at the price of the addresses; there is nobody else.

@@ -18,6 +18,7 @@ mod response;
 mod start_response;
 
 pub use app::WsgiApp;
+pub(crate) use client_socket::ClientSocket;
 pub(crate) use close::close_left_open;
 pub(crate) use early_hints::EarlyHints;
 pub use environ::{EnvironFactory, Facts};

@@ -1,9 +1,13 @@
-//! How bytes leave before the application's call has returned: `write()`, and early hints.
+//! What an application may do before its call has returned: `write()`, early hints, and to take the connection over.
 
+use std::io;
+use std::os::fd::OwnedFd;
+use std::ptr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use ferricorn_protocol::{Early, Head};
+use ferricorn_protocol::{Connection, Early, Head, Taken, Takeover};
 use http::HeaderMap;
 use pyo3::exceptions::{PyBrokenPipeError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -34,6 +38,15 @@ pub(crate) trait Cooperative: Send + Sync {
 
     /// See [`Early::hint`].
     fn hint(&self, headers: &HeaderMap);
+
+    /// See [`Early::takeover`].
+    fn takeover(&self) -> Option<&dyn Takeover>;
+
+    /// See [`Takeover::take_over`].
+    ///
+    /// # Errors
+    /// `OSError`, or what was thrown into the greenlet.
+    fn take_over(self: Arc<Self>, py: Python<'_>) -> PyResult<Taken>;
 }
 
 impl Outlet {
@@ -75,6 +88,50 @@ impl Outlet {
             Self::None => {}
             Self::Thread(early) => early.hint(headers),
             Self::Greenlet(early) => early.hint(headers),
+        }
+    }
+
+    /// Whether it is that of a request on this connection, which can be taken over.
+    pub(super) fn is_of(&self, connection: *const Connection) -> bool {
+        self.takeover().is_some_and(|server| ptr::from_ref(server.connection()) == connection)
+    }
+
+    /// Whether there is a connection to take over.
+    pub(super) fn lends(&self) -> bool {
+        self.takeover().is_some()
+    }
+
+    /// See [`Takeover::look`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn look(&self) -> io::Result<OwnedFd> {
+        self.takeover().map_or_else(|| Err(io::ErrorKind::Unsupported.into()), Takeover::look)
+    }
+
+    /// See [`Takeover::take_over`].
+    ///
+    /// # Errors
+    /// `OSError`, or what was thrown into a greenlet.
+    pub(super) fn take_over(&self, py: Python<'_>) -> PyResult<Taken> {
+        match self {
+            Self::None => Err(Self::missing()),
+            Self::Thread(_) => Ok(py.detach(|| {
+                let server = self.takeover().ok_or(io::ErrorKind::Unsupported)?;
+                match server.take_over(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(taken) => taken,
+                    Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            })?),
+            Self::Greenlet(early) => early.clone().take_over(py),
+        }
+    }
+
+    fn takeover(&self) -> Option<&dyn Takeover> {
+        match self {
+            Self::None => None,
+            Self::Thread(early) => early.takeover(),
+            Self::Greenlet(early) => early.takeover(),
         }
     }
 

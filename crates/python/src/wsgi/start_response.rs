@@ -1,9 +1,8 @@
 //! The two callables of PEP 3333 that an application calls: `start_response`, and the `write` it returns.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
-use ferricorn_protocol::{Early, Head};
+use ferricorn_protocol::Head;
 use http::{HeaderMap, Version};
 use pyo3::exceptions::{PyAssertionError, PyConnectionError, PyStopIteration};
 use pyo3::intern;
@@ -53,11 +52,8 @@ impl StartResponse {
     }
 
     /// What the application does before its call returns goes there.
-    pub(super) fn early(&self) -> Option<Arc<dyn Early>> {
-        match &self.outlet {
-            Outlet::Thread(early) => Some(early.clone()),
-            Outlet::Greenlet(_) | Outlet::None => None,
-        }
+    pub(super) fn outlet(&self) -> &Outlet {
+        &self.outlet
     }
 
     /// The descriptor that the application was shown.

@@ -1,4 +1,4 @@
-//! How a connection passes from its task to the app thread that waits for it, and what the task hears of it afterwards.
+//! How a connection passes from its task to the app that waits for it, and what the task hears of it afterwards.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -13,14 +13,16 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(crate) struct Handover {
     state: Mutex<State>,
-    /// Rung for the app thread when there is an outcome.
+    /// Rung for an app thread when there is an outcome.
     bell: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// What the app thread is to find.
+    /// What the app is to find.
     outcome: Option<io::Result<OwnedFd>>,
+    /// Whoever waits for that without a thread of the app's.
+    taker: Option<Waker>,
     /// The app has closed its socket.
     closed: bool,
     /// The task that waits for that.
@@ -57,6 +59,20 @@ impl Handover {
         }
     }
 
+    /// Waits for the connection as a future does.
+    pub(super) fn poll_outcome(&self, cx: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        let mut state = self.lock();
+        match state.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                let before = state.taker.replace(cx.waker().clone());
+                drop(state);
+                drop(before);
+                Poll::Pending
+            }
+        }
+    }
+
     /// What the app holds while it has the connection.
     pub(crate) fn lease(self: Arc<Self>) -> Box<dyn Send + Sync> {
         Box::new(Lease(self))
@@ -73,8 +89,14 @@ impl Handover {
     }
 
     fn settle(&self, outcome: io::Result<OwnedFd>) {
-        self.lock().outcome = Some(outcome);
+        let mut state = self.lock();
+        state.outcome = Some(outcome);
+        let taker = state.taker.take();
+        drop(state);
         self.bell.notify_one();
+        if let Some(taker) = taker {
+            taker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ferricorn_protocol::Answer;
+use ferricorn_protocol::{Answer, AppFault, BoxFuture, Response};
 use ferricorn_unix::scoreboard::ErrorClass;
 use ferricorn_unix::socket::end_reading;
 use http::{HeaderMap, StatusCode};
@@ -17,7 +17,7 @@ use super::relay::relay;
 use super::{Handover, Offer, Socket};
 use crate::exchange::{Reply, Waiting};
 use crate::gate::Gate;
-use crate::job::{blame, dispose_answer};
+use crate::job::{blame, dispose_answer, poll_guarded};
 use crate::record::Record;
 use crate::timer::timeout;
 use crate::worker::Worker;
@@ -35,15 +35,23 @@ pub(crate) struct Loan {
 /// The call that has the connection.
 pub(super) struct Call {
     worker: Arc<Worker>,
-    waiting: Waiting,
+    running: Running,
     /// The books on its request, until it returns.
     record: Option<Record>,
 }
 
+/// What tells of the call's end.
+pub(crate) enum Running {
+    /// An app thread.
+    OnSeat(Waiting),
+    /// The future that is the app's answer.
+    InTask(BoxFuture<'static, Result<Response, AppFault>>),
+}
+
 impl Loan {
-    pub(crate) fn new(record: Record, waiting: Waiting, offer: Offer) -> Self {
+    pub(crate) fn new(record: Record, running: Running, offer: Offer) -> Self {
         let worker = record.worker().clone();
-        Self { call: Call { worker, waiting, record: Some(record) }, offer }
+        Self { call: Call { worker, running, record: Some(record) }, offer }
     }
 
     /// Gives the app its connection, and sees to the end of both. `read` is what hyper has read behind the request.
@@ -116,21 +124,30 @@ impl Call {
 
     /// Waits until the call has returned. What it gave is closed, and no answer: a fault is told.
     fn poll_returned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(record) = &mut self.record {
-            match ready!(self.waiting.poll_reply(cx)) {
-                Reply::Answer(Answer::Fault(fault)) => {
-                    record.failed(ErrorClass::App);
-                    blame(&self.worker, &format!("Error handling request {}", record.request_line()), &fault);
-                    self.record = None;
-                }
-                Reply::Answer(answer) => {
-                    dispose_answer(&self.worker, answer, record.ticket());
-                    self.record = None;
-                }
-                // Hints, and a second wish for the connection, are of no consequence.
-                Reply::Begun(..) | Reply::Hints(_) | Reply::Takeover(_) => {}
+        let Some(record) = &mut self.record else { return Poll::Ready(()) };
+        match ready!(self.running.poll(cx)) {
+            Answer::Fault(fault) => {
+                record.failed(ErrorClass::App);
+                blame(&self.worker, &format!("Error handling request {}", record.request_line()), &fault);
             }
+            answer => dispose_answer(&self.worker, answer, record.ticket()),
         }
+        self.record = None;
         Poll::Ready(())
+    }
+}
+
+impl Running {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        match self {
+            Self::OnSeat(waiting) => loop {
+                // Hints, and a second wish for the connection, are of no consequence.
+                if let Reply::Answer(answer) = ready!(waiting.poll_reply(cx)) {
+                    return Poll::Ready(answer);
+                }
+            },
+            Self::InTask(answer) => poll_guarded(answer.as_mut(), cx)
+                .map(|given| given.map_or_else(Answer::Fault, Answer::Response)),
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Connections that an app on the seat takes over, to go on with the socket alone (`environ['gunicorn.socket']`).
+//! Connections that an app takes over, to go on with the socket alone (`environ['gunicorn.socket']`).
 //!
-//! The app asks in the midst of its call, through the [`Exchange`](crate::exchange::Exchange), and waits on the [`handover`].
+//! The app asks in the midst of its call, and waits on the [`handover`]: on the seat through the
+//! [`Exchange`](crate::exchange::Exchange), and otherwise by a [`wish`].
 //! The service sees to it that all before was written, and hyper, which has not begun to answer, is taken away. From then
 //! on the task of the connection is a [`loan`]: it waits for the end of the call, or of the socket, and then ends the
 //! connection. The app's [`descriptor`](socket) is a second one of the same socket; where bytes had been read behind the
@@ -10,13 +11,15 @@ mod handover;
 mod loan;
 mod relay;
 mod socket;
+mod wish;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) use handover::{Handover, Offer};
-pub(crate) use loan::Loan;
+pub(crate) use loan::{Loan, Running};
 pub(crate) use socket::Socket;
+pub(crate) use wish::Wish;
 
 /// Where the service leaves a loan for the connection's task.
 #[derive(Default)]

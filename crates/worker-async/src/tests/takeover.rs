@@ -1,20 +1,26 @@
 //! Connections that the app takes over: it has the socket alone, and the server answers nothing.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferricorn_config::{LogTarget, Settings};
-use ferricorn_protocol::{Answer, AppFault, Early, Request, ResponseBody, Taken};
+use ferricorn_protocol::{
+    Answer, App, AppFault, Drive, Early, Guest, Request, Response, ResponseBody, Taken,
+};
 use ferricorn_unix::scoreboard::Errors;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::{TimeVal, TimeValLike};
+use tokio::io::AsyncWriteExt;
 
 use super::app::{TestApp, full, head};
 use super::{PATIENCE, Server, wait_for};
@@ -30,15 +36,75 @@ fn early(request: &Request) -> Arc<dyn Early> {
 
 /// The connection of a request, as a file. If a test fails nobody may be left to end it, so a read of it ends by itself.
 fn take(request: &Request) -> (File, Box<dyn Send + Sync>) {
-    let Taken { descriptor, lease } = early(request).takeover().unwrap().take_over().unwrap();
+    let Taken { descriptor, lease } = try_to_take(&*early(request)).unwrap();
     let patience = TimeVal::seconds(PATIENCE.as_secs().try_into().unwrap());
     setsockopt(&descriptor, ReceiveTimeout, &patience).unwrap();
     (File::from(descriptor), lease)
 }
 
+fn try_to_take(early: &dyn Early) -> io::Result<Taken> {
+    match early.takeover().unwrap().take_over(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(taken) => taken,
+        Poll::Pending => panic!("it does not block"),
+    }
+}
+
 /// What a call gives that has taken the connection over.
 fn nothing() -> Answer {
     Answer::Begun(ResponseBody::Empty)
+}
+
+/// An app that answers with a future, and whose interface knows nothing but requests and responses.
+struct Cooperative(TestApp);
+
+impl App for Cooperative {
+    fn drive(&self) -> Drive {
+        self.0.drive()
+    }
+
+    fn converses(&self) -> bool {
+        false
+    }
+
+    fn call(&self, request: Request) -> Answer {
+        self.0.call(request)
+    }
+
+    fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
+        self.0.host(guest)
+    }
+}
+
+/// One that takes `/take` over and says back what it hears, says a word and fails at `/fails`, and gives its wish up for an
+/// answer at `/instead`.
+fn cooperative() -> Cooperative {
+    Cooperative(TestApp::hosted(|mut request| {
+        let server = request.takeover.take().unwrap();
+        let path = request.path().to_vec();
+        Answer::Later(Box::pin(async move {
+            let plain = |text| Response::new(head(200, &[]), ResponseBody::Full(Bytes::from_static(text)));
+            match path.as_slice() {
+                b"/plain" => return Ok(plain(b"plain")),
+                b"/instead" => {
+                    assert!(server.take_over(&mut Context::from_waker(Waker::noop())).is_pending());
+                    return Ok(plain(b"instead"));
+                }
+                _ => {}
+            }
+            let Taken { descriptor, lease } = poll_fn(|cx| server.take_over(cx)).await.unwrap();
+            let socket = TcpStream::from(descriptor);
+            socket.set_nonblocking(true).unwrap();
+            let mut socket = tokio::net::TcpStream::from_std(socket).unwrap();
+            if path == b"/fails" {
+                socket.write_all(b"so far").await.unwrap();
+                return Err(AppFault::new("a fault"));
+            }
+            let (mut from, mut to) = socket.split();
+            tokio::io::copy(&mut from, &mut to).await.unwrap();
+            drop(lease);
+            Ok(plain(b"dropped"))
+        }))
+    }))
 }
 
 /// An app that takes `/take` over, and answers everything else.
@@ -107,6 +173,30 @@ fn responses_before_are_written_first_and_what_stands_behind_is_read_first() {
         assert_eq!(client.read_to_end(), "");
     }
     server.wait_until_empty();
+}
+
+#[test]
+fn an_app_that_answers_with_a_future_takes_over_too() {
+    let server = Server::new(cooperative());
+    let mut client = server.client();
+    client.send(format!("{PLAIN}{TAKE}").as_bytes());
+    client.read_until("plain");
+    for word in ["one", "two"] {
+        client.send(word.as_bytes());
+        client.read_until(word);
+    }
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.read_to_end(), "");
+    assert_eq!(server.exchange(TAKE.replace("/take", "/fails").as_bytes()), "so far");
+    // A wish that was given up is nothing to the next request.
+    let mut client = server.client();
+    client.send(TAKE.replace("/take", "/instead").as_bytes());
+    client.read_until("instead");
+    client.send(PLAIN.as_bytes());
+    client.read_until("plain");
+    drop(client);
+    server.wait_until_empty();
+    assert_eq!(server.scoreboard.snapshot(0).unwrap().errors, Errors { client: 0, app: 1, server: 0 });
 }
 
 #[test]
@@ -198,7 +288,7 @@ fn after(act: impl Fn(&Request, &Sender<String>) + Send + Sync + 'static) -> (Se
 }
 
 fn refusal(request: &Request) -> String {
-    match early(request).takeover().unwrap().take_over() {
+    match try_to_take(&*early(request)) {
         Ok(_) => "taken".to_owned(),
         Err(error) => format!("{:?}: {error}", error.kind()),
     }
@@ -233,7 +323,7 @@ fn a_connection_whose_client_has_reset_it_is_closed_or_fails_at_its_first_use() 
     let (server, told) = after(move |request, tells| {
         tells.send("called".to_owned()).unwrap();
         go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-        let word = match early(request).takeover().unwrap().take_over() {
+        let word = match try_to_take(&*early(request)) {
             Ok(taken) => File::from(taken.descriptor).read(&mut [0]).unwrap_err().kind(),
             Err(error) => error.kind(),
         };
