@@ -111,6 +111,8 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         request_timeout: request_timeout(read, interface, threads),
         graceful_timeout: read.seconds("graceful_timeout"),
         drain_delay: read.seconds("drain_delay"),
+        boot_timeout: boot_timeout(read),
+        reload_surge: size(read.typed("reload_surge")).max(1),
         keepalive: read.seconds("keepalive"),
         limits: limits(read),
         grammar: Grammar {
@@ -167,6 +169,13 @@ fn request_timeout(read: &mut Reader<'_>, interface: Interface, threads: usize) 
         read.notes.push(Note { level: LogLevel::Warning, message });
     }
     Some(limit)
+}
+
+/// Whoever knows from gunicorn that the app is slow to load has raised `timeout`.
+fn boot_timeout(read: &Reader<'_>) -> Duration {
+    let own = read.seconds("boot_timeout");
+    let other = read.limit("timeout").filter(|_| read.is_default("boot_timeout"));
+    other.map_or(own, |timeout| own.max(timeout))
 }
 
 /// How many app threads a worker has at the most. More than one is of no use to an ASGI app.

@@ -42,6 +42,10 @@ pub struct Settings {
     pub graceful_timeout: Duration,
     /// How long the server goes on accepting after TERM.
     pub drain_delay: Duration,
+    /// Time that a new worker may take until it is ready.
+    pub boot_timeout: Duration,
+    /// How many workers there may be beyond `workers` while a reload replaces them, 1 or more.
+    pub reload_surge: usize,
     /// How long an idle connection is kept; zero closes after each response.
     pub keepalive: Duration,
     /// What one request may be at most.

@@ -51,8 +51,9 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!("The limit of open files stays as it is: {error}");
     }
-    let supervised = Supervised { configuration: &configuration, origin: &origin, host };
-    match ferricorn_master::run(resolved.settings, hooks, &supervised) {
+    let settings = resolved.settings.clone();
+    let supervised = Supervised::new(&configuration, &origin, host, resolved);
+    match ferricorn_master::run(settings, hooks, &supervised) {
         Outcome::Exit(code) => {
             host.ending(
                 "The master",
@@ -73,11 +74,17 @@ pub(crate) fn enter(settings: &Settings) -> Result<(), Stop> {
 
 /// Opens the logs that the settings name, so that a worker cannot fail at it, and logs what was noticed.
 pub(crate) fn adopt(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
+    open_logs(resolved, host)?;
+    configuration::log(&resolved.notes);
+    Ok(())
+}
+
+/// The same without a word about it.
+pub(crate) fn open_logs(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
     let logger = host.logger(resolved).map_err(Stop::Fault)?;
     AccessLog::open(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
     error_log::init(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
     error_log::set_logger(logger);
-    configuration::log(&resolved.notes);
     Ok(())
 }
 

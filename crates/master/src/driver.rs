@@ -1,6 +1,7 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
 mod hooks;
+mod reload;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,14 +20,13 @@ use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, State};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
 use ferricorn_unix::upgrade::Predecessor;
-use ferricorn_unix::{Bell, Fork, Notices, clock, poll, title, wait};
+use ferricorn_unix::{Bell, Fork, Notices, clock, poll, wait};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
 
 use crate::say::say;
 use crate::sockets::Sockets;
 use crate::spawn::{Cradle, Legacy, first_steps};
-use crate::start::warn_if_nobody_serves;
 use crate::supervisor::{Action, Event, Policy, Supervisor};
 use crate::{Host, Outcome};
 
@@ -53,8 +53,10 @@ pub(crate) struct Driver<'a> {
     successor: Option<i32>,
     /// The number of workers that statsd was told last.
     counted: Option<usize>,
-    /// How many workers there should be, as the hooks know it.
+    /// How many workers there should be in the current generation, as the hooks know it.
     told: usize,
+    /// The current generation and the one on trial, as the host knows them.
+    settled: (u64, Option<u64>),
     /// Whether a hook has failed, for which the server ends.
     hook_failed: bool,
 }
@@ -73,6 +75,8 @@ struct Generation {
     settings: Settings,
     hooks: Arc<dyn Hooks>,
     sockets: Sockets,
+    /// One that is not yet the master's.
+    pidfile: Option<Pidfile>,
 }
 
 impl<'a> Driver<'a> {
@@ -93,11 +97,12 @@ impl<'a> Driver<'a> {
         Ok(Self {
             host,
             told: settings.workers,
+            settled: (1, None),
             hook_failed: false,
             supervisor,
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
-            generations: BTreeMap::from([(1, Generation { settings, hooks, sockets })]),
+            generations: BTreeMap::from([(1, Generation { settings, hooks, sockets, pidfile: None })]),
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
@@ -117,6 +122,7 @@ impl<'a> Driver<'a> {
         loop {
             while let Some(event) = self.events.pop_front() {
                 let actions = self.supervisor.on(event, clock::now_ms());
+                self.follow_generations();
                 self.tell_wanted();
                 self.notices.share(self.supervisor.shares_listeners());
                 for action in actions {
@@ -131,7 +137,6 @@ impl<'a> Driver<'a> {
                     }
                 }
             }
-            self.forget_generations();
             self.tell_count();
             self.wait();
         }
@@ -176,7 +181,7 @@ impl<'a> Driver<'a> {
             self.events.push_back(Event::NotSpawned { age, why });
             return ControlFlow::Continue(());
         }
-        if !self.call_hook(Moment::Forking { age }) {
+        if !self.call_hook_of(generation, Moment::Forking { age }) {
             return ControlFlow::Continue(());
         }
         match self.fork(age, generation) {
@@ -199,7 +204,7 @@ impl<'a> Driver<'a> {
             Fork::Parent(pid) => {
                 self.workers.insert(age, Worker { pid, slot: index, stacks, control, silent: false });
                 self.events.push_back(Event::Spawned { age, pid });
-                self.call_hook(Moment::Forked { age, pid });
+                self.call_hook_of(generation, Moment::Forked { age, pid });
                 Ok(None)
             }
         }
@@ -210,7 +215,7 @@ impl<'a> Driver<'a> {
         let alive = self.alive.try_clone();
         let steps = || -> io::Result<Outcome> {
             let alive = alive?;
-            let Some(Generation { settings, hooks, sockets }) = generation else {
+            let Some(Generation { settings, hooks, sockets, .. }) = generation else {
                 return Err(io::Error::other("its settings are gone"));
             };
             first_steps(cradle, || {
@@ -286,35 +291,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn reload(&mut self) {
-        let event = match self.next_generation() {
-            Ok((generation, policy)) => Event::Reloaded { generation, policy },
-            Err(why) => Event::NotReloaded(why),
-        };
-        self.events.push_back(event);
-    }
-
-    fn next_generation(&mut self) -> Result<(u64, Policy), String> {
-        let (settings, hooks) = self.host.reload()?;
-        let Some(current) = self.generations.get(&self.supervisor.generations().0) else {
-            return Err("the settings before are gone".to_owned());
-        };
-        let sockets = current.sockets.reopen(&settings)?;
-        self.tell_reload(&*hooks, settings.workers, &sockets)?;
-        let moved = sockets.list() != current.sockets.list();
-        self.move_pidfile(settings.pidfile.as_deref()).map_err(|error| error.to_string())?;
-        if moved {
-            tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
-        }
-        title::set(&upgrade::title_of(&settings, self.predecessor.is_some()));
-        warn_if_nobody_serves(&settings);
-        let policy = policy(&settings);
-        self.told = settings.workers;
-        self.last_generation += 1;
-        self.generations.insert(self.last_generation, Generation { settings, hooks, sockets });
-        Ok((self.last_generation, policy))
-    }
-
     /// Tells statsd how many workers there are, when that has changed.
     fn tell_count(&mut self) {
         let count = Some(self.workers.len());
@@ -323,12 +299,6 @@ impl<'a> Driver<'a> {
         {
             log.gauge("workers", self.workers.len());
         }
-    }
-
-    /// Drops the settings and sockets that no worker will be forked with any more.
-    fn forget_generations(&mut self) {
-        let (current, before) = self.supervisor.generations();
-        self.generations.retain(|&number, _| number == current || Some(number) == before);
     }
 
     /// Sleeps until something happens, and notes what it was.
@@ -439,5 +409,7 @@ fn policy(settings: &Settings) -> Policy {
         timeout: settings.timeout.map(millis),
         graceful: millis(settings.graceful_timeout),
         drain_delay: millis(settings.drain_delay),
+        boot: millis(settings.boot_timeout),
+        surge: settings.reload_surge,
     }
 }

@@ -26,6 +26,12 @@ pub trait Host {
     /// What is wrong with it, as text for the operator. The master goes on with the old settings.
     fn reload(&self) -> Result<(Settings, Arc<dyn Hooks>), String>;
 
+    /// What [`Host::reload`] gave last is `taken`, for a worker with it is ready; or it is not, and the process has to
+    /// be as it was before.
+    fn settle(&self, taken: bool) {
+        let _ = taken;
+    }
+
     /// Executes the program in this process, as it was started: the same command line, in the same directory, with the
     /// same environment and these variables. Returns only if that fails.
     fn execute(&self, variables: &[(&'static str, String)]) -> io::Error;

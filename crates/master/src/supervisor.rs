@@ -5,11 +5,13 @@
 
 mod backoff;
 mod balance;
+mod boot;
 mod children;
 mod delay;
 mod exits;
 mod progress;
 mod question;
+mod reload;
 mod upgrade;
 mod words;
 
@@ -29,6 +31,7 @@ use ferricorn_unix::wait::Change;
 
 use backoff::Backoff;
 use children::{Child, Children, Life};
+use reload::{Requests, Trial};
 use upgrade::Beside;
 
 /// Milliseconds.
@@ -52,6 +55,10 @@ pub(crate) struct Policy {
     pub(crate) graceful: Millis,
     /// `--drain-delay`.
     pub(crate) drain_delay: Millis,
+    /// `--boot-timeout`.
+    pub(crate) boot: Millis,
+    /// `--reload-surge`.
+    pub(crate) surge: usize,
 }
 
 /// What happened. A worker is known by its age, which is never given twice.
@@ -133,20 +140,12 @@ enum Phase {
     Starting,
     /// The current generation has had a ready worker.
     Running,
-    /// The current generation has not had one yet, the one before goes on serving.
-    Reloading(Before),
+    /// The same, and a worker of the next generation loads the app.
+    Reloading(Trial),
     /// Waiting for the workers to leave.
     Stopping(Stop),
     /// [`Action::Halt`] was given.
     Halted,
-}
-
-/// What to go back to if a reload fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Before {
-    generation: u64,
-    policy: Policy,
-    wanted: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,14 +161,14 @@ pub(crate) struct Supervisor {
     policy: Policy,
     /// `policy.workers`, changed by TTIN and TTOU.
     wanted: usize,
+    /// The one that serves, or is about to.
     generation: u64,
     phase: Phase,
+    requests: Requests,
     children: Children,
     backoff: Backoff,
     /// When a stop that was delayed begins.
     stop_at: Option<Millis>,
-    /// Whether [`Action::Reload`] was given and is not answered yet.
-    reload_asked: bool,
     beside: Beside,
     last_look: Millis,
     /// When the master itself went on after it had not run for a while; nobody is blamed for the time before.
@@ -184,10 +183,10 @@ impl Supervisor {
             wanted: policy.workers,
             generation: 1,
             phase: Phase::Starting,
+            requests: Requests::default(),
             children: Children::default(),
             backoff: Backoff::default(),
             stop_at: None,
-            reload_asked: false,
             beside: Beside::default(),
             last_look: now,
             resumed: now,
@@ -206,18 +205,14 @@ impl Supervisor {
             Event::Signal(signal) => self.on_signal(signal, now, &mut actions),
             Event::Spawned { age, pid } => self.children.spawned(age, pid),
             Event::NotSpawned { age, why } => {
-                self.children.remove(age);
-                self.on_not_spawned(&why, now, &mut actions);
+                let child = self.children.remove(age);
+                self.on_not_spawned(child.as_ref(), &why, now, &mut actions);
             }
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
-            Event::Reloaded { generation, policy } => self.on_reloaded(generation, policy),
-            Event::NotReloaded(why) => {
-                self.reload_asked = false;
-                let line = format!("Reload failed, the workers go on as before: {why}");
-                actions.push(Action::Say(LogLevel::Error, line));
-            }
+            Event::Reloaded { generation, policy } => self.on_reloaded(Trial { generation, policy }),
+            Event::NotReloaded(why) => self.on_not_reloaded(&why, &mut actions),
             Event::Upgraded { pid } => self.on_upgraded(pid, &mut actions),
             Event::NotUpgraded(why) => {
                 let line = format!("The new master cannot be started, this one goes on: {why}");
@@ -236,12 +231,9 @@ impl Supervisor {
         self.wanted
     }
 
-    /// The generations that may still be spawned: the current one, and the one to go back to.
+    /// The generations that may still be spawned: the current one, and the one on trial.
     pub(crate) fn generations(&self) -> (u64, Option<u64>) {
-        match &self.phase {
-            Phase::Reloading(before) => (self.generation, Some(before.generation)),
-            _ => (self.generation, None),
-        }
+        (self.generation, self.trial().map(|trial| trial.generation))
     }
 
     /// When the next [`Event::Tick`] is due at the latest.
@@ -250,8 +242,7 @@ impl Supervisor {
             return None;
         }
         let stopping = matches!(self.phase, Phase::Stopping(_));
-        let short = !stopping && self.children.serving(self.generation) < self.wanted;
-        let spawn = (short && !self.crowded()).then_some(self.backoff.not_before());
+        let spawn = (!stopping && self.lacks_worker()).then_some(self.backoff.not_before());
         let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
         lives.chain(self.gives_up()).chain(self.delay_ends()).chain(spawn).chain(self.next_look()).min()
     }
@@ -272,6 +263,7 @@ impl Supervisor {
     fn on_tick(&mut self, now: Millis, actions: &mut Vec<Action>) {
         self.end_overdue(now, actions);
         self.end_delay(now, actions);
+        self.end_late(now, actions);
         if self.look_is_due(now) {
             actions.push(Action::Look);
         }
@@ -290,10 +282,7 @@ impl Supervisor {
                 let line = "The server is about to end; nothing is reloaded".to_owned();
                 actions.push(Action::Say(LogLevel::Warning, line));
             }
-            Signal::Hup if !stopping => {
-                actions.push(Action::Say(LogLevel::Info, format!("Hang up: {}", self.name())));
-                self.reload(actions);
-            }
+            Signal::Hup if !stopping => self.on_hup(actions),
             Signal::Ttin => self.wanted += 1,
             Signal::Ttou if self.wanted > 1 => self.wanted -= 1,
             Signal::Usr1 => {
@@ -308,18 +297,13 @@ impl Supervisor {
         }
     }
 
-    /// Once, until it is known what has become of it.
-    fn reload(&mut self, actions: &mut Vec<Action>) {
-        if self.stop_at.is_none() && !std::mem::replace(&mut self.reload_asked, true) {
-            actions.push(Action::Reload);
-        }
-    }
-
-    fn on_not_spawned(&mut self, why: &str, now: Millis, actions: &mut Vec<Action>) {
+    fn on_not_spawned(&mut self, child: Option<&Child>, why: &str, now: Millis, actions: &mut Vec<Action>) {
         if matches!(self.phase, Phase::Stopping(_)) {
             return;
         }
-        if self.phase == Phase::Starting && self.children.iter().next().is_none() {
+        if child.is_some_and(|child| self.trial_of(child).is_some()) {
+            self.fail_reload(&format!("a worker cannot be started: {why}"), actions);
+        } else if self.phase == Phase::Starting && self.children.iter().next().is_none() {
             actions.push(Action::Say(LogLevel::Error, format!("Cannot start a worker: {why}")));
             self.stop(true, ExitCode::CONFIG, Some("No worker could be started."), now, actions);
         } else {
@@ -352,7 +336,7 @@ impl Supervisor {
         let deadline = now + self.policy.graceful + MARGIN;
         let Some(child) = self.children.get_mut(age) else { return };
         match (report, child.life) {
-            (Report::Ready, Life::Booting) => {
+            (Report::Ready, Life::Booting | Life::Late { .. }) => {
                 child.life = Life::Ready;
                 child.ready_at = Some(now);
                 if self.stop_at.is_some() {
@@ -360,19 +344,18 @@ impl Supervisor {
                 }
                 let line = format!("Worker (pid:{}) is ready", child.pid.unwrap_or_default());
                 actions.push(Action::Say(LogLevel::Debug, line));
-                if child.generation == self.generation {
-                    if matches!(self.phase, Phase::Reloading(_)) {
-                        let line = "Reloaded: a worker with the new code is ready".to_owned();
-                        actions.push(Action::Say(LogLevel::Info, line));
+                let generation = child.generation;
+                match self.phase {
+                    Phase::Starting if generation == self.generation => self.phase = Phase::Running,
+                    Phase::Reloading(trial) if generation == trial.generation => {
+                        self.accept_trial(trial, actions);
                     }
-                    if matches!(self.phase, Phase::Starting | Phase::Reloading(_)) {
-                        self.phase = Phase::Running;
-                    }
+                    _ => {}
                 }
             }
             // Whoever has the code from before is about to leave anyway.
             (Report::Changed, Life::Ready | Life::Stuck(_)) if child.generation == self.generation => {
-                self.reload(actions);
+                self.on_changed_code(actions);
             }
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
                 child.life = Life::Leaving { since: now, deadline };
@@ -381,48 +364,5 @@ impl Supervisor {
             }
             _ => {}
         }
-    }
-
-    fn on_reloaded(&mut self, generation: u64, policy: Policy) {
-        self.reload_asked = false;
-        if matches!(self.phase, Phase::Stopping(_)) {
-            return;
-        }
-        let before = Before { generation: self.generation, policy: self.policy, wanted: self.wanted };
-        let phase = std::mem::replace(&mut self.phase, Phase::Starting);
-        self.phase = match phase {
-            // Without workers there is nobody to say that the new code is good.
-            Phase::Running | Phase::Reloading(_) if policy.workers == 0 => Phase::Running,
-            Phase::Running => Phase::Reloading(before),
-            // A reload during a reload: what served before both is still what to go back to.
-            other => other,
-        };
-        self.generation = generation;
-        self.policy = policy;
-        self.wanted = policy.workers;
-        self.beside.retired = false;
-        self.backoff = Backoff::default();
-    }
-
-    /// A generation that never served is given up in favour of the one before.
-    fn fail_reload(&mut self, before: Before, failed: &Child, now: Millis, actions: &mut Vec<Action>) {
-        let serving = self.children.count(|child| child.generation != self.generation && child.is_ready());
-        let line = format!(
-            "Reload failed: worker (pid:{}) could not load the app, and says above why. {} with the code and \
-             settings before; put the app right and send HUP again.",
-            failed.pid.unwrap_or_default(),
-            match serving {
-                0 => "New workers are started".to_owned(),
-                1 => "1 worker goes on serving".to_owned(),
-                many => format!("{many} workers go on serving"),
-            }
-        );
-        actions.push(Action::Say(LogLevel::Error, line));
-        self.phase = Phase::Running;
-        self.generation = before.generation;
-        self.policy = before.policy;
-        self.wanted = before.wanted;
-        // Workers that must be replaced now would load the new code, too.
-        self.backoff.failed(now);
     }
 }

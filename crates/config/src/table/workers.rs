@@ -109,6 +109,26 @@ pub(super) const SETTINGS: &[Setting] = &[
     .seconds(0)
     .reload(Reload::Master),
     Setting::new(
+        "boot_timeout",
+        WorkerProcesses,
+        "Seconds that a new worker may take until it is ready to serve. One that takes longer is killed, with its Python \
+         stack in the error log; a reload has failed then, and the old workers serve on. If this is not set, a longer \
+         `timeout` counts. gunicorn has no such setting; `timeout` bounds the boot there.",
+    )
+    .flags(&["--boot-timeout"])
+    .int(1, 31_536_000, 60)
+    .reload(Reload::Master),
+    Setting::new(
+        "reload_surge",
+        WorkerProcesses,
+        "How many workers more than `workers` there may be while a reload replaces them, the old ones that finish their \
+         requests included. With more than 1 a reload is faster and takes more memory for a while. gunicorn has no such \
+         setting, and starts all new workers at once.",
+    )
+    .flags(&["--reload-surge"])
+    .int(1, 1024, 1)
+    .reload(Reload::Master),
+    Setting::new(
         "keepalive",
         WorkerProcesses,
         "Seconds for which an idle connection is kept; 0 closes after each response. The default is longer than \

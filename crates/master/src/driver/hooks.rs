@@ -7,11 +7,15 @@ use crate::sockets::Sockets;
 use crate::supervisor::Event;
 
 impl Driver<'_> {
-    /// Calls a hook of the generation that is to be forked. If it fails the server ends, as gunicorn does.
-    /// Says whether it went well.
+    /// Calls a hook of the current generation. If it fails the server ends, as gunicorn does. Says whether it went well.
     pub(super) fn call_hook(&mut self, moment: Moment<'_>) -> bool {
-        let current = self.generations.get(&self.supervisor.generations().0);
-        let Some(Err(fault)) = current.map(|current| current.hooks.call(moment)) else { return true };
+        self.call_hook_of(self.supervisor.generations().0, moment)
+    }
+
+    /// The same of the generation that is to be forked.
+    pub(super) fn call_hook_of(&mut self, generation: u64, moment: Moment<'_>) -> bool {
+        let generation = self.generations.get(&generation);
+        let Some(Err(fault)) = generation.map(|known| known.hooks.call(moment)) else { return true };
         self.hook_failed = true;
         let line = format!("Unhandled exception in main loop ({} hook)\n{}", moment.hook(), fault.details());
         let age = if let Moment::Forking { age } = moment { Some(age) } else { None };

@@ -51,32 +51,32 @@ impl Supervisor {
             _ => {
                 self.retire_surplus(now, actions);
                 self.spawn_missing(now, actions);
+                self.spawn_trial(now, actions);
+                self.begin_requested(actions);
             }
         }
     }
 
     fn retire_surplus(&mut self, now: Millis, actions: &mut Vec<Action>) {
-        let current = self.generation;
-        let reloading = matches!(self.phase, Phase::Reloading(_));
+        let (current, trial) = self.generations();
         // Loading for a generation that is no more.
-        self.retire(usize::MAX, true, now, actions, |child| {
-            child.generation != current && child.life == Life::Booting
-        });
-        if !reloading {
-            // As many old ones as there are not yet new ones that are ready.
-            let old = self.children.count(|child| child.generation != current && child.is_ready());
-            let new = self.children.count(|child| child.generation == current && child.is_ready());
-            let surplus = old.saturating_sub(self.wanted.saturating_sub(new));
-            self.retire(surplus, false, now, actions, |child| {
-                child.generation != current && child.is_ready()
-            });
-        }
+        let is_useless = |child: &Child| {
+            child.generation != current
+                && Some(child.generation) != trial
+                && (child.life == Life::Booting || child.generation > current)
+        };
+        self.retire(usize::MAX, true, now, actions, is_useless);
+        // As many old ones as there are not yet new ones that are ready.
+        let is_old = |child: &Child| child.generation < current && child.is_ready();
+        let new = self.children.count(|child| child.generation == current && child.is_ready());
+        let surplus = self.children.count(is_old).saturating_sub(self.wanted.saturating_sub(new));
+        self.retire(surplus, false, now, actions, is_old);
         let surplus = self.children.serving(current).saturating_sub(self.wanted);
         self.retire(surplus, false, now, actions, |child| child.generation == current);
     }
 
-    /// Tells up to `limit` workers to leave, the oldest first. One that loads the app is always told to leave at
-    /// once: it has nothing to finish.
+    /// Tells up to `limit` workers to leave: first those that load the app, the youngest first, and then the oldest. One
+    /// that loads the app is always told to leave at once: it has nothing to finish.
     fn retire(
         &mut self,
         limit: usize,
@@ -86,11 +86,16 @@ impl Supervisor {
         which: impl Fn(&Child) -> bool,
     ) {
         let deadline = now + self.policy.graceful + MARGIN;
-        let candidates = self.children.iter_mut().filter(|child| child.can_be_told() && which(child));
-        for child in candidates.take(limit) {
+        let of = |life: Life| {
+            self.children.iter().filter(move |child| child.life == life).filter(|child| which(child))
+        };
+        let chosen: Vec<u64> =
+            of(Life::Booting).rev().chain(of(Life::Ready)).map(|child| child.age).take(limit).collect();
+        for age in chosen {
+            let Some(child) = self.children.get_mut(age) else { continue };
             let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
             child.life = Life::Leaving { since: now, deadline };
-            actions.push(Action::Order { age: child.age, order });
+            actions.push(Action::Order { age, order });
         }
     }
 
@@ -98,10 +103,24 @@ impl Supervisor {
         if now < self.backoff.not_before() {
             return;
         }
-        while self.children.serving(self.generation) < self.wanted && !self.crowded() {
-            let age = self.children.ask(self.generation, now);
+        while self.lacks_worker() {
+            let age = self.children.ask(self.generation, self.policy.boot, now);
             actions.push(Action::Spawn { age, generation: self.generation });
         }
+    }
+
+    /// Whether a worker of the current generation should be started as soon as may be.
+    pub(super) fn lacks_worker(&self) -> bool {
+        let serving = self.children.serving(self.generation);
+        serving < self.wanted && self.has_room(serving) && !self.crowded()
+    }
+
+    /// Whether a roll-over leaves room for one more worker beside the old ones, those on their way out included. What
+    /// is missing because workers have died is made up for in any case.
+    fn has_room(&self, serving: usize) -> bool {
+        let old = self.old();
+        let is_short = || self.children.count(Child::is_serving) < self.wanted;
+        old == 0 || old + serving < self.wanted + self.policy.surge || is_short()
     }
 
     /// Whether so many workers are still on their way out that new ones have to wait, while somebody serves.

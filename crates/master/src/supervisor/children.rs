@@ -13,6 +13,11 @@ pub(super) enum Life {
     Asked,
     /// It loads the app.
     Booting,
+    /// It took too long to, and is being asked for its stack until this time.
+    Late {
+        /// When it is killed.
+        until: Millis,
+    },
     /// It serves.
     Ready,
     /// It serves, or should, but made no progress.
@@ -46,6 +51,8 @@ pub(super) struct Child {
     /// Known once the fork was answered.
     pub(super) pid: Option<i32>,
     pub(super) life: Life,
+    /// How long it may take to be ready, if that is limited still.
+    pub(super) boot: Option<Millis>,
     /// When it said that it is ready.
     pub(super) ready_at: Option<Millis>,
     /// Since when it is stopped (SIGSTOP), if it is.
@@ -61,7 +68,7 @@ pub(super) struct Child {
 impl Child {
     /// Whether it counts as one of the workers there should be.
     pub(super) fn is_serving(&self) -> bool {
-        matches!(self.life, Life::Asked | Life::Booting) || self.is_ready()
+        matches!(self.life, Life::Asked | Life::Booting | Life::Late { .. }) || self.is_ready()
     }
 
     /// Whether it can be given a request.
@@ -69,14 +76,20 @@ impl Child {
         matches!(self.life, Life::Ready | Life::Stuck(_))
     }
 
-    /// Whether an order to leave would be news to it.
-    pub(super) fn can_be_told(&self) -> bool {
-        matches!(self.life, Life::Booting | Life::Ready)
+    /// Whether it has had the time that it may take to be ready.
+    pub(super) fn boot_is_over(&self, now: Millis) -> bool {
+        self.boot_ends().is_some_and(|end| now >= end)
+    }
+
+    fn boot_ends(&self) -> Option<Millis> {
+        self.boot.map(|limit| self.running_since.saturating_add(limit))
     }
 
     /// When it must be looked at, whatever happens.
     pub(super) fn deadline(&self, timeout: Option<Millis>) -> Option<Millis> {
         let life = match self.life {
+            Life::Asked | Life::Booting => self.boot_ends(),
+            Life::Late { until } => Some(until),
             Life::Leaving { deadline, .. } => Some(deadline),
             Life::Stuck(stuck) | Life::Aborted { stuck, .. } => Some(stuck.until),
             _ => None,
@@ -94,14 +107,15 @@ pub(super) struct Children {
 }
 
 impl Children {
-    /// Enters a worker that is to be forked, and returns its age.
-    pub(super) fn ask(&mut self, generation: u64, now: Millis) -> u64 {
+    /// Enters a worker that is to be forked and may take so long to be ready, and returns its age.
+    pub(super) fn ask(&mut self, generation: u64, boot: Millis, now: Millis) -> u64 {
         self.last_age += 1;
         let child = Child {
             age: self.last_age,
             generation,
             pid: None,
             life: Life::Asked,
+            boot: Some(boot),
             ready_at: None,
             frozen: None,
             running_since: now,
@@ -128,7 +142,7 @@ impl Children {
         self.by_age.get_mut(&age)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Child> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Child> {
         self.by_age.values()
     }
 
@@ -153,17 +167,17 @@ mod tests {
     #[test]
     fn ages_are_never_given_twice_and_the_oldest_is_first() {
         let mut children = Children::default();
-        let ages: Vec<u64> = (0..3).map(|_| children.ask(1, 0)).collect();
+        let ages: Vec<u64> = (0..3).map(|_| children.ask(1, 100_000, 0)).collect();
         assert_eq!(ages, [1, 2, 3]);
         children.remove(3);
-        assert_eq!(children.ask(1, 0), 4);
+        assert_eq!(children.ask(1, 100_000, 0), 4);
         assert_eq!(children.iter().map(|child| child.age).collect::<Vec<_>>(), [1, 2, 4]);
     }
 
     #[test]
     fn a_worker_counts_until_it_is_told_to_leave() {
         let mut children = Children::default();
-        let age = children.ask(1, 0);
+        let age = children.ask(1, 100_000, 0);
         assert_eq!(children.serving(1), 1);
         children.spawned(age, 100);
         assert_eq!((children.serving(1), children.serving(2)), (1, 0));
@@ -175,11 +189,13 @@ mod tests {
     #[test]
     fn a_stopped_worker_is_due_when_the_timeout_is_over() {
         let mut children = Children::default();
-        let age = children.ask(1, 0);
+        let age = children.ask(1, 100_000, 0);
         children.spawned(age, 100);
         let child = children.get_mut(age).unwrap();
         child.frozen = Some(1_000);
         assert_eq!(child.deadline(Some(30)), Some(1_030));
+        assert_eq!(child.deadline(None), Some(100_000), "it has not booted either");
+        child.life = Life::Ready;
         assert_eq!(child.deadline(None), None);
     }
 }

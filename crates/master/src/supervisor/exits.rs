@@ -56,8 +56,13 @@ impl Supervisor {
         match (boot_failure, &self.phase) {
             // Nothing ever worked, so another try would not.
             (Some((code, why)), Phase::Starting) => self.stop(true, code, Some(why), now, actions),
-            (Some(_), &Phase::Reloading(before)) if child.generation == self.generation => {
-                self.fail_reload(before, child, now, actions);
+            (failure, &Phase::Reloading(trial)) if child.generation == trial.generation => {
+                let pid = child.pid.unwrap_or_default();
+                let why = match failure {
+                    Some(_) => format!("worker (pid:{pid}) could not load the app, and has logged why"),
+                    None => format!("worker (pid:{pid}) ended before it was ready"),
+                };
+                self.fail_reload(&why, actions);
             }
             _ => {
                 let early = child.ready_at.is_none_or(|ready| now < ready + SHORT_LIFE);

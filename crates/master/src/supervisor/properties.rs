@@ -5,6 +5,7 @@ use ferricorn_unix::signal::Signal;
 use ferricorn_unix::wait::Change;
 use proptest::prelude::*;
 
+use super::children::Life;
 use super::simulation::World;
 use super::{Event, Phase, Policy};
 
@@ -58,8 +59,25 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
+/// What happens around reloads.
+fn changes() -> impl Strategy<Value = Vec<Step>> {
+    let who = 0..12_usize;
+    let end = prop_oneof![Just(Change::Exited(3)), Just(Change::Exited(1)), Just(Change::Killed(9))];
+    let step = prop_oneof![
+        3 => Just(Step::Signal(Signal::Hup)),
+        6 => who.clone().prop_map(Step::Ready),
+        1 => (who, end).prop_map(|(who, change)| Step::End(who, change)),
+        4 => Just(Step::Obey),
+        4 => (1..3_000_u64).prop_map(Step::Pass),
+        1 => Just(Step::FailReload),
+        1 => (1..=MOST).prop_map(Step::Resize),
+        1 => Just(Step::FailFork),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
 fn policy(workers: usize) -> Policy {
-    Policy { workers, timeout: Some(10_000), graceful: 5_000, drain_delay: 0 }
+    Policy { workers, timeout: Some(10_000), graceful: 5_000, boot: 20_000, surge: 1, drain_delay: 0 }
 }
 
 fn take(world: &mut World, step: Step) {
@@ -119,9 +137,45 @@ proptest! {
             let wanted = world.supervisor.wanted;
             // A worker that is stuck or not yet ready cannot be told to leave at once, so it may be one of two too
             // many for a moment after TTOU; never more than were asked for when it was forked.
-            let untellable = world.supervisor.children.count(|child| child.is_serving() && !child.can_be_told());
+            let untellable = world.supervisor.children.count(|child| child.is_serving() && !matches!(child.life, Life::Booting | Life::Ready));
             prop_assert!(serving <= wanted + untellable, "{serving} of {wanted}");
         }
+    }
+
+    #[test]
+    fn a_reload_takes_no_worker_away_and_adds_few(steps in changes(), surge in 1..3_usize) {
+        let mut world = World::ready(Policy { surge, ..policy(3) });
+        let mut most = 3;
+        for step in steps {
+            let before = world.serving();
+            match step {
+                // Who loads the app may fail to; who serves does not die here.
+                Step::End(who, change) => {
+                    let booting: Vec<u64> = world.booting();
+                    if let Some(&age) = booting.get(who % booting.len().max(1)) {
+                        world.end(age, change);
+                    }
+                }
+                Step::Resize(workers) => world.reloads.push(Ok(Policy { surge, ..policy(workers) })),
+                other => take(&mut world, other),
+            }
+            most = most.max(world.supervisor.wanted);
+            let (serving, wanted) = (world.serving(), world.supervisor.wanted);
+            prop_assert!(serving >= before.min(wanted), "{before} served, {serving} do, {wanted} should");
+            prop_assert!(world.living() <= most + surge, "{} live, {most} and {surge} may", world.living());
+        }
+        // Whoever is told to leave leaves; then there is one generation, and the right number of workers.
+        world.reloads.clear();
+        world.failing_forks = 0;
+        for _ in 0..100 {
+            world.pass(1_000);
+            world.all_ready();
+            world.obey();
+        }
+        let current = world.supervisor.generations();
+        prop_assert_eq!(current.1, None);
+        prop_assert_eq!(world.processes.len(), world.supervisor.wanted, "{:?}", world.supervisor);
+        prop_assert!(world.processes.values().all(|process| process.generation == current.0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use ferricorn_unix::scoreboard::{Call, InFlight, Snapshot};
 use ferricorn_unix::signal::{KILL, Kill, Signal};
 use ferricorn_unix::wait::Change;
 
+use super::children::{Child, Life};
 use super::{Action, Event, Millis, Policy, Supervisor};
 
 /// A process of the simulation.
@@ -256,6 +257,22 @@ impl World {
         seen.in_flight.clear();
         seen.calls.clear();
         self.beat(age);
+    }
+
+    /// How many workers could be given a request.
+    pub(super) fn serving(&self) -> usize {
+        self.supervisor.children.count(Child::is_ready)
+    }
+
+    /// Who loads the app.
+    pub(super) fn booting(&self) -> Vec<u64> {
+        let booting = self.supervisor.children.iter().filter(|child| child.life == Life::Booting);
+        booting.map(|child| child.age).collect()
+    }
+
+    /// How many processes there are that SIGKILL was not sent to.
+    pub(super) fn living(&self) -> usize {
+        self.processes.values().filter(|process| !process.killed).count()
     }
 
     pub(super) fn said(&self, text: &str) -> bool {

@@ -13,4 +13,5 @@ mod upgrades;
 use super::simulation::World;
 use super::{Event, MARGIN, Policy, Supervisor};
 
-const POLICY: Policy = Policy { workers: 2, timeout: Some(30_000), graceful: 30_000, drain_delay: 0 };
+const POLICY: Policy =
+    Policy { workers: 2, timeout: Some(30_000), graceful: 30_000, boot: 600_000, surge: 1, drain_delay: 0 };

@@ -1,0 +1,144 @@
+"""Reloads: new code and settings take over worker by worker, or everything stays as it was."""
+
+import signal
+import threading
+
+import pytest
+
+from harness import until
+from harness.procs import children
+
+pytestmark = pytest.mark.only_ferricorn("gunicorn starts all new workers at once, and stops if they fail")
+
+GOOD = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "1")])
+    return [b"VERSION"]
+"""
+
+HANGING = "import time\ntime.sleep(600)\n"
+
+
+def code(version):
+    return GOOD.replace("VERSION", version)
+
+
+class Census:
+    """Counts the children of a master again and again, until the block ends."""
+
+    def __init__(self, pid):
+        self.most, self._pid, self._stop = 0, pid, threading.Event()
+        self._thread = threading.Thread(target=self._count, daemon=True)
+
+    def _count(self):
+        while not self._stop.wait(0.01):
+            self.most = max(self.most, len(children(self._pid)))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._stop.set()
+        self._thread.join()
+
+
+def reload_to(server, version, workers, mark=None):
+    """Has the server reload, and waits until all workers have that code."""
+    mark = server.mark() if mark is None else mark
+    old = server.workers()
+    server.send(signal.SIGHUP)
+    server.wait_for("Reloaded: a worker with the new code is ready", after=mark)
+    until(lambda: not set(old) & set(server.workers()), "the old workers are gone")
+    server.wait_workers(workers)
+    assert {server.get().text for _ in range(5)} == {version}
+
+
+@pytest.mark.parametrize("surge", [1, 3])
+def test_workers_are_replaced_one_by_one_and_no_request_fails(serve, surge):
+    server = serve("code:app", "-w", "3", "--reload-surge", surge, files={"code.py": code("a")})
+    server.wait_workers(3)
+    server.get()
+    with server.load("/", clients=3, limit=100000) as kept, server.load("/", clients=2, keepalive=False, limit=100000) as new:
+        with Census(server.pid) as census:
+            for version in "bcd":
+                (server.folder / "code.py").write_text(code(version))
+                reload_to(server, version, 3)
+        kept.wait_answered(20)
+        new.wait_answered(20)
+    assert kept.failures == new.failures == [] and kept.refused == new.refused == 0
+    assert 4 <= census.most <= 3 + surge
+    assert kept.bodies == new.bodies == {b"a", b"b", b"c", b"d"}
+
+
+BROKEN = {
+    "syntax": ("def app(\n", r"SyntaxError(.|\n)*Reload failed: worker \(pid:\d+\) could not load the app"),
+    "import": ("import no_such_module\n", r"No module named 'no_such_module'(.|\n)*Reload failed: worker"),
+    "no app": ("x = 1\n", "Reload failed: worker"),
+    "exit": ("import sys\nsys.exit('not today')\n", "Reload failed: worker"),
+    "crash": ("import os\nos.kill(os.getpid(), 11)\n", r"SIGSEGV(.|\n)*Reload failed: worker \(pid:\d+\) ended before it was ready"),
+    "hanging": (HANGING, r"code\.py(.|\n)*Reload failed: no worker was ready within 1\.0 s \(--boot-timeout\)"),
+}
+
+
+def test_bad_code_costs_no_request_and_good_code_heals(serve):
+    server = serve("code:app", "-w", "2", "--boot-timeout", "1", files={"code.py": code("a")})
+    workers = server.wait_workers(2)
+    with server.load("/", clients=2, limit=100000) as kept, server.load("/", clients=2, keepalive=False, limit=100000) as new:
+        # Both must have imported the code before it breaks.
+        kept.wait_answered(50)
+        for text, told in BROKEN.values():
+            mark = server.mark()
+            (server.folder / "code.py").write_text(text)
+            server.send(signal.SIGHUP)
+            server.wait_for(told, after=mark)
+            server.wait_for(r"2 workers go on serving with the code and settings before", after=mark)
+            server.wait_workers(2)
+            assert server.workers() == workers
+            assert server.log[mark:].count("Traceback") <= 1
+        (server.folder / "code.py").write_text(code("b"))
+        reload_to(server, "b", 2)
+    assert kept.failures == new.failures == [] and kept.refused == new.refused == 0
+    assert kept.bodies == new.bodies == {b"a", b"b"}
+
+
+def test_a_reload_that_is_asked_for_during_another_follows_it(serve):
+    slow = "import pathlib\nimport time\npathlib.Path('loading').touch()\ntime.sleep(0.7)\n"
+    server = serve("code:app", "-w", "2", files={"code.py": code("a")})
+    server.get()
+    server.wait_workers(2)
+    (server.folder / "code.py").write_text(slow + code("b"))
+    server.send(signal.SIGHUP)
+    until(lambda: (server.folder / "loading").exists(), "the new code is read")
+    (server.folder / "code.py").write_text(code("c"))
+    server.send(signal.SIGHUP)
+    server.wait_for("A reload is under way; the next one begins when it is over")
+    server.wait_for("Reloaded", count=2)
+    until(lambda: {server.get().text for _ in range(5)} == {"c"}, "the last code")
+    assert server.log.count("Hang up: Master") == 2
+
+
+def test_a_reload_that_fails_leaves_logs_and_pidfile_alone(serve):
+    settings = "pidfile = {!r}\nerrorlog = {!r}\nproc_name = {!r}\n"
+    folder = serve.folder()
+    first, second = folder / "first.log", folder / "second.log"
+    server = serve("code:app", files={"code.py": code("a"), "gunicorn.conf.py": settings.format("first.pid", str(first), "one")},
+                   log_file=first)
+    server.get()
+    pidfile = server.folder / "first.pid"
+    (server.folder / "gunicorn.conf.py").write_text(settings.format("second.pid", str(second), "two"))
+    (server.folder / "code.py").write_text("import no_such_module\n")
+    server.send(signal.SIGHUP)
+    server.wait_for("Reload failed")
+    assert "no_such_module" in second.read_text()
+    until(lambda: not (server.folder / "second.pid").exists(), "its pidfile is gone")
+    assert pidfile.read_text() == f"{server.pid}\n"
+    mark = server.mark()
+    server.send(signal.SIGTTIN)
+    server.wait_for("Handling signal: ttin", after=mark)
+    server.wait_for("Booting worker", after=mark)
+    (server.folder / "code.py").write_text(code("b"))
+    server.send(signal.SIGHUP)
+    until(lambda: "Reloaded" in second.read_text(), "the reload")
+    until(lambda: (server.folder / "second.pid").exists() and not pidfile.exists(), "the new pidfile")
+    assert server.get().text == "b"
