@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-/// One setting whose value cannot be used.
+/// A setting whose value cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     /// The setting's name.
     pub key: &'static str,
+    /// The names of further settings with the same fault.
+    pub also: Vec<&'static str>,
     /// Where its value came from, such as `the command line (--workers)` or `WEB_CONCURRENCY in the environment`.
     pub source: String,
     /// What is wrong: the value and what was expected.
@@ -19,7 +21,9 @@ pub struct SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (from {})", self.key, self.message, self.source)?;
+        f.write_str(self.key)?;
+        self.also.iter().try_for_each(|key| write!(f, ", {key}"))?;
+        write!(f, ": {} (from {})", self.message, self.source)?;
         match &self.hint {
             Some(hint) => write!(f, "; {hint}"),
             None => Ok(()),

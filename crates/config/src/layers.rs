@@ -31,13 +31,15 @@ impl Layers {
     }
 
     /// Adds the environment variables that replace defaults, and `SCRIPT_NAME`, which is no setting in
-    /// gunicorn either. An empty variable counts as one that is not set.
+    /// gunicorn either. An empty variable counts as one that is not set, but for a list, which it empties: nobody
+    /// is trusted then, as in gunicorn.
     #[must_use]
     pub fn environment(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
         self.script_name = variable("SCRIPT_NAME").unwrap_or_default();
         for setting in table::settings() {
             let Some(name) = setting.env else { continue };
-            let Some(text) = variable(name).filter(|text| !text.is_empty()) else { continue };
+            let counts = |text: &String| !text.is_empty() || setting.kind == Kind::Commas;
+            let Some(text) = variable(name).filter(counts) else { continue };
             let Some(value) = from_environment(setting, &text) else { continue };
             self = self.lay(Origin::Environment(name), [(setting.name.to_owned(), value)].into());
         }

@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
             let default = value::typed(setting.kind, &setting.default.value());
             let default = default.expect("the table's defaults are of their settings' kinds");
             let typed = merged.get(setting.name).map_or(Ok(default.clone()), |given| {
-                value::typed(setting.kind, given).map_err(|wrong| (value::show(given), wrong))
+                value::of(setting, given).map_err(|wrong| (value::show(given), wrong))
             });
             let typed = typed.unwrap_or_else(|(shown, wrong)| {
                 reader.wrong(setting, shown, wrong);
@@ -52,9 +52,7 @@ impl<'a> Reader<'a> {
             matches!(typed, Typed::Unset | Typed::Bool(false)) || *typed == Typed::Text(String::new());
         let note = match setting.support {
             Support::Refused(_) if nothing || same_in_gunicorn(setting, typed) => return,
-            Support::Refused(instead) => {
-                return self.refuse(name, NOT_YET, Some(&format!("remove it: {instead}")));
-            }
+            Support::Refused(instead) => return self.refuse_support(name, instead),
             Support::Warned(_) if nothing => return,
             Support::Warned(instead) => (LogLevel::Warning, instead),
             Support::Ignored(why) => (LogLevel::Debug, why),
@@ -62,6 +60,23 @@ impl<'a> Reader<'a> {
         };
         let message = format!("{name} has no effect: {} (from {})", note.1, self.layers.source(name));
         self.notes.push(Note { level: note.0, message });
+    }
+
+    /// What belongs together, as the settings of TLS do, is refused together.
+    fn refuse_support(&mut self, name: &'static str, instead: &str) {
+        let source = self.layers.source(name);
+        let all = format!("remove them: {instead}");
+        for error in &mut self.errors {
+            if error.message == NOT_YET && error.hint.as_ref().is_some_and(|hint| hint.ends_with(instead)) {
+                error.also.push(name);
+                error.hint = Some(all);
+                if !error.source.split(" and ").any(|told| told == source) {
+                    error.source = format!("{} and {source}", error.source);
+                }
+                return;
+            }
+        }
+        self.refuse(name, NOT_YET, Some(&format!("remove it: {instead}")));
     }
 
     /// All settings, as they were read.
@@ -161,7 +176,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn refuse(&mut self, key: &'static str, message: &str, hint: Option<&str>) {
         let source = self.layers.source(key);
         let hint = hint.map(str::to_owned);
-        self.errors.push(SettingError { key, source, message: message.to_owned(), hint, usage: false });
+        let message = message.to_owned();
+        self.errors.push(SettingError { key, also: Vec::new(), source, message, hint, usage: false });
     }
 
     /// Whether nothing set it.
@@ -179,7 +195,7 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        self.errors.push(SettingError { key: setting.name, source, message, hint, usage });
+        self.errors.push(SettingError { key: setting.name, also: Vec::new(), source, message, hint, usage });
     }
 }
 

@@ -18,7 +18,7 @@ impl Layers {
         let mut report = String::new();
         for setting in settings {
             let Some(value) = merged.get(setting.name) else { continue };
-            let shown = match value::typed(setting.kind, value) {
+            let shown = match value::of(setting, value) {
                 Ok(typed) if setting.kind != Kind::Function => typed.to_string(),
                 _ => value::show(value),
             };

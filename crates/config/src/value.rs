@@ -6,7 +6,7 @@ use std::time::Duration;
 use figment::value::{Dict, Empty, Num, Tag, Value};
 
 use crate::foreign::Foreign;
-use crate::table::Kind;
+use crate::table::{Kind, Setting};
 
 /// A value of the type that its setting demands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,14 @@ impl Wrong {
     }
 }
 
+/// Reads a value of this setting. Where gunicorn takes `None` for a text or a word, it is the default.
+pub(crate) fn of(setting: &Setting, value: &Value) -> Result<Typed, Wrong> {
+    match (setting.kind, value) {
+        (Kind::Text | Kind::Choice(_), Value::Empty(..)) => typed(setting.kind, &setting.default.value()),
+        _ => typed(setting.kind, value),
+    }
+}
+
 /// Reads a value as the kind demands.
 pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
     match kind {
@@ -109,6 +117,11 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         Kind::List => list(value).map(Typed::List),
         Kind::Commas => commas(value).map(Typed::List),
         Kind::Pairs => pairs(value).map(Typed::Pairs),
+        Kind::Class => class(value),
+        Kind::Dictionary => match (value, Foreign::of(value)) {
+            (Value::Empty(..), _) | (_, Some(Foreign::Dictionary(_))) => Ok(object(value)),
+            _ => Err(Wrong::new("a dictionary")),
+        },
         Kind::Object => Ok(object(value)),
         Kind::Function => match (value, Foreign::of(value)) {
             (Value::Empty(..), _) => Ok(Typed::Unset),
@@ -278,6 +291,16 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
     // A dictionary has no order, and what comes from several places should look the same.
     pairs.sort();
     Ok(pairs)
+}
+
+/// A class is told by how Python shows it.
+fn class(value: &Value) -> Result<Typed, Wrong> {
+    match (value, Foreign::of(value)) {
+        (Value::String(_, text), _) => Ok(Typed::Text(text.trim().to_owned())),
+        (_, Some(Foreign::Object(text))) if text.starts_with("<class '") => Ok(Typed::Text(text.to_owned())),
+        (Value::Empty(..), _) => Ok(Typed::Unset),
+        _ => Err(Wrong::new("a class, or the dotted name of one")),
+    }
 }
 
 /// What a setting holds that only Python understands. It is only compared with the default.

@@ -208,6 +208,40 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
 }
 
 #[test]
+fn what_belongs_together_is_refused_in_one_line() {
+    let layers = file([
+        ("certfile", "a.pem".into()),
+        ("keyfile", "a.key".into()),
+        ("ssl_context", Foreign::Function.to_value()),
+        ("suppress_ragged_eofs", false.into()),
+    ]);
+    let errors = errors(&layers.command_line(dict([("ciphers", "DEFAULT".into())])));
+    let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in [
+        "keyfile, certfile, ciphers, ssl_context: not supported yet",
+        "conf.py and the command line",
+        "a proxy",
+    ] {
+        assert!(told[0].contains(part), "{told:?}");
+    }
+    assert!(file([("http_protocols", "h2,h1".into())]).resolve(&facts()).is_err());
+    assert!(
+        file([("http_protocols", "h1".into()), ("http2_max_frame_size", 20_000.into())])
+            .resolve(&facts())
+            .is_ok()
+    );
+}
+
+#[test]
+fn none_is_the_default_where_gunicorn_takes_it() {
+    let none = || Value::Empty(figment::value::Tag::Default, figment::value::Empty::None);
+    let settings = settings([("errorlog", none()), ("header_map", none()), ("loglevel", none())]);
+    assert_eq!((settings.errorlog, settings.loglevel), (LogTarget::Stderr, LogLevel::Info));
+    assert_eq!(settings.trust.header_map, HeaderMapPolicy::Drop);
+}
+
+#[test]
 fn as_many_app_threads_are_had_as_are_asked_for() {
     let resolved = |class: &str, threads: i64| {
         let Resolved { settings, notes, .. } =
@@ -277,7 +311,7 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
         ("on_starting", Foreign::Function.to_value()),
         ("when_ready", "mine.hooks.ready".into()),
         ("on_dirty_starting", Foreign::Function.to_value()),
-        ("ssl_context", Foreign::Function.to_value()),
+        ("dirty_post_fork", Foreign::Function.to_value()),
         ("worker_tmp_dir", "/dev/shm".into()),
         ("dirty_apps", vec!["a:B"].into()),
         ("time_out", 5.into()),
@@ -290,7 +324,7 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
     let warnings: Vec<_> = of(LogLevel::Warning).collect();
     assert_eq!(warnings.len(), 2, "{notes:?}");
     assert!(
-        warnings[0].contains("on_dirty_starting, ssl_context: accepted but not called yet"),
+        warnings[0].contains("dirty_post_fork, on_dirty_starting: accepted but not called yet"),
         "{}",
         warnings[0]
     );
@@ -306,6 +340,9 @@ fn the_environment_is_a_default_and_an_empty_variable_is_none() {
     let layers = Layers::new().environment(|_| Some(String::new()));
     assert_eq!(resolved(&layers).settings.workers, 1);
     assert_eq!(resolved(&Layers::new().environment(env)).settings.script_name, "/app");
+    // Who empties the list of those who are trusted trusts nobody.
+    let nobody = Layers::new().environment(|name| (name == "FORWARDED_ALLOW_IPS").then(String::new));
+    assert_eq!(resolved(&nobody).settings.trust.forwarded_allow_ips, AllowList::Nets(vec![]));
     let trusted = Layers::new().environment(|name| (name == "FORWARDED_ALLOW_IPS").then(|| "*".to_owned()));
     assert_eq!(resolved(&trusted).settings.trust.forwarded_allow_ips, AllowList::All);
 }

@@ -31,7 +31,7 @@ fn samples(number: i64) -> BTreeMap<&'static str, Value> {
 /// The types that a setting takes, and what its error calls them.
 fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
     match setting.kind {
-        Kind::Text => (vec!["text", "digits"], "a string"),
+        Kind::Text => (vec!["none", "text", "digits"], "a string"),
         Kind::OptionalText => (vec!["none", "text", "digits"], "a string"),
         Kind::Int(2.., _) => (vec!["digits", "number"], "a whole number"),
         Kind::Int(..) | Kind::IntOrAuto(..) => (vec!["digits", "number", "truth"], "a whole number"),
@@ -39,12 +39,14 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
         Kind::Switch(_) => (vec!["none", "truth"], "true or false"),
         Kind::Bool => (vec!["truth"], "true or false"),
         Kind::Seconds(_) => (vec!["digits", "number", "float"], "a number of seconds"),
-        Kind::Choice(_) => (vec![], "one of"),
+        Kind::Choice(_) => (vec!["none"], "one of"),
         Kind::OptionalChoice(..) => (vec!["none", "truth", "digits"], "one of"),
         Kind::List => (vec!["none", "text", "digits", "list"], "a string or a list of strings"),
         Kind::Commas => (vec!["none", "text", "digits", "list"], "strings, separated by commas or in a list"),
         Kind::Pairs => (vec!["dictionary"], "a dictionary of strings"),
         Kind::Function => (vec!["none", "function"], "a function, the dotted name of one, or None"),
+        Kind::Class => (vec!["none", "text", "digits"], "a class, or the dotted name of one"),
+        Kind::Dictionary => (vec!["none", "dictionary", "dictionary of numbers"], "a dictionary"),
         // Whatever Python makes of it; what this version does not have is refused as such.
         Kind::Object => (samples(1).into_keys().collect(), ""),
     }
@@ -103,5 +105,6 @@ fn a_class_that_drives_workers_is_told_what_to_use() {
     let class = Foreign::Object("<class 'mine.Worker'>").to_value();
     let error = errors("worker_class", class)[0].to_string();
     assert!(error.contains("mine.Worker") && error.contains("use async, sync or gthread"), "{error}");
-    assert!(errors("worker_class", 5.into())[0].message.contains("worker class"));
+    let error = &errors("worker_class", 5.into())[0];
+    assert_eq!(error.message, "5 is not a class, or the dotted name of one");
 }

@@ -88,6 +88,7 @@ impl Configuration {
         if let Err(error) = access_log::check_format(&settings.access_log_format) {
             return Err(Stop::Settings(vec![SettingError {
                 key: "access_log_format",
+                also: Vec::new(),
                 source: layers.source("access_log_format"),
                 message: error.to_string(),
                 hint: None,

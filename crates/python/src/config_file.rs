@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use ferricorn_config::Foreign;
+use ferricorn_config::table::{self, Kind};
 use figment::value::{Dict, Empty, Tag, Value};
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyModule, PySet, PyString,
-    PyTuple,
+    PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyFunction, PyInt, PyList, PyMapping, PyModule, PySet,
+    PyString, PyTuple,
 };
 
 use crate::fault::{one_line, traceback};
@@ -98,10 +99,26 @@ pub(crate) fn public(namespace: &Bound<'_, PyDict>) -> PyResult<Dict> {
     for (name, value) in namespace {
         let Ok(name) = name.extract::<String>() else { continue };
         if !name.starts_with('_') && !value.is_instance_of::<PyModule>() {
+            let value = class(namespace, &name, value)?;
             settings.insert(name, convert(&value, DEPTH)?);
         }
     }
     Ok(settings)
+}
+
+/// A class may be given as a function that returns it, as in gunicorn.
+fn class<'py>(
+    namespace: &Bound<'py, PyDict>,
+    name: &str,
+    value: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let is_class = table::find(name).is_some_and(|setting| setting.kind == Kind::Class);
+    if !is_class || !value.is_instance_of::<PyFunction>() {
+        return Ok(value);
+    }
+    let class = value.call0()?;
+    namespace.set_item(name, &class)?;
+    Ok(class)
 }
 
 fn convert(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {

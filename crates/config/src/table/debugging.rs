@@ -48,5 +48,5 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("spew", Debugging, "Trace every line that Python runs.")
         .flags(&["--spew"])
         .switch()
-        .refused("use Python's own `trace` module"),
+        .warned("use Python's own `trace` module"),
 ];

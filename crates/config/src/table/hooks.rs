@@ -1,6 +1,7 @@
 //! The chapters "Server Hooks" and "Dirty Arbiter Hooks": functions that a config file may define.
 
 use super::Section::ServerHooks;
+use super::tls::NO_TLS;
 use super::{Kind, Preset, Reload, Setting, Support};
 
 const fn hook(name: &'static str, help: &'static str) -> Setting {
@@ -40,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     hook("worker_exit", "`(server, worker)`: a worker leaves; called in it."),
     of_master("nworkers_changed", "`(server, new_value, old_value)`: the number of workers changed."),
     of_master("on_exit", "`(server)`: the master leaves."),
-    not_called("ssl_context", "`(config, default_ssl_context_factory)`: makes the TLS context."),
+    hook("ssl_context", "`(config, default_ssl_context_factory)`: makes the TLS context.").refused(NO_TLS),
     not_called("on_dirty_starting", "`(arbiter)`: gunicorn's dirty arbiter starts."),
     not_called("dirty_post_fork", "`(arbiter, worker)`: a dirty worker was forked."),
     not_called("dirty_worker_init", "`(worker)`: the apps of a dirty worker are loaded."),

@@ -85,7 +85,7 @@ pub(super) const SETTINGS: &[Setting] = &[
          through it then; in a worker on a thread of its own.",
     )
     .flags(&["--logger-class"])
-    .kind(Kind::Object, Preset::Text("gunicorn.glogging.Logger"))
+    .kind(Kind::Class, Preset::Text("gunicorn.glogging.Logger"))
     .reload(Reload::Master),
     Setting::new(
         "logconfig",
@@ -102,7 +102,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "A dictionary for Python's `logging.config.dictConfig`, laid over gunicorn's own by its top-level keys. It counts \
          more than `logconfig_json`, and that more than `logconfig`.",
     )
-    .kind(Kind::Object, Preset::Unset)
+    .kind(Kind::Dictionary, Preset::Unset)
     .reload(Reload::Master),
     Setting::new(
         "logconfig_json",

@@ -137,7 +137,11 @@ pub enum Kind {
     Commas,
     /// Pairs of strings.
     Pairs,
-    /// Something that only Python understands: a class or a dictionary, or the text that names it.
+    /// A Python class, or its dotted name.
+    Class,
+    /// A dictionary of anything, which is for Python.
+    Dictionary,
+    /// Something else that only Python understands, or a text.
     Object,
     /// A function, which only a config file can give.
     Function,
@@ -147,7 +151,7 @@ impl Kind {
     /// Whether only Python understands its values.
     #[must_use]
     pub fn is_foreign(self) -> bool {
-        matches!(self, Self::Object | Self::Function)
+        matches!(self, Self::Class | Self::Dictionary | Self::Object | Self::Function)
     }
 }
 

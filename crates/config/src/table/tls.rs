@@ -3,7 +3,7 @@
 use super::Section::Ssl;
 use super::{Kind, Preset, Setting};
 
-const NO_TLS: &str = "let a proxy in front, such as nginx or the load balancer, end TLS";
+pub(super) const NO_TLS: &str = "let a proxy in front, such as nginx or the load balancer, end TLS";
 const NO_MEANING: &str = "it has no effect";
 
 pub(super) const SETTINGS: &[Setting] = &[

@@ -24,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
          'ferricorn[gevent]'`). uvicorn's worker classes for gunicorn mean `asgi`. Slow clients block none.",
     )
     .flags(&["--worker-class", "-k"])
-    .kind(Kind::Object, Preset::Text("async"))
+    .kind(Kind::Class, Preset::Text("async"))
     .metavar("NAME"),
     Setting::new(
         "threads",

@@ -39,7 +39,7 @@ pub(super) fn config<'py>(
         let kind = ferricorn_config::table::find(name).map(|setting| setting.kind);
         let value = match (kind, namespace::value(py, name)?) {
             // What only Python understands is as the file has it.
-            (Some(kind), Some(value)) if kind.is_foreign() => value,
+            (Some(kind), Some(found)) if kind.is_foreign() && !is_named(value) => found,
             _ => object(py, value)?,
         };
         dict.set_item(name, value)?;
@@ -70,6 +70,11 @@ pub(super) fn config<'py>(
     }
     dict.set_item("address", addresses)?;
     objects.getattr("Config")?.call1((dict,))
+}
+
+/// Whether a class is given by its name, which the file may not have said.
+fn is_named(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.starts_with("<class '") && text != "a function")
 }
 
 /// A setting's value as Python has it.
