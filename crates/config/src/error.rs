@@ -6,10 +6,10 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingError {
     /// The setting's name.
-    pub key: &'static str,
+    pub key: String,
     /// The names of further settings with the same fault.
     pub also: Vec<&'static str>,
-    /// Where its value came from, such as `the command line (--workers)` or `WEB_CONCURRENCY in the environment`.
+    /// Where its value came from, such as `the command line, --workers` or `/srv/gunicorn.conf.py, line 3`.
     pub source: String,
     /// What is wrong: the value and what was expected.
     pub message: String,
@@ -21,7 +21,7 @@ pub struct SettingError {
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key)?;
+        f.write_str(&self.key)?;
         self.also.iter().try_for_each(|key| write!(f, ", {key}"))?;
         write!(f, ": {} (from {})", self.message, self.source)?;
         match &self.hint {

@@ -52,13 +52,28 @@ Settings come from these places; a later one wins over an earlier one:
 
 1. the defaults below;
 2. the environment: `WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS`, and `SCRIPT_NAME` for the prefix of a WSGI app;
-3. the config file, which is Python: the one that `-c` names, else `./gunicorn.conf.py` if it exists;
+3. one config file: the one that `-c` names, else the first that exists of `./ferricorn.toml`, `./pyproject.toml` with a
+   table `[tool.ferricorn]`, and `./gunicorn.conf.py`;
 4. `GUNICORN_CMD_ARGS`, then `FERRICORN_CMD_ARGS`, which hold flags as the command line does;
 5. the command line.
 
-`--print-config` shows each setting's value and where it came from. All errors are told at once. Where a flag may be
-repeated, the command line replaces the list of the config file. In a config file, numbers and booleans may be
-strings (`\"0x10\"`, `\"true\"`), and names that are no setting are passed over.
+`--print-config` shows each setting's value and where it came from, with the line of the file. All errors are told at once. Where
+a flag may be repeated, the command line replaces the list of the config file. In a config file, numbers and booleans may be
+strings (`\"0x10\"`, `\"true\"`).
+
+`gunicorn.conf.py`, `-c PATH` and `-c python:MODULE` are Python, which runs in the master. Names that are no setting are passed
+over there; `--log-level debug` tells which, and what they may have meant.
+
+`ferricorn.toml` and `[tool.ferricorn]` have the same settings by the same names, one a line, and no Python runs for them in the
+master. A name that is no setting is an error in them. Hooks are given by their dotted names:
+
+```toml
+[tool.ferricorn]
+wsgi_app = \"mysite.wsgi\"
+workers = \"auto\"
+bind = [\"127.0.0.1:8000\"]
+post_fork = \"mysite.hooks.post_fork\"
+```
 ";
 
 fn settings_md() -> String {

@@ -1,18 +1,41 @@
 //! The layers that settings come from, laid over one another with figment.
 
+use std::collections::BTreeMap;
+
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::foreign::{Foreign, whole};
 use crate::table::{self, Kind, Setting, Support};
-use crate::{LogLevel, Note};
+use crate::{LogLevel, Note, SettingError};
 
 /// What was said about the settings, the weightiest last. Each method lays one more layer on top.
 #[derive(Clone, Debug)]
 pub struct Layers {
     figment: Figment,
     notes: Vec<Note>,
+    errors: Vec<SettingError>,
+    /// The lines of each config file, by its name.
+    lines: BTreeMap<String, BTreeMap<String, u32>>,
     script_name: String,
+}
+
+/// What a config file says.
+#[derive(Clone, Debug, Default)]
+pub struct FileValues {
+    /// Every public name with its value. What is neither `None`, a boolean, a number, a string, a list nor a
+    /// dictionary of those is given as a [`Foreign`] value.
+    pub values: Dict,
+    /// The line, from 1, on which a name is set; as far as that is known.
+    pub lines: BTreeMap<String, u32>,
+    /// Whether all names must be settings, as in a file that is nothing but settings.
+    pub strict: bool,
+}
+
+impl From<Dict> for FileValues {
+    fn from(values: Dict) -> Self {
+        Self { values, ..Self::default() }
+    }
 }
 
 impl Default for Layers {
@@ -27,7 +50,13 @@ impl Layers {
     pub fn new() -> Self {
         let defaults = table::settings().map(|setting| (setting.name.to_owned(), setting.default.value()));
         let layer = Layer { origin: Origin::Default.to_string(), values: defaults.collect() };
-        Self { figment: Figment::from(layer), notes: Vec::new(), script_name: String::new() }
+        Self {
+            figment: Figment::from(layer),
+            notes: Vec::new(),
+            errors: Vec::new(),
+            lines: BTreeMap::new(),
+            script_name: String::new(),
+        }
     }
 
     /// Adds the environment variables that replace defaults, and `SCRIPT_NAME`, which is no setting in
@@ -46,13 +75,14 @@ impl Layers {
         self
     }
 
-    /// Adds what a config file left in its namespace: every public name with its value. What is neither
-    /// `None`, a boolean, a number, a string, a list nor a dictionary of those is given as a [`Foreign`] value. Names of no setting are passed over, as gunicorn does; a name that is nearly a setting's
-    /// is noted.
+    /// Adds what a config file says. Names of no setting are passed over, as gunicorn does, and noted; in a file that
+    /// is nothing but settings they are errors.
     #[must_use]
-    pub fn file(mut self, path: &str, values: Dict) -> Self {
+    pub fn file(mut self, path: &str, said: impl Into<FileValues>) -> Self {
+        let FileValues { values, lines, strict } = said.into();
+        self.lines.insert(path.to_owned(), lines);
         let mut known = Dict::new();
-        let mut hooks = Vec::new();
+        let (mut hooks, mut unknown) = (Vec::new(), Vec::new());
         for (name, value) in values {
             match table::find(&name) {
                 Some(Setting { support: Support::Hook, .. }) if matches!(value, Value::Empty(..)) => {}
@@ -67,8 +97,32 @@ impl Layers {
                 Some(_) => {
                     known.insert(name, value);
                 }
-                None => self.notes.extend(unknown(&name, path)),
+                None if strict => {
+                    let hint = nearest(&name).map(|meant| format!("did you mean {meant}?"));
+                    let source = self.place(path, &name);
+                    self.errors.push(SettingError {
+                        key: name,
+                        also: Vec::new(),
+                        source,
+                        message: "there is no such setting".to_owned(),
+                        hint,
+                        usage: false,
+                    });
+                }
+                None if is_code(&value) => {}
+                None => match nearest(&name) {
+                    Some(meant) => {
+                        let place = self.place(path, &name);
+                        let message = format!("{place}: {name} is no setting; did you mean {meant}?");
+                        self.notes.push(Note { level: LogLevel::Debug, message });
+                    }
+                    None => unknown.push(name),
+                },
             }
+        }
+        if !unknown.is_empty() {
+            let message = format!("{path} also sets what is no setting: {}", unknown.join(", "));
+            self.notes.push(Note { level: LogLevel::Debug, message });
         }
         if !hooks.is_empty() {
             let message = format!(
@@ -116,6 +170,9 @@ impl Layers {
     pub(crate) fn source_of(&self, setting: &Setting, value: Option<&Value>) -> String {
         let metadata = value.and_then(|value| self.figment.get_metadata(value.tag()));
         let origin = metadata.map_or("default", |metadata| &metadata.name);
+        if self.lines.contains_key(origin) {
+            return self.place(origin, setting.name);
+        }
         match setting.long_flag() {
             Some(flag) if origin == COMMAND_LINE || origin.ends_with("_CMD_ARGS") => {
                 format!("{origin}, {flag}")
@@ -124,9 +181,41 @@ impl Layers {
         }
     }
 
+    /// The place in the config file where the name is set.
+    fn place(&self, path: &str, name: &str) -> String {
+        let line = self.lines.get(path).and_then(|lines| lines.get(name));
+        line.map_or_else(|| path.to_owned(), |line| format!("{path}, line {line}"))
+    }
+
+    /// Adds what only the caller could notice.
+    #[must_use]
+    pub fn noting(mut self, notes: Vec<Note>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    /// Adds an error that only the caller can find, to be told with the others.
+    pub fn refuse(&mut self, key: &str, message: String) {
+        let source = self.source(key);
+        let (also, hint) = (Vec::new(), None);
+        self.errors.push(SettingError { key: key.to_owned(), also, source, message, hint, usage: false });
+    }
+
+    /// A setting that is a text, as the layers have it; `None` if it is not set, or no text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        let value = self.figment.find_value(key).ok()?;
+        value.as_str().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     /// The environment's `SCRIPT_NAME`.
     pub(crate) fn script_name(&self) -> &str {
         &self.script_name
+    }
+
+    /// What is known to be wrong before the values are looked at.
+    pub(crate) fn errors(&self) -> &[SettingError] {
+        &self.errors
     }
 
     /// What was noticed while the layers were laid.
@@ -185,10 +274,20 @@ fn from_environment(setting: &Setting, text: &str) -> Option<Value> {
     }
 }
 
-/// A note about a name that is no setting's, if it looks like a setting that was misspelt.
-fn unknown(name: &str, path: &str) -> Option<Note> {
-    let near = |setting: &&Setting| strsim::damerau_levenshtein(setting.name, name) <= 2;
-    let meant = table::settings().filter(|setting| setting.name.len() > 4).find(near)?;
-    let message = format!("{path} sets {name}, which is no setting; did you mean {}?", meant.name);
-    Some(Note { level: LogLevel::Debug, message })
+/// Whether a file needs it for itself, and means no setting by it.
+fn is_code(value: &Value) -> bool {
+    matches!(Foreign::of(value), Some(Foreign::Function | Foreign::Object(_)))
+}
+
+/// The setting whose name looks like this one, or whose flag is so called.
+fn nearest(name: &str) -> Option<&'static str> {
+    let flag = format!("--{}", name.replace('_', "-"));
+    if let Some(setting) = table::settings().find(|setting| setting.flags.contains(&flag.as_str())) {
+        return Some(setting.name);
+    }
+    let name = name.replace('-', "_").to_lowercase();
+    let far = |setting: &Setting| strsim::damerau_levenshtein(setting.name, &name);
+    let near = |&(far, setting): &(usize, &Setting)| far <= if setting.name.len() > 4 { 2 } else { 1 };
+    let found = table::settings().map(|setting| (far(setting), setting)).filter(near);
+    found.min_by_key(|&(far, _)| far).map(|(_, setting)| setting.name)
 }

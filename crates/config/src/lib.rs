@@ -19,6 +19,7 @@ mod report;
 mod resolve;
 mod settings;
 pub mod table;
+mod toml_file;
 mod value;
 
 pub use asgi::{AsgiLoop, AsgiSettings, Interface, Lifespan, WebSocketSettings};
@@ -27,7 +28,7 @@ pub use error::SettingError;
 /// What a config file left in its namespace, and its values.
 pub use figment::value::{Dict, Value};
 pub use foreign::Foreign;
-pub use layers::Layers;
+pub use layers::{FileValues, Layers};
 pub use logging::{LogSettings, RemoteAddress, StatsdSettings, SyslogSettings, UnixKind};
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{

@@ -24,8 +24,12 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Gives every setting of the table its type, and tells of those that this version does not act on.
     pub(crate) fn new(layers: &'a Layers) -> Self {
-        let mut reader =
-            Self { values: HashMap::new(), errors: Vec::new(), notes: layers.notes().to_vec(), layers };
+        let mut reader = Self {
+            values: HashMap::new(),
+            errors: layers.errors().to_vec(),
+            notes: layers.notes().to_vec(),
+            layers,
+        };
         let merged = layers.merged();
         for setting in table::settings() {
             let default = value::typed(setting.kind, &setting.default.value());
@@ -177,7 +181,14 @@ impl<'a> Reader<'a> {
         let source = self.layers.source(key);
         let hint = hint.map(str::to_owned);
         let message = message.to_owned();
-        self.errors.push(SettingError { key, also: Vec::new(), source, message, hint, usage: false });
+        self.errors.push(SettingError {
+            key: key.to_owned(),
+            also: Vec::new(),
+            source,
+            message,
+            hint,
+            usage: false,
+        });
     }
 
     /// Whether nothing set it.
@@ -195,7 +206,14 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        self.errors.push(SettingError { key: setting.name, also: Vec::new(), source, message, hint, usage });
+        self.errors.push(SettingError {
+            key: setting.name.to_owned(),
+            also: Vec::new(),
+            source,
+            message,
+            hint,
+            usage,
+        });
     }
 }
 

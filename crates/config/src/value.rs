@@ -9,7 +9,7 @@ use crate::foreign::Foreign;
 use crate::table::{Kind, Setting};
 
 /// A value of the type that its setting demands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Typed {
     /// Nothing.
     Unset,
@@ -25,6 +25,8 @@ pub(crate) enum Typed {
     List(Vec<String>),
     /// Pairs of strings.
     Pairs(Vec<(String, String)>),
+    /// A dictionary of anything.
+    Dictionary(Dict),
 }
 
 impl Typed {
@@ -38,6 +40,7 @@ impl Typed {
             Self::Seconds(time) => Value::from(time.as_secs_f64()),
             Self::Bool(truth) => Value::from(*truth),
             Self::List(items) => Value::from(items.clone()),
+            Self::Dictionary(items) => Value::from(items.clone()),
             Self::Pairs(pairs) => {
                 let pair = |(name, value): &(String, String)| (name.clone(), Value::from(value.as_str()));
                 Value::from(pairs.iter().map(pair).collect::<Dict>())
@@ -56,6 +59,7 @@ impl fmt::Display for Typed {
             Self::Seconds(time) => time.as_secs_f64().fmt(f),
             Self::Bool(truth) => f.write_str(if *truth { "True" } else { "False" }),
             Self::List(items) => write!(f, "{items:?}"),
+            Self::Dictionary(_) => f.write_str("a dictionary"),
             Self::Pairs(pairs) => {
                 f.debug_map().entries(pairs.iter().map(|(name, value)| (name, value))).finish()
             }
@@ -119,7 +123,10 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
         Kind::Pairs => pairs(value).map(Typed::Pairs),
         Kind::Class => class(value),
         Kind::Dictionary => match (value, Foreign::of(value)) {
-            (Value::Empty(..), _) | (_, Some(Foreign::Dictionary(_))) => Ok(object(value)),
+            (Value::Empty(..), _) | (_, Some(Foreign::Dictionary(&[]))) => Ok(Typed::Unset),
+            (_, Some(Foreign::Dictionary(pairs))) => {
+                Ok(Typed::Dictionary(pairs.iter().filter_map(pair).collect()))
+            }
             _ => Err(Wrong::new("a dictionary")),
         },
         Kind::Object => Ok(object(value)),
@@ -291,6 +298,14 @@ fn pairs(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
     // A dictionary has no order, and what comes from several places should look the same.
     pairs.sort();
     Ok(pairs)
+}
+
+/// An entry of a dictionary that is one value.
+fn pair(value: &Value) -> Option<(String, Value)> {
+    match value.as_array()? {
+        [name, value] => Some((name.as_str()?.to_owned(), value.clone())),
+        _ => None,
+    }
 }
 
 /// A class is told by how Python shows it.

@@ -118,5 +118,5 @@ fn threads_mean_nothing_to_greenlets() {
 #[test]
 fn a_root_path_that_cannot_be_put_before_a_path_is_refused() {
     let error = error([("root_path", "api".into())]);
-    assert_eq!((error.key, error.hint.as_deref()), ("root_path", Some("write /api")));
+    assert_eq!((error.key.as_str(), error.hint.as_deref()), ("root_path", Some("write /api")));
 }

@@ -152,7 +152,7 @@ fn all_errors_come_at_once_each_with_its_source() {
             ("forwarded_allow_ips", "10.0.0.0/8,nowhere".into()),
         ]));
     let errors = errors(&layers);
-    let keys: Vec<_> = errors.iter().map(|error| (error.key, error.source.as_str())).collect();
+    let keys: Vec<_> = errors.iter().map(|error| (error.key.as_str(), error.source.as_str())).collect();
     assert_eq!(
         keys,
         [
@@ -284,7 +284,7 @@ fn proxies_are_trusted_as_the_settings_say() {
         ("real_ip_header", "X Forwarded".into()),
         ("real_ip_hops", 0.into()),
     ]));
-    let mut keys: Vec<_> = wrong.iter().map(|error| error.key).collect();
+    let mut keys: Vec<_> = wrong.iter().map(|error| error.key.as_str()).collect();
     keys.sort_unstable();
     let all = ["forwarded_allow_ips", "proxy_allow_ips", "proxy_protocol", "real_ip_header", "real_ip_hops"];
     assert_eq!(keys, all);
@@ -315,7 +315,7 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
         ("worker_tmp_dir", "/dev/shm".into()),
         ("dirty_apps", vec!["a:B"].into()),
         ("time_out", 5.into()),
-        ("max_worker_memory", 400.into()),
+        ("colour_of_logo", 400.into()),
     ]);
     let Resolved { notes, settings, .. } = resolved(&layers);
     assert_eq!(settings.hooks, ["on_starting", "when_ready"]);
@@ -330,9 +330,10 @@ fn hooks_that_are_not_called_are_told_in_one_line_and_misspelt_names_are_guessed
     );
     assert!(warnings[1].contains("dirty_apps"));
     let details: Vec<_> = of(LogLevel::Debug).collect();
-    assert_eq!(details.len(), 2, "{notes:?}");
+    assert_eq!(details.len(), 3, "{notes:?}");
     assert!(details[0].contains("did you mean timeout"), "{}", details[0]);
-    assert!(details[1].contains("worker_tmp_dir"));
+    assert!(details[1].contains("colour_of_logo"), "{}", details[1]);
+    assert!(details[2].contains("worker_tmp_dir"));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
 
 fn errors(name: &str, value: Value) -> Vec<SettingError> {
     let facts = Facts { cpus: 1, directory: "/srv".into(), program: "test".to_owned() };
-    let layers = Layers::new().file("/srv/gunicorn.conf.py", [(name.to_owned(), value)].into());
+    let layers = Layers::new().file("/srv/gunicorn.conf.py", Dict::from([(name.to_owned(), value)]));
     layers.resolve(&facts).err().unwrap_or_default()
 }
 

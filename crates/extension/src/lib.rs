@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use ferricorn::hosting::{Fork, Hooks, Loader, Logger, NoHooks, fork_beside_threads, write_raw};
-use ferricorn::{ConfigFile, Dict, Host, Resolved, Settings, Told};
+use ferricorn::{ConfigFile, FileValues, Host, Resolved, Settings, Told};
 use ferricorn_python::{AppLoader, Embedding, PythonHooks, PythonLogger};
 use pyo3::prelude::*;
 
@@ -77,11 +77,15 @@ impl Host for Interpreter {
         ferricorn_python::command()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<Dict, String> {
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
         match source {
-            ConfigFile::Path(path) => ferricorn_python::read_config_file(path),
+            ConfigFile::Path(path) | ConfigFile::Toml(path) => ferricorn_python::read_config_file(path),
             ConfigFile::Module(name) => ferricorn_python::read_config_module(name),
         }
+    }
+
+    fn forget_config(&self) {
+        ferricorn_python::forget_config();
     }
 
     fn told(&self) -> Result<Option<Told>, String> {

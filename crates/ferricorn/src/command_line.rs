@@ -32,17 +32,28 @@ const ABOUT_ITSELF: &str = "Serves the app that it is from several processes, wi
 const SIGNALS: &str =
     "HUP to the master starts new workers, TERM stops it, TTIN and TTOU add and remove a worker.";
 
+/// What a command line says.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandLine {
+    /// The settings.
+    pub(crate) values: Dict,
+    /// Further positional arguments, which have no meaning.
+    pub(crate) extra: Vec<String>,
+}
+
 /// Parses the command line, argv\[0\] included, into what it says of the settings. If the host needs an app, the
 /// positional argument is the setting `wsgi_app`; if it is the app itself, there is none.
-pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<Dict, Stop> {
+pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<CommandLine, Stop> {
     let program = program(argv.first());
     let command = if needs_app { for_python(program) } else { for_itself(program) };
     let matches = command.try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, told(error)))?;
     let mut values = values(&matches);
-    if let Some(app) = needs_app.then(|| matches.get_one::<String>(APP)).flatten() {
-        values.insert("wsgi_app".to_owned(), Value::from(app.as_str()));
+    let mut apps =
+        needs_app.then(|| matches.get_many::<String>(APP)).flatten().into_iter().flatten().cloned();
+    if let Some(app) = apps.next() {
+        values.insert("wsgi_app".to_owned(), Value::from(app));
     }
-    Ok(values)
+    Ok(CommandLine { values, extra: apps.collect() })
 }
 
 /// Parses what `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` holds. An app in it does not count, as in gunicorn.
@@ -67,7 +78,8 @@ fn told(mut error: clap::Error) -> clap::Error {
 
 /// The command line of a server for Python's apps.
 fn for_python(program: String) -> Command {
-    let app = Arg::new(APP).help(
+    // As in gunicorn, where whatever follows the app is passed over.
+    let app = Arg::new(APP).num_args(0..).help(
         "The application: `module`, `module:attr` or `module:factory(\"x\", y=1)`. `attr` is `application` if it \
          is left out",
     );
@@ -169,7 +181,7 @@ mod tests {
 
     fn parsed(words: &[&str]) -> Dict {
         let argv = std::iter::once("ferricorn").chain(words.iter().copied());
-        parse(argv.map(Into::into).collect(), true).unwrap()
+        parse(argv.map(Into::into).collect(), true).unwrap().values
     }
 
     fn dict<const N: usize>(values: [(&str, Value); N]) -> Dict {
@@ -180,6 +192,15 @@ mod tests {
     fn only_what_was_said_is_there() {
         assert_eq!(parsed(&[]), Dict::new());
         assert_eq!(parsed(&["mine:app"]), dict([("wsgi_app", "mine:app".into())]));
+    }
+
+    #[test]
+    fn the_first_app_counts() {
+        let argv = ["ferricorn", "mine:app", "-w", "2", "other:app", "more"].map(OsString::from).to_vec();
+        let told = parse(argv, true).unwrap();
+        assert_eq!(told.values, dict([("wsgi_app", "mine:app".into()), ("workers", "2".into())]));
+        assert_eq!(told.extra, ["other:app", "more"]);
+        assert!(parse(vec!["app".into(), "mine:app".into()], false).is_err());
     }
 
     #[test]

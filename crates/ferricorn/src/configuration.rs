@@ -1,21 +1,20 @@
 //! Gathers what every source says about the settings: at the start, and again at each reload.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ferricorn_config::{
-    CodeReload, Dict, Facts, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError,
+    CodeReload, Dict, Facts, FileValues, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError,
 };
 use ferricorn_telemetry::access_log;
 
+use crate::command_line::{self, CommandLine};
 use crate::stop::Stop;
-use crate::{ConfigFile, Host, command_line, origin};
+use crate::{ConfigFile, Host, config_file, origin};
 
 /// Variables that hold further arguments, the weightiest last.
 const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
-
-/// The file that is read if none is named.
-const USUAL_FILE: &str = "gunicorn.conf.py";
 
 /// What messages call the settings of a program that embeds the server.
 const PROGRAM: &str = "load_config()";
@@ -29,7 +28,7 @@ const CLIENTS_TRUSTED: &str = "proxy_protocol is on and forwarded_allow_ips is n
 /// What stays the same from one reload to the next: the command line, and where it was given.
 #[derive(Debug)]
 pub(crate) struct Configuration {
-    command_line: Dict,
+    command_line: CommandLine,
     directory: PathBuf,
     program: String,
 }
@@ -50,11 +49,29 @@ impl Configuration {
     pub(crate) fn layers(&self, host: &dyn Host) -> Result<Layers, Stop> {
         let layers = Layers::new().environment(environment);
         let fault = |fault| Stop::ConfigFile(PROGRAM.to_owned(), fault);
-        let Some(told) = host.told().map_err(fault)? else { return self.gather(layers, host) };
-        if !told.with_others {
-            return Ok(layers.file(PROGRAM, told.above));
+        let mut layers = match host.told().map_err(fault)? {
+            None => self.gather(layers, host)?,
+            Some(told) if told.with_others => {
+                self.gather(layers.file(PROGRAM, told.below), host)?.file(PROGRAM, told.above)
+            }
+            Some(told) => layers.file(PROGRAM, told.above),
+        };
+        self.check(&mut layers);
+        Ok(layers)
+    }
+
+    /// Looks at what the settings cannot know by themselves.
+    fn check(&self, layers: &mut Layers) {
+        if let Some(format) = layers.text("access_log_format")
+            && let Err(error) = access_log::check_format(&format)
+        {
+            layers.refuse("access_log_format", error.to_string());
         }
-        Ok(self.gather(layers.file(PROGRAM, told.below), host)?.file(PROGRAM, told.above))
+        if let Some(chdir) = layers.text("chdir")
+            && let Err(error) = fs::metadata(self.directory.join(&chdir))
+        {
+            layers.refuse("chdir", format!("can't chdir to {chdir:?}: {error}"));
+        }
     }
 
     /// Adds the config file, the variables that hold arguments, and the command line.
@@ -65,15 +82,21 @@ impl Configuration {
                 arguments.push((variable, command_line::parse_variable(variable, &text)?));
             }
         }
-        if let Some(file) = self.file(&arguments)? {
-            let name = file.to_string();
-            let values = host.read_config(&file).map_err(|fault| Stop::ConfigFile(name.clone(), fault))?;
-            layers = layers.file(&name, values);
+        match self.file(&arguments, host)? {
+            Some((file, said, notes)) => layers = layers.file(&file.to_string(), said).noting(notes),
+            None => host.forget_config(),
         }
         for (variable, values) in arguments {
             layers = layers.arguments(variable, values);
         }
-        Ok(layers.command_line(self.command_line.clone()))
+        let mut layers = layers.command_line(self.command_line.values.clone());
+        if let [extra, ..] = &self.command_line.extra[..] {
+            let message = format!(
+                "{extra:?} on the command line has no effect: one app is served, the first that is named"
+            );
+            layers = layers.noting(vec![Note { level: LogLevel::Warning, message }]);
+        }
+        Ok(layers)
     }
 
     /// Makes settings of the layers.
@@ -85,16 +108,6 @@ impl Configuration {
         };
         let mut resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
         let settings = &resolved.settings;
-        if let Err(error) = access_log::check_format(&settings.access_log_format) {
-            return Err(Stop::Settings(vec![SettingError {
-                key: "access_log_format",
-                also: Vec::new(),
-                source: layers.source("access_log_format"),
-                message: error.to_string(),
-                hint: None,
-                usage: false,
-            }]));
-        }
         if settings.app.is_none() && host.needs_app() {
             return Err(Stop::Fault(
                 "No application module specified. Name it, as in `ferricorn mysite.wsgi:application`, or set wsgi_app \
@@ -117,22 +130,21 @@ impl Configuration {
         Ok(resolved)
     }
 
-    /// The config file: the one that is named, else the usual one if it exists.
-    fn file(&self, arguments: &[(&str, Dict)]) -> Result<Option<ConfigFile>, Stop> {
+    /// The config file, with what it says: the one that is named, else the usual one if there is one.
+    fn file(
+        &self,
+        arguments: &[(&str, Dict)],
+        host: &dyn Host,
+    ) -> Result<Option<(ConfigFile, FileValues, Vec<Note>)>, Stop> {
         let mut dicts =
-            std::iter::once(&self.command_line).chain(arguments.iter().rev().map(|(_, dict)| dict));
+            std::iter::once(&self.command_line.values).chain(arguments.iter().rev().map(|(_, dict)| dict));
         let Some(name) = dicts.find_map(|dict| dict.get("config")?.as_str()) else {
-            let usual = self.directory.join(USUAL_FILE);
-            return Ok(usual.exists().then_some(ConfigFile::Path(usual)));
+            return config_file::usual(&self.directory, host);
         };
-        if let Some(module) = name.strip_prefix("python:") {
-            return Ok(Some(ConfigFile::Module(module.to_owned())));
-        }
-        let path = self.directory.join(name.strip_prefix("file:").unwrap_or(name));
-        if path.exists() {
-            Ok(Some(ConfigFile::Path(path)))
-        } else {
-            Err(Stop::ConfigFile(path.display().to_string(), "the file does not exist".to_owned()))
+        let file = config_file::named(&self.directory, name)?;
+        match config_file::read(&file, host)? {
+            Some(said) => Ok(Some((file, said, Vec::new()))),
+            None => Err(Stop::ConfigFile(file.to_string(), "it has no table [tool.ferricorn]".to_owned())),
         }
     }
 }
@@ -152,7 +164,8 @@ fn extra_files(reload: &CodeReload, directory: &Path, source: &str) -> Result<Ve
             notes.push(Note { level: LogLevel::Warning, message });
         } else {
             errors.push(SettingError {
-                key: "reload_extra_files",
+                key: "reload_extra_files".to_owned(),
+                also: Vec::new(),
                 source: source.to_owned(),
                 message: format!("{} does not exist", path.display()),
                 hint: None,

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{Dict, Resolved, Settings};
+use ferricorn_config::{Dict, FileValues, Resolved, Settings};
 use ferricorn_protocol::{Hooks, Loader, NoHooks};
 use ferricorn_telemetry::Logger;
 use ferricorn_unix::Fork;
@@ -22,12 +22,14 @@ pub trait Host {
         argv.to_vec()
     }
 
-    /// Runs a config file and returns every public name that it left behind, as
-    /// [`Layers::file`](ferricorn_config::Layers::file) describes.
+    /// Runs a config file that is Python and returns every public name that it left behind.
     ///
     /// # Errors
     /// What is wrong with the file, with the traceback of its code if it is that which failed.
-    fn read_config(&self, source: &ConfigFile) -> Result<Dict, String>;
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String>;
+
+    /// The configuration has no file that is Python, or none any more.
+    fn forget_config(&self) {}
 
     /// What the program that embeds this server says of the settings, if one does. Asked at the start and at each reload.
     ///
@@ -100,8 +102,10 @@ pub struct Told {
 /// A config file, as `--config` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigFile {
-    /// A file, by its absolute path.
+    /// A file of Python, by its absolute path.
     Path(PathBuf),
+    /// A file of TOML, by its absolute path; a `pyproject.toml` has the settings in `[tool.ferricorn]`.
+    Toml(PathBuf),
     /// A Python module, `python:MODULE`.
     Module(String),
 }
@@ -109,7 +113,7 @@ pub enum ConfigFile {
 impl fmt::Display for ConfigFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => path.display().fmt(f),
+            Self::Path(path) | Self::Toml(path) => path.display().fmt(f),
             Self::Module(name) => write!(f, "python:{name}"),
         }
     }

@@ -17,6 +17,7 @@
 mod body;
 mod check;
 mod command_line;
+mod config_file;
 mod configuration;
 mod host;
 mod messages;
@@ -29,7 +30,7 @@ mod supervised;
 
 pub use body::Body;
 /// What a config file left in its namespace.
-pub use ferricorn_config::{Dict, Resolved, Settings, Value};
+pub use ferricorn_config::{Dict, FileValues, Resolved, Settings, Value};
 /// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
 pub mod hosting {
     pub use ferricorn_protocol::{Hooks, Loader, NoHooks};

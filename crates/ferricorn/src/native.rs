@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::process;
 use std::sync::Arc;
 
-use ferricorn_config::{Dict, Settings};
+use ferricorn_config::{FileValues, Settings};
 use ferricorn_protocol::{App, LoadError, Loader, WorkerInfo};
 use ferricorn_unix::Fork;
 use tower_service::Service;
@@ -18,7 +18,7 @@ use crate::{Body, ConfigFile, Host, run};
 ///
 /// `make` is called once in each worker, after the fork and outside the event loop. Start no threads and no
 /// runtime before this call: a process with several threads is not forked. The positional argument of the
-/// command line has no meaning here, and there is no config file, since that would be Python.
+/// command line has no meaning here, and a config file is `ferricorn.toml`, since the other kind is Python.
 ///
 /// The request's extensions hold the connection as `Arc<ferricorn_protocol::Connection>`.
 pub fn main<M, S, B>(make: M) -> process::ExitCode
@@ -47,8 +47,10 @@ impl Host for NativeHost {
         "native".to_owned()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<Dict, String> {
-        Err(format!("{source} is Python, which an app written in Rust does not run; use flags instead"))
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
+        Err(format!(
+            "{source} is Python, which an app written in Rust does not run; write ferricorn.toml instead"
+        ))
     }
 
     fn fork(&self) -> io::Result<Fork> {

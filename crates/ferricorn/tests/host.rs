@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use ferricorn::{ConfigFile, Dict, Host, Settings, Value, run};
+use ferricorn::{ConfigFile, Dict, FileValues, Host, Settings, Value, run};
 use ferricorn_protocol::{Answer, App, AppFault, Drive, ExitCode, LoadError, Loader, Request, WorkerInfo};
 use ferricorn_unix::Fork;
 
@@ -25,9 +25,9 @@ impl Host for Made {
         "made up".to_owned()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<Dict, String> {
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
         self.asked.borrow_mut().push(source.clone());
-        self.config.clone().unwrap_or_else(|| Ok(Dict::new()))
+        self.config.clone().unwrap_or_else(|| Ok(Dict::new())).map(FileValues::from)
     }
 
     fn fork(&self) -> io::Result<Fork> {

@@ -1,9 +1,11 @@
 //! Runs a `gunicorn.conf.py` and returns what it defines as settings.
 
+mod lines;
+
 use std::path::Path;
 
-use ferricorn_config::Foreign;
 use ferricorn_config::table::{self, Kind};
+use ferricorn_config::{FileValues, Foreign};
 use figment::value::{Dict, Empty, Tag, Value};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -14,16 +16,19 @@ use pyo3::types::{
 use crate::fault::{one_line, traceback};
 use crate::hooks;
 
+/// Python's `ast.PyCF_ONLY_AST`: the syntax tree is wanted, not its code.
+const ONLY_TREE: i32 = 0x400;
+
 /// How deep lists and dictionaries may lie in one another.
 const DEPTH: usize = 16;
 
-/// Runs a configuration file, as the module `__config__`, and returns its public names with their values.
+/// Runs a configuration file, as the module `__config__`, and returns its public names with their values and lines.
 ///
 /// Functions and objects that no setting's value can hold become [`Foreign`] values; modules are left out.
 ///
 /// # Errors
 /// What the operator must be told: that it cannot be read, or the traceback of its code.
-pub fn read_config_file(path: &Path) -> Result<Dict, String> {
+pub fn read_config_file(path: &Path) -> Result<FileValues, String> {
     let source = std::fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))?;
     Python::attach(|py| execute(py, path, &source).map_err(|error| explain(py, &error)))
 }
@@ -32,7 +37,7 @@ pub fn read_config_file(path: &Path) -> Result<Dict, String> {
 ///
 /// # Errors
 /// The traceback of its import.
-pub fn read_config_module(name: &str) -> Result<Dict, String> {
+pub fn read_config_module(name: &str) -> Result<FileValues, String> {
     Python::attach(|py| import(py, name).map_err(|error| explain(py, &error)))
 }
 
@@ -41,21 +46,23 @@ pub(crate) fn explain(py: Python<'_>, error: &PyErr) -> String {
     details.trim_end().to_owned()
 }
 
-fn execute(py: Python<'_>, path: &Path, source: &[u8]) -> PyResult<Dict> {
+fn execute(py: Python<'_>, path: &Path, source: &[u8]) -> PyResult<FileValues> {
     let module = PyModule::new(py, "__config__")?;
     module.setattr("__file__", path.as_os_str())?;
     py.import("sys")?.getattr("modules")?.set_item("__config__", &module)?;
     find_neighbours(py)?;
     let builtins = py.import("builtins")?;
     // Given as bytes, so that a coding line counts.
-    let code =
-        builtins.call_method1("compile", (PyBytes::new(py, source), path.as_os_str(), "exec", 0, true))?;
+    let source = PyBytes::new(py, source);
+    let tree = builtins.call_method1("compile", (source, path.as_os_str(), "exec", ONLY_TREE, true))?;
+    let lines = lines::of(&tree)?;
+    let code = builtins.call_method1("compile", (tree, path.as_os_str(), "exec", 0, true))?;
     builtins.call_method1("exec", (code, module.dict()))?;
-    settings(&module.dict())
+    Ok(FileValues { values: settings(&module.dict())?, lines, strict: false })
 }
 
 /// Imports a module, or runs it again if it was imported by an earlier reading.
-fn import(py: Python<'_>, name: &str) -> PyResult<Dict> {
+fn import(py: Python<'_>, name: &str) -> PyResult<FileValues> {
     find_neighbours(py)?;
     let loaded = py.import("sys")?.getattr("modules")?.call_method1("get", (name,))?;
     let module = if loaded.is_none() {
@@ -63,7 +70,7 @@ fn import(py: Python<'_>, name: &str) -> PyResult<Dict> {
     } else {
         py.import("importlib")?.call_method1("reload", (loaded,))?.cast_into()?
     };
-    settings(&module.dict())
+    settings(&module.dict()).map(FileValues::from)
 }
 
 /// Lets the file import modules of the working directory, as gunicorn does.

@@ -27,7 +27,7 @@ pub mod wsgi;
 pub use config_file::{read_config_file, read_config_module};
 pub use deadline::RequestTimeout;
 pub use embedding::{Embedding, Told, settings};
-pub use hooks::PythonHooks;
+pub use hooks::{PythonHooks, forget_config};
 pub use load::{AppLoader, Kind};
 pub use logging::PythonLogger;
 pub use process::{command, fork_with_interpreter, prepare_worker};

@@ -7,8 +7,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "config",
         ConfigFile,
-        "The config file, which is Python: `PATH`, `file:PATH` or `python:MODULE`. Only the command line and \
-         `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` may name it; if neither does, `./gunicorn.conf.py` is read if it exists.",
+        "The config file: `PATH`, `file:PATH` or `python:MODULE`. What ends with `.toml` is TOML, and everything else is \
+         Python. Only the command line and `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` may name it; if neither does, it is \
+         `./ferricorn.toml`, `[tool.ferricorn]` in `./pyproject.toml` or `./gunicorn.conf.py`, whichever exists first.",
     )
     .flags(&["--config", "-c"])
     .metavar("CONFIG")

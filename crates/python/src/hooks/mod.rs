@@ -14,6 +14,7 @@ use ferricorn_protocol::{AppFault, Attended, Hooks, Listening, Moment};
 use pyo3::prelude::*;
 
 use self::namespace::Functions;
+pub use self::namespace::forget_config;
 pub(crate) use self::namespace::{keep, keep_told, value};
 use self::objects::This;
 pub(crate) use self::objects::object;
@@ -57,7 +58,7 @@ impl PythonHooks {
         Python::attach(|py| {
             let explain = |error: PyErr| one_line(py, &error);
             let objects = objects::module(py).map_err(explain)?;
-            let functions = Functions::load(py, objects, &resolved.settings.hooks)?;
+            let functions = Functions::load(py, objects, resolved)?;
             let make = || -> PyResult<Self> {
                 let server = match SERVER.get() {
                     Some(server) => server,

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use ferricorn_config::Resolved;
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::config_file::find_neighbours;
 use crate::fault::one_line;
 
 /// The namespace of that file.
@@ -46,6 +48,15 @@ pub(crate) fn keep_told(settings: &Bound<'_, PyDict>) {
     drop(before);
 }
 
+/// There is no config file that is Python, or none any more.
+pub fn forget_config() {
+    let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    // What was in it may run code of Python's when it goes.
+    if before.is_some() {
+        Python::attach(|_| drop(before));
+    }
+}
+
 /// A value of the file that was read last, or of the program that embeds the server.
 pub(crate) fn value<'py>(py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
     for place in [&LAST, &TOLD] {
@@ -69,22 +80,25 @@ type Taken = (Py<PyAny>, usize);
 pub(super) struct Function<'py>(Option<Bound<'py, PyAny>>);
 
 impl Functions {
-    /// Takes these from the file that was read last.
+    /// Takes the hooks of these settings, from the file that was read last or by their dotted names.
     ///
     /// # Errors
     /// What is wrong with them, a line each.
     pub(super) fn load(
         py: Python<'_>,
         objects: &Bound<'_, PyModule>,
-        names: &[&'static str],
+        resolved: &Resolved,
     ) -> Result<Self, String> {
+        find_neighbours(py).map_err(|error| one_line(py, &error))?;
         let mut functions = HashMap::new();
         let mut faults = Vec::new();
-        for &name in names {
+        for &name in &resolved.settings.hooks {
             let arities =
                 ARITIES.iter().find(|(hook, _)| *hook == name).map_or(&[][..], |(_, arities)| arities);
             let load = || -> PyResult<Option<Taken>> {
-                let Some(value) = value(py, name)? else { return Ok(None) };
+                let named =
+                    || resolved.values.get(name)?.as_str()?.into_pyobject(py).ok().map(Bound::into_any);
+                let Some(value) = value(py, name)?.or_else(named) else { return Ok(None) };
                 let loaded = objects.getattr("load")?.call1((name, value, arities.to_vec()))?;
                 Ok(Some(loaded.extract()?))
             };

@@ -9,7 +9,59 @@ fn read(code: &[u8]) -> Result<Dict, String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gunicorn.conf.py");
     std::fs::write(&path, code).unwrap();
-    read_config_file(&path)
+    read_config_file(&path).map(|said| said.values)
+}
+
+#[test]
+fn it_is_known_on_which_line_a_name_is_set() {
+    Python::initialize();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("gunicorn.conf.py");
+    let code = "
+import os as bind
+workers = timeout = 1
+if True:
+    backlog: int = 5
+    try:
+        (keepalive, [threads, *_]) = 1, [2, 3]
+    except KeyError:
+        pass
+    finally:
+        max_requests = 4
+workers += 1
+def post_fork(server, worker):
+    pidfile = 'inner'
+for umask in [1]: pass
+";
+    std::fs::write(&path, code).unwrap();
+    let lines = read_config_file(&path).unwrap().lines;
+    let line = |name: &str| lines.get(name).copied();
+    for (name, wanted) in [
+        ("workers", 12),
+        ("timeout", 3),
+        ("backlog", 5),
+        ("keepalive", 7),
+        ("threads", 7),
+        ("max_requests", 11),
+        ("post_fork", 13),
+        ("bind", 2),
+        ("umask", 15),
+    ] {
+        assert_eq!(line(name), Some(wanted), "{name}");
+    }
+    assert_eq!(line("pidfile"), None);
+}
+
+#[test]
+fn a_class_may_be_given_by_a_function() {
+    let dict = read(
+        b"
+class Logger: pass
+def logger_class(): return Logger
+",
+    )
+    .unwrap();
+    assert_eq!(Foreign::of(&dict["logger_class"]), Some(Foreign::Object("<class '__config__.Logger'>")));
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! Which config file counts, and what it says.
+
+use std::fs;
+use std::path::Path;
+
+use ferricorn_config::{FileValues, LogLevel, Note};
+
+use crate::stop::Stop;
+use crate::{ConfigFile, Host};
+
+/// The files that are read if none is named: the first that there is.
+const USUAL_FILES: [&str; 3] = ["ferricorn.toml", PROJECT, "gunicorn.conf.py"];
+
+/// The file of a Python project, in which the settings are a table among others.
+const PROJECT: &str = "pyproject.toml";
+
+/// The config file that `name`, a value of `--config`, means.
+pub(crate) fn named(directory: &Path, name: &str) -> Result<ConfigFile, Stop> {
+    if let Some(module) = name.strip_prefix("python:") {
+        return Ok(ConfigFile::Module(module.to_owned()));
+    }
+    let path = directory.join(name.strip_prefix("file:").unwrap_or(name));
+    if !path.exists() {
+        return Err(Stop::ConfigFile(path.display().to_string(), "the file does not exist".to_owned()));
+    }
+    Ok(if is_toml(&path) { ConfigFile::Toml(path) } else { ConfigFile::Path(path) })
+}
+
+/// The config file of a directory, if there is one, with what it says. A note tells of others that are there.
+pub(crate) fn usual(
+    directory: &Path,
+    host: &dyn Host,
+) -> Result<Option<(ConfigFile, FileValues, Vec<Note>)>, Stop> {
+    let paths = USUAL_FILES.map(|name| directory.join(name));
+    for (place, path) in paths.iter().enumerate().filter(|(_, path)| path.exists()) {
+        let file =
+            if is_toml(path) { ConfigFile::Toml(path.clone()) } else { ConfigFile::Path(path.clone()) };
+        let Some(said) = read(&file, host)? else { continue };
+        let others = USUAL_FILES[place + 1..].iter().filter(|name| **name != PROJECT);
+        let others = others.filter(|name| directory.join(name).exists());
+        let message = |other| format!("{other} is not read: the settings come from {file}");
+        let notes = others.map(|other| Note { level: LogLevel::Warning, message: message(other) }).collect();
+        return Ok(Some((file, said, notes)));
+    }
+    Ok(None)
+}
+
+/// What a config file says; `None` if it is a `pyproject.toml` that has nothing for this server.
+pub(crate) fn read(file: &ConfigFile, host: &dyn Host) -> Result<Option<FileValues>, Stop> {
+    let stop = |fault| Stop::ConfigFile(file.to_string(), fault);
+    let ConfigFile::Toml(path) = file else { return host.read_config(file).map(Some).map_err(stop) };
+    let text = fs::read_to_string(path).map_err(|error| stop(format!("the file cannot be read: {error}")))?;
+    let said = if path.file_name().is_some_and(|name| name == PROJECT) {
+        FileValues::from_project(&text).map_err(stop)?
+    } else {
+        Some(FileValues::from_toml(&text).map_err(stop)?)
+    };
+    if said.is_some() {
+        host.forget_config();
+    }
+    Ok(said)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}

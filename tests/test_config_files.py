@@ -1,0 +1,144 @@
+"""Config files: which one is read, in Python and in TOML, and where an error is said to be."""
+
+import re
+import signal
+
+import pytest
+
+APP = """
+import os, sys
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [os.environ.get("COLOUR", "none").encode()]
+"""
+
+pytestmark = pytest.mark.only_ferricorn("gunicorn has no TOML, and names neither line nor layer")
+
+
+def run(cli, *flags, files=None, **options):
+    return cli(*flags, "mine:app", files={"mine.py": APP, **(files or {})}, **options)
+
+
+def origin(cli, name, *flags, **options):
+    """A setting as --print-config shows it, value and origin."""
+    result = run(cli, "--print-config", *flags, **options)
+    assert result.returncode == 0, result.stderr
+    return re.search(rf"^{name} +=\s(.*)$", result.stdout, re.M)[1]
+
+
+# Which file.
+
+
+def test_ferricorn_toml_is_found_by_itself(cli, tmp_path):
+    files = {"ferricorn.toml": "# mine\nworkers = 3\n"}
+    assert origin(cli, "workers", files=files) == f"3  # {tmp_path}/ferricorn.toml, line 2"
+
+
+def test_a_project_may_hold_the_settings(cli, tmp_path):
+    files = {"pyproject.toml": "[project]\nname = 'x'\n[tool.ferricorn]\nthreads = 4\n"}
+    assert origin(cli, "threads", files=files) == f"4  # {tmp_path}/pyproject.toml, line 4"
+
+
+def test_a_project_without_settings_is_passed_over(cli):
+    files = {"pyproject.toml": "[tool.black]\nline-length = 90\n", "gunicorn.conf.py": "threads = 5\n"}
+    assert "gunicorn.conf.py, line 1" in origin(cli, "threads", files=files)
+
+
+def test_the_file_that_is_not_read_is_named(serve):
+    server = serve("hello:app", files={"ferricorn.toml": "threads = 2\n", "gunicorn.conf.py": "threads = 5\n"})
+    server.wait_for(r"WARNING\] gunicorn\.conf\.py is not read: the settings come from \S*ferricorn\.toml")
+
+
+@pytest.mark.parametrize("where", ["other.toml", "file:other.toml"])
+def test_toml_may_be_named(cli, where):
+    files = {"other.toml": "threads = 6\n", "gunicorn.conf.py": "threads = 5\n"}
+    assert origin(cli, "threads", "-c", where, files=files).startswith("6 ")
+
+
+def test_a_project_that_is_named_must_have_settings(cli):
+    result = run(cli, "--check-config", "-c", "pyproject.toml", files={"pyproject.toml": ""})
+    assert result.returncode == 1
+    assert "no table [tool.ferricorn]" in result.stderr
+
+
+# What it says.
+
+
+def test_toml_holds_what_python_does(serve):
+    toml = """
+bind = ["127.0.0.1:0"]
+wsgi_app = "mine:app"
+raw_env = ["COLOUR=green"]
+when_ready = "mine_hooks.ready"
+[logconfig_dict.loggers."gunicorn.error"]
+level = "INFO"
+handlers = ["error_console"]
+propagate = false
+"""
+    hooks = "def ready(server): server.log.info('ready, with %s', server.cfg.logconfig_dict['loggers'].keys())\n"
+    server = serve(None, bind=None, files={"ferricorn.toml": toml, "mine.py": APP, "mine_hooks.py": hooks})
+    server.wait_for("ready, with dict_keys")
+    assert server.get().text == "green"
+
+
+def test_broken_toml_shows_where(cli):
+    result = run(cli, "--check-config", files={"ferricorn.toml": "workers = 3\nbind = [\n"})
+    assert result.returncode == 1
+    assert "ferricorn.toml" in result.stderr and "line 2" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_toml_may_hold_nothing_but_settings(cli):
+    result = run(cli, "--check-config", files={"ferricorn.toml": "workers = 3\nmax-requests = 5\n"})
+    assert result.returncode == 1
+    assert re.search(r"^Error: max-requests: there is no such setting \(from \S*ferricorn\.toml, line 2\); "
+                     r"did you mean max_requests\?$", result.stderr, re.M), result.stderr
+
+
+def test_all_errors_have_their_place(cli, tmp_path):
+    conf = "import os\nif os.name:\n    backlog = -3\naccess_log_format = '%(nope'\nchdir = 'nowhere'\n"
+    result = run(cli, "--workers=-1", env={"FERRICORN_CMD_ARGS": "--timeout=-2"}, files={"gunicorn.conf.py": conf})
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert lines[0] == "Error: 5 settings are wrong:"
+    file = re.escape(f"{tmp_path}/gunicorn.conf.py")
+    for line, wanted in zip(lines[1:], [
+        rf"  backlog: -3 is not .* \(from {file}, line 3\)",
+        r"  workers: \"-1\" is not .* \(from the command line, --workers\)",
+        r"  timeout: \"-2\" is not .* \(from FERRICORN_CMD_ARGS, --timeout\)",
+        rf"  chdir: can't chdir to \"nowhere\": .* \(from {file}, line 5\)",
+        rf"  access_log_format: .* \(from {file}, line 4\)",
+    ], strict=True):
+        assert re.fullmatch(wanted, line), (line, wanted)
+
+
+def test_names_that_are_no_settings_are_told_at_level_debug(serve):
+    conf = "import os\nloglevel = 'debug'\nmax_request = 5\ncores = os.cpu_count()\n"
+    server = serve("hello:app", files={"gunicorn.conf.py": conf})
+    server.wait_for(r"DEBUG\] \S*gunicorn\.conf\.py, line 3: max_request is no setting; did you mean max_requests\?")
+    server.wait_for(r"DEBUG\] \S*gunicorn\.conf\.py also sets what is no setting: cores\n")
+
+
+def test_tls_stops_the_start_with_one_line(cli):
+    conf = "def ssl_context(config, factory): return factory()\ncertfile = 'a.pem'\nkeyfile = 'a.key'\n"
+    result = run(cli, "--ciphers", "DEFAULT", files={"gunicorn.conf.py": conf})
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("Error: keyfile, certfile, ciphers, ssl_context: not supported yet by ferricorn")
+
+
+def test_http2_stops_the_start_with_one_line(cli):
+    result = run(cli, "--http-protocols", "h2,h1", "--http2-cleartext", "both")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: http_protocols, http2_cleartext: not supported yet"), result.stderr
+
+
+def test_a_file_that_goes_is_no_longer_read(serve):
+    server = serve("hello:app", "-w", "1", files={"gunicorn.conf.py": "def post_fork(server, worker): server.log.info('forked one')\n"})
+    server.wait_for("forked one")
+    (server.folder / "gunicorn.conf.py").rename(server.folder / "old.py")
+    (server.folder / "ferricorn.toml").write_text("post_fork = 'other.forked'\n")
+    (server.folder / "other.py").write_text("def forked(server, worker): server.log.info('forked another')\n")
+    server.send(signal.SIGHUP)
+    server.wait_for("forked another")
+    assert server.log.count("forked one") == 1
