@@ -256,6 +256,7 @@ def test_the_unit_starts_the_server_and_gives_it_time_to_stop(mysite):
     assert command == "/srv/mysite/.venv/bin/ferricorn"
     accepts(arguments, mysite)
     assert int(service["TimeoutStopSec"]) > GRACEFUL_TIMEOUT
+    assert service["Type"] == "notify"
     assert (service["KillMode"], service["ExecReload"]) == ("mixed", "/bin/kill -s HUP $MAINPID")
     assert service["RestartPreventExitStatus"].split() == ["1", "2", "3", "4"]
 

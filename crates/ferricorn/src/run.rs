@@ -33,6 +33,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, host: &dyn Host) -> i32 {
 fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     fill_standard_streams()
         .map_err(|error| Stop::Fault(format!("a standard stream is closed, and /dev/null fails: {error}")))?;
+    signal::end_first_process().map_err(|error| Stop::Fault(format!("cannot catch signals: {error}")))?;
     let origin = Origin::note(host.command(&argv))
         .map_err(|error| Stop::Fault(format!("the current directory cannot be used: {error}")))?;
     let configuration = Configuration::new(argv, host)?;

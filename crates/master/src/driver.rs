@@ -1,6 +1,7 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
 mod hooks;
+mod manager;
 mod reload;
 mod upgrade;
 
@@ -23,6 +24,8 @@ use ferricorn_unix::upgrade::Predecessor;
 use ferricorn_unix::{Bell, Fork, Notices, clock, poll, wait};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
+
+use manager::Line;
 
 use crate::say::say;
 use crate::sockets::Sockets;
@@ -51,6 +54,7 @@ pub(crate) struct Driver<'a> {
     predecessor: Option<Predecessor>,
     /// The process of the master that this one has started.
     successor: Option<i32>,
+    line: Line,
     /// The number of workers that statsd was told last.
     counted: Option<usize>,
     /// How many workers there should be in the current generation, as the hooks know it.
@@ -113,6 +117,7 @@ impl<'a> Driver<'a> {
             pidfile,
             predecessor,
             successor: None,
+            line: Line::open(),
             counted: None,
         })
     }
@@ -130,6 +135,7 @@ impl<'a> Driver<'a> {
                         ControlFlow::Continue(()) => {}
                         ControlFlow::Break(End::Halt(code)) => {
                             let code = self.end(code);
+                            self.hand_over();
                             self.signals.retire();
                             return Outcome::Exit(code);
                         }
@@ -138,6 +144,7 @@ impl<'a> Driver<'a> {
                 }
             }
             self.tell_count();
+            self.tell_manager(clock::now_ms());
             self.wait();
         }
     }
@@ -303,7 +310,8 @@ impl<'a> Driver<'a> {
 
     /// Sleeps until something happens, and notes what it was.
     fn wait(&mut self) {
-        let timeout = self.supervisor.deadline().map(|due| due.saturating_sub(clock::now_ms()));
+        let due = self.supervisor.deadline().into_iter().chain(self.manager_deadline()).min();
+        let timeout = due.map(|due| due.saturating_sub(clock::now_ms()));
         let talking: Vec<u64> = self.workers.iter().filter(|(_, w)| !w.silent).map(|(&age, _)| age).collect();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];
         // In the place of a predecessor that there is not, the same again.

@@ -12,6 +12,7 @@ mod exits;
 mod progress;
 mod question;
 mod reload;
+mod standing;
 mod upgrade;
 mod words;
 
@@ -28,6 +29,8 @@ use ferricorn_unix::control::{Order, Report};
 use ferricorn_unix::scoreboard::Snapshot;
 use ferricorn_unix::signal::{Kill, Signal};
 use ferricorn_unix::wait::Change;
+
+pub(crate) use standing::{Census, Standing};
 
 use backoff::Backoff;
 use children::{Child, Children, Life};

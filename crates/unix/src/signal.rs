@@ -3,11 +3,13 @@
 //! Signals are caught by handlers and never blocked by a mask, because children inherit a mask. A handler notes
 //! what came and writes to a pipe that the loop watches.
 
+mod first;
 mod master;
 mod reset;
 mod send;
 mod worker;
 
+pub use first::end_first_process;
 pub(crate) use master::Forking;
 pub use master::Signals;
 pub use reset::{reset_for_exec, reset_for_foreign_code};

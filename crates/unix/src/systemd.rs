@@ -1,4 +1,8 @@
-//! Socket activation: listeners that systemd (or anything like it) opened before it started this process.
+//! systemd, or anything like it: listeners that it opened before it started this process, and what it wants to hear.
+
+mod notify;
+
+pub use notify::{Manager, is_main_process, monotonic_us, watchdog};
 
 use std::env;
 use std::io;
@@ -6,6 +10,9 @@ use std::os::fd::{AsFd, RawFd};
 
 use crate::listener::{BindError, Listener};
 use crate::upgrade::keep;
+
+/// A variable of the environment, and its value.
+pub type Variable = (&'static str, String);
 
 /// The first descriptor that is passed (sd_listen_fds(3)).
 const FIRST: RawFd = 3;
@@ -29,18 +36,22 @@ pub fn take_listeners() -> Result<Vec<Listener>, BindError> {
     (FIRST..FIRST + count).map(Listener::inherit).collect()
 }
 
-/// Passes the sockets on to the program that this process is about to execute. They have to be those that this process
-/// was started with. The other variables have to be as they were.
+/// Passes the sockets on to the program that this process is about to execute, and returns the variable that differs
+/// from what this process was started with. They have to be the sockets that it was started with.
 ///
 /// # Errors
 /// What fcntl(2) reports.
-pub fn bequeath<'a>(
-    listeners: impl Iterator<Item = &'a Listener>,
-) -> io::Result<Option<(&'static str, String)>> {
+pub fn bequeath<'a>(listeners: impl Iterator<Item = &'a Listener>) -> io::Result<Variable> {
     for listener in listeners {
         keep(listener.as_fd())?;
     }
-    Ok(Some(("LISTEN_PID", std::process::id().to_string())))
+    Ok(("LISTEN_PID", std::process::id().to_string()))
+}
+
+/// Has the program that this process is about to execute heed the watchdog, if this one does.
+#[must_use]
+pub fn bequeath_watchdog() -> Option<Variable> {
+    env::var_os("WATCHDOG_PID").map(|_| ("WATCHDOG_PID", std::process::id().to_string()))
 }
 
 /// How many descriptors were passed to the process `pid`.

@@ -13,6 +13,7 @@ use crate::supervisor::{Event, Policy};
 
 impl Driver<'_> {
     pub(super) fn reload(&mut self) {
+        self.announce_reload();
         let event = match self.next_generation() {
             Ok((generation, policy)) => Event::Reloaded { generation, policy },
             Err(why) => Event::NotReloaded(why),

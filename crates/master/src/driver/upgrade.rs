@@ -17,6 +17,12 @@ impl Driver<'_> {
         let event = match self.start_successor() {
             Ok(pid) => {
                 self.successor = Some(pid);
+                if self.is_followed() {
+                    tracing::warn!(
+                        "systemd follows this process, and ends the service when it leaves. Let the unit have \
+                         Type=notify, and undo this upgrade"
+                    );
+                }
                 Event::Upgraded { pid }
             }
             Err(why) => Event::NotUpgraded(why),
@@ -56,8 +62,9 @@ impl Driver<'_> {
             let own = current.sockets.listeners().filter(|_| !activated);
             let mut variables = upgrade::bequeath(master, own, &self.alive, &self.bell)?;
             if activated {
-                variables.extend(systemd::bequeath(current.sockets.listeners())?);
+                variables.push(systemd::bequeath(current.sockets.listeners())?);
             }
+            variables.extend(systemd::bequeath_watchdog());
             Ok(variables)
         };
         match legacy() {

@@ -79,6 +79,17 @@ pub(super) fn set_action(number: c_int, handler: libc::sighandler_t) -> io::Resu
     }
 }
 
+/// A signal's action.
+pub(super) fn action_of(number: c_int) -> io::Result<libc::sigaction> {
+    // SAFETY: as in `set_action`.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call only stores the present one.
+    match unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) } {
+        0 => Ok(action),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Gives a signal the action back that [`set_action`] returned.
 pub(super) fn restore_action(number: c_int, action: &libc::sigaction) {
     // SAFETY: `action` came from sigaction(2) itself.

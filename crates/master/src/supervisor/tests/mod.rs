@@ -6,6 +6,7 @@ mod delays;
 mod questions;
 mod reloads;
 mod signals;
+mod standings;
 mod stops;
 mod timeouts;
 mod upgrades;
