@@ -39,8 +39,9 @@ where
         Drive::Task
     }
 
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Box<Request>) -> Answer {
         let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request = *request;
         let mut parts = request.head;
         // What the app may want to know of the connection, by type, as axum's extractors look for it.
         parts.extensions.insert(request.connection);
@@ -55,7 +56,7 @@ where
     }
 }
 
-fn response<B>(response: http::Response<B>) -> Response
+fn response<B>(response: http::Response<B>) -> Box<Response>
 where
     B: http_body::Body + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -71,7 +72,7 @@ where
         }
         ResponseBody::Stream(Box::pin(Outgoing(Box::pin(body))))
     };
-    Response::new(Head { status: parts.status, reason: None, headers: parts.headers }, body)
+    Box::new(Response::new(Head { status: parts.status, reason: None, headers: parts.headers }, body))
 }
 
 /// A response body with its data and errors as the server knows them.
@@ -147,13 +148,13 @@ mod tests {
         )
     }
 
-    fn answer(method: &str, path: &str, body: RequestBody) -> Result<Response, AppFault> {
+    fn answer(method: &str, path: &str, body: RequestBody) -> Result<Box<Response>, AppFault> {
         let (head, ()) = http::Request::builder().method(method).uri(path).body(()).unwrap().into_parts();
         let peer = Some("192.0.2.1:5".parse().unwrap());
         let connection = Connection::new(peer, Local::Tcp("127.0.0.1:80".parse().unwrap()), false);
         let mut request = Request::new(head, Arc::new(connection), body);
         request.client = Some("198.51.100.7".parse().unwrap());
-        match app().call(request) {
+        match app().call(Box::new(request)) {
             Answer::Later(future) => block_on(future),
             _ => panic!("a service answers with a future"),
         }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     /// The whole body, or why it has no end.
-    fn bytes(response: Response) -> Result<Bytes, BodyError> {
+    fn bytes(response: Box<Response>) -> Result<Bytes, BodyError> {
         match response.body {
             ResponseBody::Empty => Ok(Bytes::new()),
             ResponseBody::Stream(stream) => block_on(stream.collect()).map(|body| body.to_bytes()),

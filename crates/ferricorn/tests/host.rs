@@ -76,7 +76,7 @@ impl App for MadeApp {
         Drive::Task
     }
 
-    fn call(&self, _request: Request) -> Answer {
+    fn call(&self, _request: Box<Request>) -> Answer {
         Answer::Fault(AppFault::new("nothing is served here"))
     }
 }

@@ -28,7 +28,7 @@ pub trait App: Send + Sync + 'static {
     }
 
     /// Answers one request. It takes `&self` because calls overlap: app threads and tasks share the app.
-    fn call(&self, request: Request) -> Answer;
+    fn call(&self, request: Box<Request>) -> Answer;
 
     /// Has the server tell what becomes of a request that it is about to call the app with. Called inside the server's loop.
     fn watch(&self, request: &mut Request) -> Option<Box<dyn Watch>> {
@@ -150,11 +150,11 @@ impl Drive {
 /// What a call gives back.
 pub enum Answer {
     /// A whole response (its body may still come in pieces).
-    Response(Response),
+    Response(Box<Response>),
     /// The response began with [`Early::begin`](crate::Early::begin); this is the rest of its body.
     Begun(ResponseBody),
     /// A future that gives the response, polled in the connection's task. Not with [`Drive::Seat`].
-    Later(BoxFuture<'static, Result<Response, AppFault>>),
+    Later(BoxFuture<'static, Result<Box<Response>, AppFault>>),
     /// The application failed. If nothing was sent yet the client gets a 500, else its connection is closed.
     Fault(AppFault),
 }

@@ -23,7 +23,7 @@ use crate::worker::Worker;
 
 /// What the app gave, or what the server says in its place.
 pub(crate) enum Given {
-    Whole(Response),
+    Whole(Box<Response>),
     Begun(Head, Arc<Pipe>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Calling {
 
 /// Begins the call, where the app wants to be called. Not async: a request is large, and a future that is
 /// made of one moves it about.
-pub(crate) fn begin(context: &Arc<Context>, record: &mut Record, mut request: Request) -> Begun {
+pub(crate) fn begin(context: &Arc<Context>, record: &mut Record, mut request: Box<Request>) -> Begun {
     let worker = &context.worker;
     if let Some(watch) = worker.app.watch(&mut request) {
         record.watch(watch);
@@ -82,7 +82,7 @@ pub(crate) async fn finish(
                 match within(limit, |cx| wait.as_mut().poll(cx)).await {
                     Ok(Ok(reply)) => first = reply,
                     Ok(Err(Overdue)) => {
-                        return Given::Whole(*queue::refuse(worker, record, &waiting, patience));
+                        return Given::Whole(queue::refuse(worker, record, &waiting, patience));
                     }
                     Err(Late) => return Given::Whole(late_on_seat(worker, record, limit, &waiting)),
                 }
@@ -95,7 +95,7 @@ pub(crate) async fn finish(
                 record.waited(waiting.waited());
                 match reply {
                     Ok(Reply::Answer(answer)) => break answer,
-                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(head, pipe),
+                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(*head, pipe),
                     Ok(Reply::Hints(bytes)) => context.gate.send_hints(bytes).await,
                     Ok(Reply::Takeover(offer)) => {
                         match Box::pin(lend(context, record, Running::OnSeat(waiting), offer)).await {}
@@ -155,11 +155,11 @@ fn takes_over(worker: &Worker) -> bool {
 }
 
 /// What comes of an answer that is a future: what the app gave, or its wish to have the connection itself.
-type Later = Result<Result<Response, AppFault>, Offer>;
+type Later = Result<Result<Box<Response>, AppFault>, Offer>;
 
 fn poll_later(
     context: &Context,
-    answer: Pin<&mut (dyn Future<Output = Result<Response, AppFault>> + Send)>,
+    answer: Pin<&mut (dyn Future<Output = Result<Box<Response>, AppFault>> + Send)>,
     cx: &mut std::task::Context<'_>,
 ) -> Poll<Later> {
     match poll_guarded(answer, cx) {
@@ -195,7 +195,7 @@ fn late_on_seat(
     record: &mut Record,
     limit: &mut Option<Box<Limit>>,
     waiting: &Waiting,
-) -> Response {
+) -> Box<Response> {
     let queued = waiting.withdraw();
     record.waited(waiting.waited());
     late(worker, record, limit, queued)
@@ -203,18 +203,23 @@ fn late_on_seat(
 
 /// The answer to a request whose time is over. What the app does for it is interrupted, if it was called at all.
 #[cold]
-fn late(worker: &Arc<Worker>, record: &Record, limit: &mut Option<Box<Limit>>, queued: bool) -> Response {
+fn late(
+    worker: &Arc<Worker>,
+    record: &Record,
+    limit: &mut Option<Box<Limit>>,
+    queued: bool,
+) -> Box<Response> {
     let outcome = if queued { Outcome::NotCalled } else { Outcome::Answered };
     if let Some(limit) = limit.take() {
         limit.interrupt(worker, record.request_line(), outcome);
     }
-    *answer::error(StatusCode::GATEWAY_TIMEOUT, "The app did not answer in time.")
+    answer::error(StatusCode::GATEWAY_TIMEOUT, "The app did not answer in time.")
 }
 
 /// The answer to a request whose call failed, which is told in the log.
-pub(crate) fn fail(worker: &Worker, record: &Record, fault: &AppFault) -> Response {
+pub(crate) fn fail(worker: &Worker, record: &Record, fault: &AppFault) -> Box<Response> {
     blame(worker, &format!("Error handling request {}", record.request_line()), fault);
-    *answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
+    answer::error(StatusCode::INTERNAL_SERVER_ERROR, "")
 }
 
 /// Takes out what belongs to the connection, not to the response.

@@ -26,7 +26,7 @@ use crate::worker::Worker;
 pub(crate) struct Exchange {
     client: Arc<Client>,
     ticket: Ticket,
-    request: Mutex<Option<Request>>,
+    request: Mutex<Option<Box<Request>>>,
     reply: Slot<Reply>,
     /// Since when the call waits for an app thread, if anybody wants to know.
     queued: Option<Instant>,
@@ -43,7 +43,7 @@ pub(crate) enum Reply {
     /// The app's answer.
     Answer(Answer),
     /// A head, sent while the call goes on, and the pipe through which its body comes.
-    Begun(Head, Arc<Pipe>),
+    Begun(Box<Head>, Arc<Pipe>),
     /// Informational responses, to be sent before the answer. Others follow.
     Hints(Vec<u8>),
     /// The app wants the connection itself.
@@ -55,7 +55,7 @@ pub(crate) struct Waiting(Arc<Exchange>);
 
 impl Exchange {
     /// Queues the call.
-    pub(crate) fn submit(client: &Arc<Client>, ticket: Ticket, request: Request) -> Waiting {
+    pub(crate) fn submit(client: &Arc<Client>, ticket: Ticket, request: Box<Request>) -> Waiting {
         let exchange = Arc::new(Self {
             client: client.clone(),
             ticket,
@@ -94,7 +94,7 @@ impl Exchange {
     }
 
     /// Takes the request, for the app or because it has waited for too long: one of the two.
-    fn leave_queue(&self) -> Option<Request> {
+    fn leave_queue(&self) -> Option<Box<Request>> {
         let request = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(queued), Some(_)) = (self.queued, &request) {
             let _ = self.waited.set(queued.elapsed());
@@ -123,7 +123,7 @@ impl Early for Exchange {
             return Err(ClientGone);
         }
         let pipe = self.pipe.get_or_init(|| Arc::new(Pipe::new(first))).clone();
-        self.reply.put(Reply::Begun(head, pipe)).map_err(|_| ClientGone)?;
+        self.reply.put(Reply::Begun(Box::new(head), pipe)).map_err(|_| ClientGone)?;
         self.worker().seat.hand_over();
         Ok(())
     }

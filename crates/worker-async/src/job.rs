@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, Response, ResponseBody, Watch};
+use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, ResponseBody, Watch};
 use ferricorn_unix::scoreboard::{Noted, Ticket};
 
 use crate::exchange::Exchange;
@@ -170,8 +170,10 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> AppFault {
 
 /// Ends what an answer that nobody will read has left open.
 pub(crate) fn dispose_answer(worker: &Arc<Worker>, answer: Answer, ticket: Ticket) {
-    if let Answer::Begun(body) | Answer::Response(Response { body, .. }) = answer {
-        dispose(worker, body, ticket);
+    match answer {
+        Answer::Begun(body) => dispose(worker, body, ticket),
+        Answer::Response(response) => dispose(worker, response.body, ticket),
+        Answer::Later(_) | Answer::Fault(_) => {}
     }
 }
 

@@ -97,11 +97,11 @@ impl OutBody {
         body
     }
 
-    /// The same, with a deadline for the app to give the rest, if it has not given all yet.
-    pub(crate) fn within(mut self, limit: Option<Box<Limit>>) -> Self {
+    /// Sets a deadline for the app to give the rest, if it has not given all yet.
+    #[cold]
+    pub(crate) fn limit(&mut self, limit: Option<Box<Limit>>) {
         self.limit = limit
             .filter(|_| matches!(self.source, Source::Pulled(..) | Source::Piped(..) | Source::Stream(_)));
-        self
     }
 
     /// A body of which nothing was given to hyper yet.

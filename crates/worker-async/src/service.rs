@@ -64,7 +64,7 @@ pub(crate) async fn handle(
     let asked_head = head.method == Method::HEAD;
     let asked_tunnel = head.method == Method::CONNECT;
     let ticket = worker.request_begins(&head);
-    let mut request = Request::new(head, context.connection.clone(), RequestBody::Empty);
+    let mut request = Box::new(Request::new(head, context.connection.clone(), RequestBody::Empty));
     let facts = context.gate.next_head();
     let close = facts.last;
     // What blocks cannot have a conversation, but it may take the connection over for one.
@@ -94,17 +94,19 @@ pub(crate) async fn handle(
     };
     let mut limit = None;
     let given = match calling {
-        Err(refusal) => Given::Whole(*refuse(&context, &mut record, &refusal)),
+        Err(refusal) => Given::Whole(refuse(&context, &mut record, &refusal)),
         Ok(begun) => {
             limit = begun.limit;
             call::finish(&context, &mut record, begun.calling, &mut limit).await
         }
     };
     let given = if asked_tunnel { refuse_tunnel(worker, &record, given) } else { given };
-    if matches!(&given, Given::Whole(Response { body: ResponseBody::WebSocket(_), .. })) {
-        return Ok(open(&context, record, given, handshake));
-    }
-    Ok(respond(&context, record, given, limit, asked_head, close))
+    Ok(match given {
+        Given::Whole(response) if matches!(response.body, ResponseBody::WebSocket(_)) => {
+            open(&context, record, *response, handshake)
+        }
+        given => respond(&context, record, given, limit, asked_head, close),
+    })
 }
 
 /// Holds a request for a WebSocket against the rules, and puts the offer into it.
@@ -129,12 +131,11 @@ fn begin_handshake(
 fn open(
     context: &Context,
     record: Record,
-    given: Given,
+    response: Response,
     handshake: Option<Box<Handshake>>,
 ) -> http::Response<OutBody> {
-    let Given::Whole(Response { head, body: ResponseBody::WebSocket(conversation), log_environ }) = given
-    else {
-        return respond(context, record, given, None, false, false);
+    let Response { head, body: ResponseBody::WebSocket(conversation), log_environ } = response else {
+        return respond(context, record, Given::Whole(Box::new(response)), None, false, false);
     };
     let party = Party::new(conversation);
     let consent = match handshake {
@@ -243,7 +244,7 @@ fn refuse_tunnel(worker: &Arc<Worker>, record: &Record, given: Given) -> Given {
         Given::Begun(head, pipe) if head.status.is_success() => pipe.close(worker, ticket),
         other => return other,
     }
-    Given::Whole(*answer::error(StatusCode::NOT_IMPLEMENTED, "This server opens no tunnels."))
+    Given::Whole(answer::error(StatusCode::NOT_IMPLEMENTED, "This server opens no tunnels."))
 }
 
 /// Makes what hyper sends.
@@ -256,7 +257,10 @@ fn respond(
     close: bool,
 ) -> http::Response<OutBody> {
     let (mut head, log_environ, body) = match given {
-        Given::Whole(Response { head, body, log_environ }) => (head, log_environ, Ok(body)),
+        Given::Whole(response) => {
+            let Response { head, body, log_environ } = *response;
+            (head, log_environ, Ok(body))
+        }
         Given::Begun(head, pipe) => (head, Vec::new(), Err(pipe)),
     };
     // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5; of these a 304 alone may tell a length (section 8.6).
@@ -274,7 +278,7 @@ fn respond(
                 Ok(body) => dispose(&context.worker, body, record.ticket()),
                 Err(pipe) => pipe.close(&context.worker, record.ticket()),
             }
-            let page = Given::Whole(*answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
+            let page = Given::Whole(answer::error(StatusCode::INTERNAL_SERVER_ERROR, ""));
             return respond(context, record, page, None, asked_head, close);
         }
     };
@@ -293,11 +297,14 @@ fn respond(
     record.head(head.status, &head.headers, log_environ);
     record.answered(&head);
     let gate = context.gate.clone();
-    let body = match body {
+    let mut body = match body {
         Ok(body) if bodiless => OutBody::none(body, length, gate, record),
-        Ok(body) => OutBody::new(body, length, gate, record).within(limit),
-        Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless).within(limit),
+        Ok(body) => OutBody::new(body, length, gate, record),
+        Err(pipe) => OutBody::piped(pipe, length, gate, record, bodiless),
     };
+    if limit.is_some() {
+        body.limit(limit);
+    }
     let mut response = http::Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferricorn_protocol::{Answer, AppFault, AppThread, Pieces, Response, ResponseBody};
+use ferricorn_protocol::{Answer, AppFault, AppThread, Pieces, ResponseBody};
 
 use crate::worker::Worker;
 
@@ -21,7 +21,7 @@ struct Tie {
 /// Ties an app thread to what it has answered, if that goes on and there are other threads for other calls.
 pub(crate) fn tie(worker: &Arc<Worker>, answer: &mut Answer) {
     if worker.settings.threads > 1
-        && let Answer::Begun(body) | Answer::Response(Response { body, .. }) = answer
+        && let Some(body) = body(answer)
         && let ResponseBody::Pulled { rest, .. } = body
         && let Some(AppThread(home)) = rest.home()
     {
@@ -33,6 +33,14 @@ pub(crate) fn tie(worker: &Arc<Worker>, answer: &mut Answer) {
             }
             other => other,
         };
+    }
+}
+
+fn body(answer: &mut Answer) -> Option<&mut ResponseBody> {
+    match answer {
+        Answer::Response(response) => Some(&mut response.body),
+        Answer::Begun(body) => Some(body),
+        Answer::Later(_) | Answer::Fault(_) => None,
     }
 }
 

@@ -117,7 +117,7 @@ impl App for AsgiApp {
     }
 
     /// Called by the connection, inside the server's loop: no Python runs here.
-    fn call(&self, mut request: Request) -> Answer {
+    fn call(&self, mut request: Box<Request>) -> Answer {
         let agenda = &self.0.agenda;
         let ending = Ending::new(
             self.0.settings.disconnect_grace,

@@ -23,7 +23,7 @@ const DEEPEST: u8 = 8;
 
 /// A request that waits for its call.
 pub(super) struct Call {
-    pub(super) request: Request,
+    pub(super) request: Box<Request>,
     pub(super) kind: Kinds,
 }
 

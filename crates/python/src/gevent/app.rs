@@ -65,7 +65,7 @@ impl App for GreenletApp {
     }
 
     /// Called by the connection, inside the server's loop: no Python runs here.
-    fn call(&self, mut request: Request) -> Answer {
+    fn call(&self, mut request: Box<Request>) -> Answer {
         let agenda = &self.0.agenda;
         let has_body = has_body(&request);
         let exchange = Exchange::new(agenda, &mut request);

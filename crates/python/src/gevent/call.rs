@@ -29,7 +29,7 @@ pub(super) enum Work {
 
 /// A request that waits for its call.
 pub(super) struct Call {
-    pub(super) request: Request,
+    pub(super) request: Box<Request>,
     /// Whether it has a body.
     pub(super) has_body: bool,
     pub(super) exchange: Arc<Exchange>,

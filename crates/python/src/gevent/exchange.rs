@@ -38,7 +38,7 @@ struct State {
     stage: Stage,
     client: Client,
     /// What the connection is to get as its answer.
-    answer: Option<Result<Response, AppFault>>,
+    answer: Option<Result<Box<Response>, AppFault>>,
     /// What was given of a body that streams, and not taken by the connection.
     piece: Option<Bytes>,
     /// Whether the connection has asked for another one since.
@@ -139,7 +139,7 @@ impl Exchange {
     }
 
     /// Gives the answer. What nobody wants is dropped.
-    pub(super) fn respond(&self, answer: Result<Response, AppFault>) {
+    pub(super) fn respond(&self, answer: Result<Box<Response>, AppFault>) {
         let mut state = lock(&self.state);
         if !matches!(state.stage, Stage::Fresh | Stage::Asking | Stage::Taken) || state.client == Client::Gone
         {
@@ -169,7 +169,7 @@ impl Exchange {
         state.left = content_length(&head);
         state.piece = Some(first);
         let body = ResponseBody::Stream(Box::pin(Outgoing(self.clone())));
-        state.answer = Some(Ok(Response { head, body, log_environ }));
+        state.answer = Some(Ok(Box::new(Response { head, body, log_environ })));
         wake(state.connection.take(), state);
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Exchange {
             // That nobody reads: it says that the call is over.
             Stage::Taken => {
                 let head = Head { status: StatusCode::OK, reason: None, headers: HeaderMap::new() };
-                self.respond(Ok(Response::new(head, ResponseBody::Empty)));
+                self.respond(Ok(Box::new(Response::new(head, ResponseBody::Empty))));
             }
             Stage::Complete => {}
         }
@@ -334,7 +334,7 @@ fn wake<T>(wakers: impl IntoIterator<Item = Waker>, state: T) {
 }
 
 impl Answered for Exchange {
-    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>> {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Box<Response>, AppFault>> {
         let mut state = lock(&self.state);
         match state.answer.take() {
             Some(answer) => Poll::Ready(answer),

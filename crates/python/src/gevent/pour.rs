@@ -25,8 +25,11 @@ enum Ended {
 }
 
 /// Gives the response, and stays with it until its end.
-pub(super) fn answer(py: Python<'_>, exchange: &Arc<Exchange>, response: Response) {
-    let Response { head, body, log_environ } = response;
+pub(super) fn answer(py: Python<'_>, exchange: &Arc<Exchange>, response: Box<Response>) {
+    if matches!(response.body, ResponseBody::Empty | ResponseBody::Full(_)) {
+        return exchange.respond(Ok(response));
+    }
+    let Response { head, body, log_environ } = *response;
     let body = match body {
         ResponseBody::Pulled { first, rest } => {
             let ended = match exchange.begin(head, log_environ, first) {
@@ -45,7 +48,7 @@ pub(super) fn answer(py: Python<'_>, exchange: &Arc<Exchange>, response: Respons
         }
         body => body,
     };
-    exchange.respond(Ok(Response { head, body, log_environ }));
+    exchange.respond(Ok(Box::new(Response { head, body, log_environ })));
 }
 
 /// Gives the rest of a body that `write()` has begun. If what was written last has not left yet, for an exception has ended

@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 /// What the application answers: a request, or the handshake of a WebSocket.
 pub(crate) trait Answered: Send + Sync {
     /// The answer, once there is one.
-    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>>;
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Box<Response>, AppFault>>;
 
     /// The connection wants nothing more.
     fn abandoned(self: &Arc<Self>);
@@ -37,7 +37,7 @@ impl<E: Answered> Answering<E> {
 }
 
 impl<E: Answered> Future for Answering<E> {
-    type Output = Result<Response, AppFault>;
+    type Output = Result<Box<Response>, AppFault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(exchange) = &self.0 else {

@@ -67,7 +67,7 @@ impl Inflow {
 }
 
 /// The answer in the application's place when its request body cannot come.
-pub(crate) fn refusal(error: &BodyError) -> Response {
+pub(crate) fn refusal(error: &BodyError) -> Box<Response> {
     let status = match error {
         BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -76,5 +76,5 @@ pub(crate) fn refusal(error: &BodyError) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     let body = ResponseBody::Full(Bytes::from(format!("{error}.\n")));
-    Response::new(Head { status, reason: None, headers }, body)
+    Box::new(Response::new(Head { status, reason: None, headers }, body))
 }

@@ -80,9 +80,9 @@ impl WsgiApp {
         self.steps.prepare(py)
     }
 
-    fn answer(&self, py: Python<'_>, mut request: Request) -> Result<Answer, AppFault> {
+    fn answer(&self, py: Python<'_>, request: &mut Request) -> Result<Answer, AppFault> {
         close_left_open(py);
-        let environ = self.environ(py, &mut request)?;
+        let environ = self.environ(py, request)?;
         let answer = match request.deadline.take() {
             None => self.run_on_thread(&environ, request),
             Some(deadline) => self.run_within(&environ, request, &deadline)?,
@@ -95,7 +95,7 @@ impl WsgiApp {
     fn run_within(
         &self,
         environ: &Bound<'_, PyDict>,
-        request: Request,
+        request: &mut Request,
         deadline: &Arc<dyn Deadline>,
     ) -> Result<PyResult<Answer>, AppFault> {
         let py = environ.py();
@@ -110,15 +110,16 @@ impl WsgiApp {
         let bounded = |body| Bounded::body(body, deadline, &self.steps);
         Ok(answer.map(|answer| match answer {
             Answer::Begun(body) => Answer::Begun(bounded(body)),
-            Answer::Response(Response { head, body, log_environ }) => {
-                Answer::Response(Response { head, body: bounded(body), log_environ })
+            Answer::Response(mut response) => {
+                response.body = bounded(std::mem::replace(&mut response.body, ResponseBody::Empty));
+                Answer::Response(response)
             }
             other => other,
         }))
     }
 
-    fn run_on_thread(&self, environ: &Bound<'_, PyDict>, request: Request) -> PyResult<Answer> {
-        let outlet = request.early.map_or(Outlet::None, Outlet::Thread);
+    fn run_on_thread(&self, environ: &Bound<'_, PyDict>, request: &mut Request) -> PyResult<Answer> {
+        let outlet = request.early.take().map_or(Outlet::None, Outlet::Thread);
         let start = Bound::new(environ.py(), StartResponse::new(outlet, request.head.version))?;
         let _current = Current::new(&start);
         self.run(environ, &start, &request.head)
@@ -166,7 +167,7 @@ impl WsgiApp {
         match head {
             Ok(head) => {
                 let log_environ = self.log_environ.iter().map(|name| variable(environ, name)).collect();
-                Ok(Answer::Response(Response { head, body, log_environ }))
+                Ok(Answer::Response(Box::new(Response { head, body, log_environ })))
             }
             Err(error) => {
                 end(body, request);
@@ -208,8 +209,8 @@ impl App for WsgiApp {
         app_thread::start(name, body)
     }
 
-    fn call(&self, request: Request) -> Answer {
-        Python::attach(|py| self.answer(py, request)).unwrap_or_else(Answer::Fault)
+    fn call(&self, mut request: Box<Request>) -> Answer {
+        Python::attach(|py| self.answer(py, &mut request)).unwrap_or_else(Answer::Fault)
     }
 }
 

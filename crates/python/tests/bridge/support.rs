@@ -54,12 +54,12 @@ impl Site {
     }
 
     pub(crate) fn answer(&self, request: Request) -> Answer {
-        self.app.call(request)
+        self.app.call(Box::new(request))
     }
 
     pub(crate) fn respond(&self, request: Request) -> Response {
         match self.answer(request) {
-            Answer::Response(response) => response,
+            Answer::Response(response) => *response,
             Answer::Fault(fault) => panic!("{fault}\n{}", fault.traceback.as_deref().unwrap_or_default()),
             Answer::Begun(_) | Answer::Later(_) => panic!("the head was sent early"),
         }

@@ -27,12 +27,12 @@ impl App for FailedApp {
         Drive::Task
     }
 
-    fn call(&self, _request: Request) -> Answer {
+    fn call(&self, _request: Box<Request>) -> Answer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let head = Head { status: StatusCode::INTERNAL_SERVER_ERROR, reason: None, headers };
-        Answer::Response(Response::new(head, ResponseBody::Full(self.0.clone())))
+        Answer::Response(Box::new(Response::new(head, ResponseBody::Full(self.0.clone()))))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) enum Running {
     /// An app thread.
     OnSeat(Waiting),
     /// The future that is the app's answer.
-    InTask(BoxFuture<'static, Result<Response, AppFault>>),
+    InTask(BoxFuture<'static, Result<Box<Response>, AppFault>>),
 }
 
 impl Loan {

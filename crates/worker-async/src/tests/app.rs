@@ -53,7 +53,7 @@ impl TestApp {
                 RequestBody::Stream(stream) => Answer::Later(Box::pin(async move {
                     let body = stream.collect().await.map_err(|error| AppFault::new(error.to_string()))?;
                     let body = ResponseBody::Full(echo(&body.to_bytes()).into());
-                    Ok(Response::new(head(200, &[]), body))
+                    Ok(Box::new(Response::new(head(200, &[]), body)))
                 })),
                 _ => full(echo(&read(&mut request.body))),
             }
@@ -66,8 +66,8 @@ impl App for TestApp {
         self.0
     }
 
-    fn call(&self, request: Request) -> Answer {
-        (self.1)(request)
+    fn call(&self, request: Box<Request>) -> Answer {
+        (self.1)(*request)
     }
 
     fn host(&self, guest: Rc<dyn Guest>) -> Result<(), AppFault> {
@@ -99,7 +99,7 @@ pub(super) fn head(status: u16, headers: &[(&'static str, &str)]) -> Head {
 }
 
 pub(super) fn answer(head: Head, body: ResponseBody) -> Answer {
-    Answer::Response(Response::new(head, body))
+    Answer::Response(Box::new(Response::new(head, body)))
 }
 
 pub(super) fn full(body: impl Into<Bytes>) -> Answer {

@@ -77,7 +77,7 @@ impl App for Slow {
         *self.1.held.lock().unwrap() == Some(number)
     }
 
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Box<Request>) -> Answer {
         let acts = self.1.clone();
         acts.begun.fetch_add(1, SeqCst);
         let deadline = request.deadline.clone();

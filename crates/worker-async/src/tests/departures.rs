@@ -103,7 +103,7 @@ fn a_client_that_stays_gets_the_answer_to_what_was_not_read_for_long() {
                 if request.head.uri.path() == "/slow" {
                     crate::timer::sleep(LONG).await;
                 }
-                Ok(Response::new(head(200, &[]), body))
+                Ok(Box::new(Response::new(head(200, &[]), body)))
             }))
         }));
         let mut client = server.client();

@@ -67,7 +67,7 @@ impl App for Mortal {
         self.drive
     }
 
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Box<Request>) -> Answer {
         match request.head.uri.path() {
             "/ever" => Answer::Later(Box::pin(std::future::pending())),
             path => full(path.to_owned()),

@@ -58,7 +58,7 @@ impl Seen {
                     Err(_) => (422, "broken".to_owned()),
                 };
                 seen.note(format!("{target} {body}"));
-                Ok(Response::new(head(status, &[]), ResponseBody::Full("seen".into())))
+                Ok(Box::new(Response::new(head(status, &[]), ResponseBody::Full("seen".into()))))
             }))
         })
     }

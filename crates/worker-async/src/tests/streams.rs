@@ -192,7 +192,7 @@ fn hints_of_an_app_that_answers_later_arrive_before_its_answer_and_none_after_it
             Answer::Later(Box::pin(async move {
                 gone.lock().await.recv().await;
                 hints.hint(&link("/last"));
-                Ok(Response::new(head(200, &[]), ResponseBody::Full("done".into())))
+                Ok(Box::new(Response::new(head(200, &[]), ResponseBody::Full("done".into()))))
             }))
         })));
         let mut client = server.client();

@@ -66,7 +66,7 @@ impl App for Cooperative {
         false
     }
 
-    fn call(&self, request: Request) -> Answer {
+    fn call(&self, request: Box<Request>) -> Answer {
         self.0.call(request)
     }
 
@@ -82,7 +82,8 @@ fn cooperative() -> Cooperative {
         let server = request.takeover.take().unwrap();
         let path = request.path().to_vec();
         Answer::Later(Box::pin(async move {
-            let plain = |text| Response::new(head(200, &[]), ResponseBody::Full(Bytes::from_static(text)));
+            let plain =
+                |text| Box::new(Response::new(head(200, &[]), ResponseBody::Full(Bytes::from_static(text))));
             match path.as_slice() {
                 b"/plain" => return Ok(plain(b"plain")),
                 b"/instead" => {

@@ -139,8 +139,8 @@ impl Site {
 
     /// Calls the application. What is dropped before its end is a client that leaves.
     pub(super) fn answer(&self, request: Request) -> BoxFuture<'static, Result<Response, AppFault>> {
-        match self.app.call(request) {
-            Answer::Later(answer) => answer,
+        match self.app.call(Box::new(request)) {
+            Answer::Later(answer) => Box::pin(async { answer.await.map(|response| *response) }),
             _ => panic!("an ASGI application answered at once"),
         }
     }

@@ -20,7 +20,7 @@ fn waiting(script: &Script) -> (Server, Sender<()>) {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             let body = if denied { ResponseBody::Full("denied".into()) } else { script.consent() };
-            Ok(Response::new(head(if denied { 403 } else { 200 }, &[]), body))
+            Ok(Box::new(Response::new(head(if denied { 403 } else { 200 }, &[]), body)))
         }))
     }));
     (server, go)

@@ -18,7 +18,7 @@ use crate::hosted::{Answered, Streamed};
 const JOINED: usize = 16 * 1024;
 
 impl Answered for Exchange {
-    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>> {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Box<Response>, AppFault>> {
         let mut state = self.lock();
         match state.answer.take() {
             Some(answer) => Poll::Ready(answer),

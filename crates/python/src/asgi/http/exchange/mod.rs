@@ -44,7 +44,7 @@ struct State {
     /// Whether the application has got the end of the body.
     body_told: bool,
     /// What the connection is to get as its answer.
-    answer: Option<Result<Response, AppFault>>,
+    answer: Option<Result<Box<Response>, AppFault>>,
     /// What has been sent of a body that streams, and was not taken by the connection.
     pieces: VecDeque<Bytes>,
     /// How many bytes that is.

@@ -59,14 +59,14 @@ impl Exchange {
         let wakes = match mem::replace(&mut state.stage, Stage::Complete) {
             Stage::Begun(head, false) if !more => {
                 let body = if data.is_empty() { ResponseBody::Empty } else { ResponseBody::Full(data) };
-                state.answer = Some(Ok(Response::new(*head, body)));
+                state.answer = Some(Ok(Box::new(Response::new(*head, body))));
                 Wakes(state.receivers.take(), state.connection.take())
             }
             Stage::Begun(head, trailers) => {
                 state.left = content_length(&head);
                 state.push(data);
                 let stream = ResponseBody::Stream(Box::pin(Outgoing(self.clone())));
-                state.answer = Some(Ok(Response::new(*head, stream)));
+                state.answer = Some(Ok(Box::new(Response::new(*head, stream))));
                 state.go_on(more, trailers)
             }
             Stage::Streaming(trailers) => {

@@ -39,7 +39,7 @@ struct State {
     stage: Stage,
     connect_told: bool,
     /// What the connection is to get as its answer.
-    answer: Option<Result<Response, AppFault>>,
+    answer: Option<Result<Box<Response>, AppFault>>,
     /// Messages of the client that the application has not taken, and how many bytes they have.
     inbox: VecDeque<Message>,
     unread: usize,
@@ -102,14 +102,14 @@ impl Exchange {
 
 /// For the connection.
 impl Answered for Exchange {
-    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Response, AppFault>> {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Box<Response>, AppFault>> {
         let mut state = self.lock();
         let Some(answer) = state.answer.take() else {
             keep(&mut state.connection, cx);
             return Poll::Pending;
         };
         drop(state);
-        if !matches!(answer, Ok(Response { body: ResponseBody::WebSocket(_), .. })) {
+        if !matches!(&answer, Ok(response) if matches!(response.body, ResponseBody::WebSocket(_))) {
             self.abandoned();
         }
         Poll::Ready(answer)

@@ -41,7 +41,7 @@ impl Exchange {
                 state.stage = Stage::Open;
                 let head = Head { status: StatusCode::SWITCHING_PROTOCOLS, reason: None, headers };
                 let talking = ResponseBody::WebSocket(Box::new(Talking::new(self.clone())));
-                Ok(Some(Response::new(head, talking)))
+                Ok(Some(Box::new(Response::new(head, talking))))
             }
             Stage::Open => Err("the WebSocket has been accepted already"),
             Stage::Denying(..) | Stage::Closed => Err("the WebSocket has been closed or declined"),
@@ -54,7 +54,7 @@ impl Exchange {
             Stage::Connecting => {
                 state.stage = Stage::Closed;
                 let head = Head { status: StatusCode::FORBIDDEN, reason: None, headers: HeaderMap::new() };
-                Ok(Some(Response::new(head, ResponseBody::Empty)))
+                Ok(Some(Box::new(Response::new(head, ResponseBody::Empty))))
             }
             Stage::Open => {
                 state.stage = Stage::Closed;
@@ -95,7 +95,7 @@ impl Exchange {
                 }
                 let body =
                     if body.is_empty() { ResponseBody::Empty } else { ResponseBody::Full(body.into()) };
-                Ok(Some(Response::new(*head, body)))
+                Ok(Some(Box::new(Response::new(*head, body))))
             }
             stage => {
                 state.stage = stage;
@@ -136,7 +136,7 @@ impl Exchange {
     /// Takes a step that may give the connection its answer, and wakes it.
     fn step(
         &self,
-        step: impl FnOnce(&mut State) -> Result<Option<Response>, &'static str>,
+        step: impl FnOnce(&mut State) -> Result<Option<Box<Response>>, &'static str>,
     ) -> Result<(), Unsendable> {
         let mut state = self.lock();
         if state.end.is_some() {
