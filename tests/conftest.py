@@ -50,6 +50,11 @@ class Serve:
     def __init__(self, factory):
         self._factory, self._servers = factory, []
 
+    @property
+    def last(self):
+        """The server that was started last."""
+        return self._servers[-1]
+
     def folder(self, files=None):
         """A new folder that holds these files, by name."""
         folder = self._factory.mktemp("server")

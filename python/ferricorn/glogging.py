@@ -279,28 +279,28 @@ class Relay:
         for name, own in (("user", os.geteuid()), ("group", os.getegid())):
             if cfg.settings.get(name) is None:
                 cfg.settings[name] = own
-        self._logger = (_load(wanted) if isinstance(wanted, str) else wanted or Logger)(cfg)
+        self.logger = (_load(wanted) if isinstance(wanted, str) else wanted or Logger)(cfg)
 
     def level(self):
         """The least severe level that anything comes of."""
-        log = getattr(self._logger, "error_log", None)
-        return log.getEffectiveLevel() if isinstance(log, logging.Logger) else self._logger.loglevel
+        log = getattr(self.logger, "error_log", None)
+        return log.getEffectiveLevel() if isinstance(log, logging.Logger) else self.logger.loglevel
 
     def logs_requests(self):
-        return bool(getattr(self._logger, "access_log_enabled", True))
+        return bool(getattr(self.logger, "access_log_enabled", True))
 
     def record(self, name, text):
         """Logs a record by the method of that name."""
         # A formatter is not to take it for a format: there are no arguments.
-        getattr(self._logger, name)(text)
+        getattr(self.logger, name)(text)
 
     def request(self, line):
         """Logs a request, which is a JSON object."""
         told = json.loads(line)
-        self._logger.access(*_of(told))
+        self.logger.access(*_of(told))
 
     def reopen(self):
-        self._logger.reopen_files()
+        self.logger.reopen_files()
 
 
 def _load(name):

@@ -46,6 +46,11 @@ def environment(extra):
     return {**env, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(_APPS), **extra}
 
 
+def script():
+    """The path of the command."""
+    return str(_SCRIPT)
+
+
 def arguments(flags):
     """The command line. gunicorn's default worker keeps no connection alive, so its gthread stands in."""
     flags = [str(flag) for flag in flags]
@@ -84,14 +89,15 @@ def run_cli(*flags, cwd, env=(), timeout=30):
 
 
 class Server:
-    """One running master with its workers, in a session of its own; `command` replaces the command and its flags."""
+    """One running master with its workers, in a session of its own; `command` replaces the command and its flags, `plain` adds none."""
 
-    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None, pass_fds=(), command=None):
+    def __init__(self, flags, folder, cwd, env=(), log_file=None, preexec=None, pass_fds=(), command=None, plain=False):
         self.folder, self.stderr, self.stdout = folder, folder / "stderr.log", folder / "stdout.log"
         self._log_file = log_file or self.stderr
         self.address, self.expected_exit = None, {0}
         with open(self.stderr, "wb") as err, open(self.stdout, "wb") as out:
-            self.process = subprocess.Popen(command or arguments(flags), cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
+            command = command or ([script(), *map(str, flags)] if plain else arguments(flags))
+            self.process = subprocess.Popen(command, cwd=cwd, env=environment(dict(env)), stdout=out, stderr=err,
                                             stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=preexec, pass_fds=pass_fds)
         self.pid = self._session = self.process.pid
         # Whether the test takes from under the server what it stands on.

@@ -14,6 +14,7 @@ pub mod generate;
 mod layers;
 mod logging;
 mod parse;
+mod paste;
 mod reader;
 mod report;
 mod resolve;
@@ -30,6 +31,7 @@ pub use figment::value::{Dict, Value};
 pub use foreign::Foreign;
 pub use layers::{FileValues, Layers};
 pub use logging::{LogSettings, RemoteAddress, StatsdSettings, SyslogSettings, UnixKind};
+pub use paste::Paste;
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
     AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, MOST_THREADS,

@@ -9,6 +9,7 @@ use crate::asgi;
 use crate::development;
 use crate::logging;
 use crate::parse;
+use crate::paste::paste;
 use crate::reader::Reader;
 use crate::settings::MOST_THREADS;
 use crate::table;
@@ -87,8 +88,12 @@ impl Layers {
 
 fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
     let app = read.optional("wsgi_app");
-    let proc_name =
-        read.optional("proc_name").or_else(|| app.clone()).unwrap_or_else(|| facts.program.clone());
+    let paste = paste(read, &facts.directory);
+    let proc_name = read
+        .optional("proc_name")
+        .or_else(|| paste.as_ref().map(|paste| paste.file.display().to_string()))
+        .or_else(|| app.clone())
+        .unwrap_or_else(|| facts.program.clone());
     let workers = match read.typed("workers") {
         Typed::Text(_) => facts.cpus.max(1),
         number => size(number),
@@ -102,6 +107,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         workers,
         worker_class,
         interface,
+        paste,
         threads,
         worker_connections: size(read.typed("worker_connections")),
         max_requests: read.int("max_requests"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use ipnet::IpNet;
 
-use crate::{AsgiSettings, CodeReload, Interface, LogSettings, WebSocketSettings};
+use crate::{AsgiSettings, CodeReload, Interface, LogSettings, Paste, WebSocketSettings};
 
 /// Everything that was configured, resolved. Fields bear gunicorn's names where gunicorn has one.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub worker_class: WorkerClass,
     /// How the app is called.
     pub interface: Interface,
+    /// Where an ini file describes the app, in place of `app`.
+    pub paste: Option<Paste>,
     /// App threads per worker, 1 to [`MOST_THREADS`]; an ASGI or Rust app makes no use of them.
     pub threads: usize,
     /// Connections that one worker holds at most.

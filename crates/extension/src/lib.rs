@@ -103,6 +103,7 @@ impl Host for Interpreter {
 
     fn logger(&self, resolved: &Resolved) -> Result<Option<Arc<dyn Logger>>, String> {
         if !resolved.settings.logs.python {
+            ferricorn_python::forget_logger();
             return Ok(None);
         }
         let logger: Arc<dyn Logger> = PythonLogger::new(resolved)?;

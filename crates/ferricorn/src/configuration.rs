@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ferricorn_config::{
-    CodeReload, Dict, Facts, FileValues, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError,
+    CodeReload, Dict, Facts, FileValues, Layers, LogLevel, Note, ProxyProtocol, Resolved, SettingError, Value,
 };
 use ferricorn_telemetry::access_log;
 
@@ -75,7 +75,8 @@ impl Configuration {
     }
 
     /// Adds the config file, the variables that hold arguments, and the command line.
-    fn gather(&self, mut layers: Layers, host: &dyn Host) -> Result<Layers, Stop> {
+    fn gather(&self, layers: Layers, host: &dyn Host) -> Result<Layers, Stop> {
+        let mut layers = layers.file("the file of --paste", self.of_paste());
         let mut arguments = Vec::new();
         for variable in ARGUMENTS {
             if let Some(text) = environment(variable) {
@@ -108,7 +109,10 @@ impl Configuration {
         };
         let mut resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
         let settings = &resolved.settings;
-        if settings.app.is_none() && host.needs_app() {
+        if let Some(paste) = settings.paste.as_ref().filter(|paste| !paste.file.exists()) {
+            return Err(Stop::Fault(format!("paste: {} not found", paste.file.display())));
+        }
+        if settings.app.is_none() && settings.paste.is_none() && host.needs_app() {
             return Err(Stop::Fault(
                 "No application module specified. Name it, as in `ferricorn mysite.wsgi:application`, or set wsgi_app \
                  in a config file."
@@ -128,6 +132,20 @@ impl Configuration {
             resolved.notes.push(Note { level: LogLevel::Warning, message: CLIENTS_TRUSTED.to_owned() });
         }
         Ok(resolved)
+    }
+
+    /// What the ini file that the command line names says of the logs, as in gunicorn.
+    fn of_paste(&self) -> Dict {
+        let uri = self.command_line.values.get("paste").and_then(Value::as_str).unwrap_or_default();
+        let file = self.directory.join(uri.split('#').next().unwrap_or_default());
+        let text = match uri {
+            "" => String::new(),
+            _ => std::fs::read_to_string(&file).unwrap_or_default(),
+        };
+        match text.lines().any(|line| line.trim_end() == "[loggers]") {
+            true => Dict::from([("logconfig".to_owned(), Value::from(file.display().to_string()))]),
+            false => Dict::new(),
+        }
     }
 
     /// The config file, with what it says: the one that is named, else the usual one if there is one.

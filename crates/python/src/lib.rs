@@ -29,6 +29,6 @@ pub use deadline::RequestTimeout;
 pub use embedding::{Embedding, Told, settings};
 pub use hooks::{PythonHooks, forget_config};
 pub use load::{AppLoader, Kind};
-pub use logging::PythonLogger;
+pub use logging::{PythonLogger, forget_logger};
 pub use process::{command, fork_with_interpreter, prepare_worker};
 pub use threads::name_threads_that_hold_up;

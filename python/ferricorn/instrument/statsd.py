@@ -19,11 +19,10 @@ class Statsd(Logger):
         host = cfg.statsd_host
         if not host:
             return
-        if isinstance(host, str) and host.startswith("unix:"):
-            kind, where = socket.AF_UNIX, host.removeprefix("unix:").removeprefix("//")
+        if isinstance(host, str):
+            kind, where = socket.AF_UNIX, host
         else:
-            name, _, port = host.rpartition(":") if isinstance(host, str) else (host[0], "", host[1])
-            kind, *_, where = socket.getaddrinfo(name.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+            kind, *_, where = socket.getaddrinfo(*host, type=socket.SOCK_DGRAM)[0]
         self.sock = socket.socket(kind, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         self._where = where

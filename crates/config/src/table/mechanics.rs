@@ -100,9 +100,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     .flags(&["--pythonpath"])
     .commas(&[])
     .metavar("DIRS"),
-    Setting::new("paste", ServerMechanics, "A PasteDeploy file to load the app from.")
-        .flags(&["--paste", "--paster"])
-        .refused("write a module that calls `paste.deploy.loadapp` and name that"),
+    Setting::new(
+        "paste",
+        ServerMechanics,
+        "The ini file of an app for PasteDeploy, such as Pyramid's `production.ini`, in place of the app's name; `FILE#NAME` \
+         for another section than `[app:main]`. If it has a section `[loggers]`, the flag has both logs go by it.",
+    )
+    .flags(&["--paste", "--paster"])
+    .metavar("FILE"),
     Setting::new(
         "proxy_protocol",
         ServerMechanics,
@@ -130,10 +135,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         .flags(&["--uwsgi-allow-from"])
         .commas(&["127.0.0.1", "::1"])
         .ignored("it has a meaning only with `protocol = \"uwsgi\"`"),
-    Setting::new("raw_paste_global_conf", ServerMechanics, "Global values for a PasteDeploy file.")
-        .flags(&["--paste-global"])
-        .list(&[])
-        .ignored("it has a meaning only with `paste`"),
+    Setting::new(
+        "raw_paste_global_conf",
+        ServerMechanics,
+        "A value `NAME=VALUE` that counts for the whole file of `paste`, over its `[DEFAULT]`. The flag may be repeated; \
+         `\\=` stands for an equals sign of the name.",
+    )
+    .flags(&["--paste-global"])
+    .list(&[])
+    .metavar("NAME=VALUE"),
     Setting::new(
         "permit_obsolete_folding",
         ServerMechanics,

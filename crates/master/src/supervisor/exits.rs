@@ -118,7 +118,7 @@ fn tell_end(child: &Child, change: Change) -> Action {
             (level, format!("Worker (pid:{pid}) was sent {}!", signal::name(number)))
         }
         Change::Exited(code) if code != 0 => {
-            (LogLevel::Error, format!("Worker (pid:{pid}) exited with code {code}"))
+            (LogLevel::Error, format!("Worker (pid:{pid}) exited with code {code}."))
         }
         _ => (LogLevel::Debug, format!("Worker (pid:{pid}) exited")),
     };

@@ -20,6 +20,7 @@ use self::objects::This;
 pub(crate) use self::objects::object;
 pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
 use crate::fault::{app_fault, one_line, traceback};
+use crate::logging;
 
 /// The hooks of the worker that this process is.
 static WORKER: OnceLock<Arc<Inner>> = OnceLock::new();
@@ -42,6 +43,8 @@ struct Inner {
     server: Py<PyAny>,
     cfg: Py<PyAny>,
     log: Py<PyAny>,
+    /// Whether the logs go through a logger of Python's, which is what hooks are given then.
+    python_log: bool,
     raw_env: Vec<(String, String)>,
     /// Whether the worker's end was told of.
     left: AtomicBool,
@@ -72,6 +75,7 @@ impl PythonHooks {
                     server: server.clone_ref(py),
                     cfg: objects::config(py, objects, resolved)?.unbind(),
                     log: objects::log(py, objects, resolved.settings.loglevel)?.unbind(),
+                    python_log: resolved.settings.logs.python,
                     raw_env: resolved.settings.raw_env.clone(),
                     left: AtomicBool::new(false),
                     worker: Mutex::default(),
@@ -159,7 +163,9 @@ impl Inner {
 
     /// Lets this configuration count: after a reload, or after one that failed.
     fn enter(&self, py: Python<'_>) -> PyResult<()> {
-        self.server.bind(py).call_method1("_enter", (&self.cfg, &self.log)).map(drop)
+        let logger = if self.python_log { logging::last(py)? } else { None };
+        let log = logger.unwrap_or_else(|| self.log.bind(py).clone());
+        self.server.bind(py).call_method1("_enter", (&self.cfg, log)).map(drop)
     }
 
     fn worker<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {

@@ -28,14 +28,27 @@ def load(name, value, arities):
     return value, arity
 
 
-class Log(logging.Logger):
-    """Writes to the server's error log, in the manner of `gunicorn.glogging.Logger`."""
+_METRICS = {"gauge": "{}|g", "counter": "{}|c|@1.0", "histogram": "{}|h", "timer": "{}|ms"}
 
-    def __init__(self, write, level):
+
+class Log(logging.Logger):
+    """Writes to the server's error log, in the manner of `gunicorn.glogging.Logger`, and to statsd, of `instrument.statsd`."""
+
+    def __init__(self, write, metric, level):
         super().__init__("gunicorn.error", level)
         handler = logging.Handler()
         handler.emit = lambda record: write(record.levelno, handler.format(record))
         self.addHandler(handler)
+        self._metric = metric
+
+    def _log(self, level, msg, args, **options):
+        """A record may bear a metric; one without text is nothing but that."""
+        extra = options.get("extra") or {}
+        name, value, form = extra.get("metric"), extra.get("value"), _METRICS.get(extra.get("mtype"))
+        if name is not None and value is not None and form:
+            self._metric(str(name), form.format(value))
+        if msg:
+            super()._log(level, msg, args, **options)
 
     @property
     def error_log(self):
@@ -84,7 +97,9 @@ class Application:
         self.cfg, self.callable = cfg, None
 
     def wsgi(self):
-        """The app; None until it is loaded, and so always in the master."""
+        """The app. The master has none; it is loaded there for who asks."""
+        if self.callable is None:
+            self.callable = importlib.import_module("ferricorn.util").import_app(self.cfg.wsgi_app)
         return self.callable
 
 

@@ -3,8 +3,9 @@
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
-use ferricorn_config::{Bind, LogLevel, Resolved, WorkerClass};
+use ferricorn_config::{Bind, LogLevel, RemoteAddress, Resolved, WorkerClass};
 use ferricorn_protocol::Attended;
+use ferricorn_telemetry::error_log;
 use figment::value::{Num, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -55,6 +56,15 @@ pub(super) fn config<'py>(
     dict.set_item("chdir", settings.chdir.as_os_str())?;
     dict.set_item("proc_name", &settings.proc_name)?;
     dict.set_item("worker_class_str", class)?;
+    let paths: Vec<_> = settings.pythonpath.iter().map(|path| path.to_string_lossy()).collect();
+    dict.set_item("pythonpath", Some(paths.join(",")).filter(|paths| !paths.is_empty()))?;
+    match settings.logs.statsd.as_ref().map(|statsd| &statsd.address) {
+        Some(RemoteAddress::Udp(host, port) | RemoteAddress::Tcp(host, port)) => {
+            dict.set_item("statsd_host", (host, port))?;
+        }
+        Some(RemoteAddress::Unix(path, _)) => dict.set_item("statsd_host", path.as_os_str())?,
+        None => dict.set_item("statsd_host", py.None())?,
+    }
     dict.set_item("env", settings.raw_env.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())?;
     dict.set_item("is_ssl", false)?;
     let os = py.import("os")?;
@@ -112,8 +122,16 @@ pub(super) fn log<'py>(
         LogLevel::Error => "ERROR",
         LogLevel::Critical => "CRITICAL",
     };
-    let write = pyo3::wrap_pyfunction!(write, py)?;
-    objects.getattr("Log")?.call1((write, level))
+    let (write, metric) = (pyo3::wrap_pyfunction!(write, py)?, pyo3::wrap_pyfunction!(metric, py)?);
+    objects.getattr("Log")?.call1((write, metric, level))
+}
+
+/// Tells statsd, if there is one, a metric: its name, and its value with its type.
+#[pyfunction]
+fn metric(name: &str, value: &str) {
+    if let Some(log) = error_log::installed() {
+        log.metric(name, value);
+    }
 }
 
 /// Writes to the error log; `level` is a number of Python's `logging`.

@@ -1,13 +1,14 @@
 //! Brings a WSGI or ASGI application into a worker.
 
 mod kind;
+mod paste;
 mod sources;
 mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Settings, WorkerClass};
+use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Paste, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, Sources, WorkerInfo};
 use pyo3::exceptions::{PyModuleNotFoundError, PySystemExit, PyTypeError};
 use pyo3::prelude::*;
@@ -28,6 +29,8 @@ pub struct AppLoader {
     pub app: String,
     /// What loads the application instead, by its method `wsgi()`: a program that embeds the server.
     pub embedding: Option<Py<PyAny>>,
+    /// The ini file that describes the application instead.
+    pub paste: Option<Paste>,
     /// The directory to load it in, which comes first in `sys.path`.
     pub chdir: PathBuf,
     /// Directories that come before it, the last one first, as in gunicorn.
@@ -50,13 +53,24 @@ pub struct AppLoader {
     pub errors: ErrorSink,
 }
 
+/// Where the application comes from.
+enum Origin<'a, 'py> {
+    Program(&'a Bound<'py, PyAny>),
+    Paste(&'a Paste),
+    Module(Target<'py>),
+}
+
 impl AppLoader {
     /// Takes what concerns it from the settings. What the application writes to `wsgi.errors` goes to `errors`.
     #[must_use]
     pub fn new(settings: &Settings, errors: ErrorSink) -> Self {
         Self {
-            app: settings.app.clone().unwrap_or_default(),
+            app: match &settings.paste {
+                Some(paste) => paste.file.display().to_string(),
+                None => settings.app.clone().unwrap_or_default(),
+            },
             embedding: None,
+            paste: settings.paste.clone(),
             chdir: settings.chdir.clone(),
             pythonpath: settings.pythonpath.clone(),
             raw_env: settings.raw_env.clone(),
@@ -76,9 +90,10 @@ impl AppLoader {
         if self.worker_class == WorkerClass::Gevent {
             patch(py)?;
         }
-        let target = match self.embedding {
-            Some(_) => None,
-            None => Some(Target::parse(py, &self.app)?),
+        let origin = match (&self.embedding, &self.paste) {
+            (Some(program), _) => Origin::Program(program.bind(py)),
+            (None, Some(paste)) => Origin::Paste(paste),
+            (None, None) => Origin::Module(Target::parse(py, &self.app)?),
         };
         if self.interface == Interface::Asgi {
             // What the application makes while it is imported may look for its loop.
@@ -86,10 +101,10 @@ impl AppLoader {
             asgi::make_loop(py, self.asgi.event_loop)
                 .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))?;
         }
-        let app = match (&self.embedding, &target) {
-            (Some(program), _) => self.ask(program.bind(py))?,
-            (None, Some(target)) => self.import(py, target)?,
-            (None, None) => return Err(unusable("No application module specified.".to_owned())),
+        let app = match &origin {
+            Origin::Program(program) => self.ask(program)?,
+            Origin::Paste(paste) => self.usable(paste::load(py, paste)?)?,
+            Origin::Module(target) => self.import(py, target)?,
         };
         let callable = app.clone();
         let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {

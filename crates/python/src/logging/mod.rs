@@ -127,6 +127,18 @@ impl Logger for PythonLogger {
     }
 }
 
+/// Forgets the logger that was made last: a configuration has come that wants none.
+pub fn forget_logger() {
+    let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    drop(before);
+}
+
+/// The object of the class that the settings name, as it was made last.
+pub(crate) fn last(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let logger = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    logger.map(|logger| logger.relay.bind(py).getattr("logger")).transpose()
+}
+
 /// Starts the thread of the logger that was made last, in a worker.
 pub(crate) fn start_thread(py: Python<'_>) -> PyResult<()> {
     let Some(logger) = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };

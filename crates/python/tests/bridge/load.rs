@@ -39,6 +39,7 @@ impl Project {
         let loader = AppLoader {
             app: app.replace('M', &self.module),
             embedding: None,
+            paste: None,
             chdir: std::env::current_dir().unwrap(),
             pythonpath: vec![self.path().to_owned()],
             raw_env,
@@ -170,6 +171,7 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
     let loader = AppLoader {
         app: format!("{package}/site_.py:app"),
         embedding: None,
+        paste: None,
         chdir: PathBuf::from("."),
         pythonpath: Vec::new(),
         raw_env: Vec::new(),

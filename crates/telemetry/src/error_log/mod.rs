@@ -154,6 +154,11 @@ impl ErrorLog {
         self.out().gauge(name, value);
     }
 
+    /// Tells statsd, if there is one, a metric of the user's own: its name, and its value with its type, such as `1|c`.
+    pub fn metric(&self, name: &str, value: &str) {
+        self.out().metric(name, value);
+    }
+
     fn out(&self) -> MutexGuard<'_, Out> {
         self.shared.out.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -133,8 +133,17 @@ impl Out {
 
     /// Tells statsd what a value is now.
     pub(super) fn gauge(&mut self, name: &str, value: usize) {
+        self.tell(|statsd| statsd.gauge(name, value));
+    }
+
+    /// Tells statsd a metric of the user's own.
+    pub(super) fn metric(&mut self, name: &str, value: &str) {
+        self.tell(|statsd| statsd.own(name, value));
+    }
+
+    fn tell(&mut self, tell: impl FnOnce(&mut Statsd)) {
         if let Some(statsd) = &mut self.statsd {
-            statsd.gauge(name, value);
+            tell(statsd);
             if let Some(news) = statsd.flush() {
                 self.write(&Record::new(LogLevel::Warning, news));
             }

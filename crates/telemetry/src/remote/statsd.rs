@@ -59,14 +59,23 @@ impl Statsd {
         self.push(name, format_args!("{value}|g"));
     }
 
+    /// A metric of the user's own: name and value, with its type, are as they are given.
+    pub(crate) fn own(&mut self, name: &str, value: &str) {
+        self.put(name, value);
+    }
+
     fn push(&mut self, name: impl Display, value: impl Display) {
+        self.put(format_args!("gunicorn.{name}"), value);
+    }
+
+    fn put(&mut self, name: impl Display, value: impl Display) {
         let before = self.buffer.len();
         if before > 0 {
             self.buffer.push(b'\n');
         }
         let metric = self.buffer.len();
         // Writing to a vector does not fail.
-        let _ = write!(self.buffer, "{}gunicorn.{name}:{value}{}", self.prefix, self.tags);
+        let _ = write!(self.buffer, "{}{name}:{value}{}", self.prefix, self.tags);
         if self.buffer.len() > self.packet && before > 0 {
             let later = self.buffer.split_off(metric);
             self.buffer.truncate(before);

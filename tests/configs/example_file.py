@@ -1,0 +1,27 @@
+"""Every setting of an old example file with its default, and names that have long been removed."""
+bind = "127.0.0.1:8000"
+backlog = 2048
+workers = 1
+worker_class = "sync"
+worker_connections = 1000
+timeout = 30
+keepalive = 2
+spew = False
+daemon = False
+raw_env = []
+pidfile = None
+umask = 0
+user = None
+group = None
+tmp_upload_dir = None
+errorlog = "-"
+loglevel = "info"
+accesslog = None
+access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+proc_name = None
+debug = False
+django_settings = None
+preload_app = False
+reload = False
+check_config = False
+server_hooks = {}
