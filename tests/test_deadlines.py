@@ -118,7 +118,7 @@ def test_a_call_that_takes_too_long_is_interrupted_and_its_worker_serves_on(serv
     assert response.status == 504 and b"The app did not answer in time." in response.body
     assert time.monotonic() - begin < 5
     server.wait_for(rf"REQUEST TIMEOUT \(pid:{pid.decode()}\): GET /{wait} has taken 0\.\d s; its client gets a 504")
-    server.wait_for(rf"The call is at:\n(.*\n)*.*in {wait}\n")
+    server.wait_for(rf"The call is at:\n  File .*inline.py.*, in app\n(.*\n)*.*in {wait}\n")
     assert server.get().body == pid
     assert "Traceback" not in server.log and "secret" not in server.log
     assert any(f'"GET /{wait}?secret HTTP/1.1" 504' in line for line in server.access_log)
@@ -222,7 +222,7 @@ def test_calls_on_other_threads_are_interrupted_too(serve):
     for round in range(1, 3):
         assert answers(sent(server, *["/naps"] * 4)) == [504] * 4
         server.wait_for(r"GET /naps has taken .* the call is interrupted", 4 * round)
-        server.wait_for(r"The call is at:\n(.*\n)*?.*in naps\n", 4 * round)
+        server.wait_for(r"The call is at:\n  File .*inline.py.*, in app\n(.*\n)*?.*in naps\n", 4 * round)
     # All threads are free again, and what was meant for one call has hit no other.
     assert answers(sent(server, *["/longer?0.2"] * 4)) == [200] * 4
     assert server.get().body == pid

@@ -11,8 +11,8 @@ use std::os::raw::c_ulong;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use pyo3::types::string::PyStringData;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 unsafe extern "C" {
     fn PyOS_BeforeFork();
@@ -74,6 +74,34 @@ pub(crate) fn bound<'py>(
         };
         let method = get(descriptor.as_ptr(), object.as_ptr(), ffi::Py_TYPE(object.as_ptr()).cast());
         Bound::from_owned_ptr_or_err(descriptor.py(), method)
+    }
+}
+
+/// What calling a type gives whose own type is `type`. If its `__init__` fails the object is there all the same.
+///
+/// # Errors
+/// What the type raises, and the object if it was made.
+pub(crate) fn construct<'py>(
+    kind: &Bound<'py, PyType>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: &Bound<'py, PyDict>,
+) -> Result<Bound<'py, PyAny>, (PyErr, Option<Bound<'py, PyAny>>)> {
+    let py = kind.py();
+    // SAFETY: all three are alive and of the types that the slots take, and the thread is attached, as `Bound` proves.
+    // The slots are called as `type.__call__` does: `tp_new` gives a new reference, or null with an exception set;
+    // `tp_init` is that of the type of what was made, and gives a negative number with an exception set.
+    unsafe {
+        let Some(new) = (*kind.as_type_ptr()).tp_new else {
+            return kind.call(arguments, Some(keywords)).map_err(|error| (error, None));
+        };
+        let made = new(kind.as_type_ptr(), arguments.as_ptr(), keywords.as_ptr());
+        let made = Bound::from_owned_ptr_or_err(py, made).map_err(|error| (error, None))?;
+        match (*ffi::Py_TYPE(made.as_ptr())).tp_init {
+            Some(init) if init(made.as_ptr(), arguments.as_ptr(), keywords.as_ptr()) < 0 => {
+                Err((PyErr::fetch(py), Some(made)))
+            }
+            _ => Ok(made),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyString};
 use super::agenda::Agenda;
 use super::app::Bridge;
 use super::awaitable::{Outcome, Source, Waiters, awaitable, done};
-use super::message::{field, kind};
+use super::message::{as_dict, field, kind};
 use crate::fault::app_fault;
 use crate::hosted::lock;
 
@@ -295,8 +295,9 @@ struct Send {
 
 #[pymethods]
 impl Send {
-    fn __call__<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+    fn __call__<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = message.py();
+        let message = as_dict(message)?;
         let kind = kind(message)?;
         let name = kind.to_str()?;
         let told = match field(message, intern!(py, "message"))? {

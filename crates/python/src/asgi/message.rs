@@ -9,6 +9,18 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView, PyString};
 use crate::data::to_bytes;
 use crate::fault::one_line;
 
+/// What the application sends, as a message.
+///
+/// # Errors
+/// `TypeError`.
+#[inline]
+pub(super) fn as_dict<'a, 'py>(message: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyDict>> {
+    message.cast().map_err(|_| {
+        let kind = message.get_type().qualname().map_or_else(|_| String::new(), |name| name.to_string());
+        PyTypeError::new_err(format!("send() takes a message, which is a dict, not {kind}"))
+    })
+}
+
 /// The message's type.
 ///
 /// # Errors

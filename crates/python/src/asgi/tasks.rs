@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::deadline::of_task;
 use crate::hosted::lock;
-use crate::raw::is_held_once;
+use crate::raw::{construct, is_held_once};
 
 /// Makes tasks.
 pub(super) struct Tasks {
@@ -26,7 +26,7 @@ pub(super) struct Tasks {
 /// A task that begins at once.
 struct Eager {
     /// `asyncio.Task`.
-    task: Py<PyAny>,
+    task: Py<PyType>,
     /// What it is called with.
     options: Py<PyDict>,
     /// `asyncio.Task.result`: to look it up for each task would cost more than the call.
@@ -49,7 +49,7 @@ impl Tasks {
             // Keys that are interned are found at a glance.
             options.set_item(intern!(py, "loop"), event_loop)?;
             options.set_item(intern!(py, "eager_start"), true)?;
-            let task = py.import("asyncio")?.getattr("Task")?;
+            let task = py.import("asyncio")?.getattr("Task")?.cast_into::<PyType>()?;
             let result = task.getattr("result")?.unbind();
             Some(Eager { task: task.unbind(), options: options.unbind(), result })
         } else {
@@ -84,7 +84,14 @@ impl Tasks {
             )?);
         }
         if let Some(Eager { task, options, result }) = self.eager.as_ref().filter(|_| !self.factory.get()) {
-            let task = task.bind(py).call((coroutine,), Some(options.bind(py)))?;
+            let made = {
+                let arguments = PyTuple::new(py, [coroutine])?;
+                construct(task.bind(py), &arguments, options.bind(py))
+            };
+            let task = match made {
+                Ok(task) => task,
+                Err((error, task)) => return Err(heard(error, task)),
+            };
             // A task that goes on holds its coroutine.
             if is_held_once(coroutine) {
                 return Ok(Begun::Ended(result.bind(py).call1((task,)).err()));
@@ -93,6 +100,16 @@ impl Tasks {
         }
         begun(event_loop.call_method1(intern!(py, "create_task"), (coroutine,))?)
     }
+}
+
+/// The exception that ends a process, raised at the first step of a task. asyncio keeps it for whoever asks the task, and would
+/// tell that nobody does.
+#[cold]
+fn heard(error: PyErr, task: Option<Bound<'_, PyAny>>) -> PyErr {
+    if let Some(Err(error)) = task.map(|task| task.call_method0(intern!(task.py(), "exception"))) {
+        tracing::debug!("A task that could not be made keeps nothing: {error}");
+    }
+    error
 }
 
 /// Asks a task, or a future, whether it has ended.

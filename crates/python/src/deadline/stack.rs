@@ -9,13 +9,44 @@ use pyo3::types::PyList;
 /// How far a chain of awaits is followed.
 const DEEPEST: usize = 200;
 
-/// The stack of a thread; `None` if it runs no Python.
-pub(super) fn of_thread(py: Python<'_>, thread: c_ulong) -> Option<String> {
+/// The stack of a thread without what has led to the server: `below` frames, if that is known; else it is a thread that
+/// the module `threading` has begun. `None` if it runs no Python.
+pub(super) fn of_thread(py: Python<'_>, thread: c_ulong, below: Option<usize>) -> Option<String> {
     let stack = || -> PyResult<Option<String>> {
         let frames = py.import("sys")?.call_method0("_current_frames")?;
-        of_frame(&frames.call_method1("get", (thread,))?)
+        let frame = frames.call_method1("get", (thread,))?;
+        if frame.is_none() {
+            return Ok(None);
+        }
+        let traceback = py.import("traceback")?;
+        let frames =
+            traceback.call_method1("extract_stack", (frame,))?.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+        let below = match below {
+            Some(below) => below,
+            None => {
+                let threading = py.import("threading")?.getattr("__file__")?;
+                let is_theirs = |frame: &&Bound<'_, PyAny>| {
+                    frame.getattr("filename").and_then(|file| file.eq(&threading)).unwrap_or(false)
+                };
+                frames.iter().take_while(is_theirs).count()
+            }
+        };
+        // Never nothing: a stack that is shorter than before is shown as it is.
+        let shown = frames.get(below..).filter(|shown| !shown.is_empty()).unwrap_or(&frames);
+        lines(&traceback.call_method1("format_list", (PyList::new(py, shown)?,))?).map(Some)
     };
     stack().ok().flatten()
+}
+
+/// How many frames of Python are on the stack of the calling thread.
+pub(super) fn depth(py: Python<'_>) -> usize {
+    let mut next = py.import("sys").and_then(|sys| sys.call_method0("_getframe")).ok();
+    let mut depth = 0;
+    while let Some(frame) = next.filter(|frame| !frame.is_none()) {
+        depth += 1;
+        next = frame.getattr("f_back").ok();
+    }
+    depth
 }
 
 /// Where a greenlet waits that is not the current one.

@@ -29,6 +29,8 @@ pub(crate) struct Steps {
 
 struct Main {
     thread: c_ulong,
+    /// How many frames of Python have led to the server.
+    below: usize,
     handler: Py<PyAny>,
 }
 
@@ -60,7 +62,11 @@ impl Steps {
         )?
         .into_any();
         py.import("signal")?.call_method1("signal", (INTERRUPT, &handler))?;
-        let _ = self.main.set(Main { thread: thread_ident(), handler: handler.unbind() });
+        let _ = self.main.set(Main {
+            thread: thread_ident(),
+            below: stack::depth(py),
+            handler: handler.unbind(),
+        });
         Ok(())
     }
 
@@ -105,7 +111,10 @@ impl Steps {
 
     fn interrupt_attached(&self, py: Python<'_>, number: u64, tell: TellStack) -> PyResult<()> {
         let thread = self.lock().iter().find(|step| step.number == number).map(|step| step.thread);
-        tell(thread.and_then(|thread| stack::of_thread(py, thread)));
+        tell(thread.and_then(|thread| {
+            let main = self.main.get().filter(|main| main.thread == thread);
+            stack::of_thread(py, thread, main.map(|main| main.below))
+        }));
         // Other threads have run meanwhile. From here to the exception none does.
         let mut running = self.lock();
         let Some(step) = running.iter_mut().find(|step| step.number == number) else { return Ok(()) };

@@ -70,7 +70,8 @@ pub(super) struct Memory {
 pub(super) struct Lane {
     /// When it began; 0 if the thread is in none.
     pub(super) since: AtomicU64,
-    /// Number of the request's entry plus one; 0 if it has none.
+    /// Number of the request's entry plus one, in the lowest byte, and above it the sequence number of that entry; 0 if
+    /// it has none.
     pub(super) entry: AtomicU64,
     /// Since when it waits to enter the app; 0 if it does not.
     pub(super) waits: AtomicU64,

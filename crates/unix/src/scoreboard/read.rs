@@ -151,12 +151,17 @@ fn read_call(memory: &Memory, lane: &Lane) -> Option<Call> {
         if since_ms == 0 {
             return None;
         }
-        let number = lane.entry.load(Relaxed) as usize;
-        let request =
-            (1..=IN_FLIGHT).contains(&number).then(|| read_entry(&memory.entries[number - 1])).flatten();
+        let word = lane.entry.load(Relaxed);
+        let (number, sequence) = ((word & 0xff) as usize, word >> 8);
+        let entry = (1..=IN_FLIGHT).contains(&number).then(|| &memory.entries[number - 1]);
+        let noted = entry.and_then(note).filter(|&(_, now)| now == sequence);
         fence(Acquire);
         if lane.since.load(Relaxed) == since_ms {
-            let request = request.filter(|request| request.since_ms != 0);
+            let request = noted.map(|(noted, _)| noted.request()).map(|request| match request.since_ms {
+                // It has been answered, as one whose time was over, and its call goes on.
+                0 => InFlight { since_ms, ..request },
+                _ => request,
+            });
             return Some(Call { since_ms, request });
         }
     }

@@ -76,6 +76,20 @@ fn a_full_table_counts_and_recovers() {
 }
 
 #[test]
+fn a_call_that_outlives_its_request_is_told_by_that_and_never_by_another() {
+    let board = Scoreboard::create().unwrap();
+    let slot = board.slot(0).unwrap();
+    let ticket = slot.request_begin(5, "GET", b"/late");
+    slot.call_begin(0, 6, Some(ticket));
+    slot.request_end(ticket);
+    let told =
+        || board.snapshot(0).unwrap().calls[0].request.as_ref().map(|one| (one.since_ms, one.path.clone()));
+    assert_eq!(told(), Some((6, "/late".to_owned())));
+    let _next = slot.request_begin(7, "GET", b"/next");
+    assert_eq!(told(), None);
+}
+
+#[test]
 fn one_call_of_several_has_its_clock_stopped() {
     let board = Scoreboard::create().unwrap();
     let slot = board.slot(0).unwrap();

@@ -153,7 +153,8 @@ impl Slot {
     /// The app thread goes into the app, on behalf of a request if `ticket` is given.
     pub fn call_begin(&self, lane: usize, now_ms: u64, ticket: Option<Ticket>) {
         let lane = self.lane(lane);
-        lane.entry.store(ticket.map_or(0, |ticket| u64::from(ticket.entry) + 1), Relaxed);
+        let entry = ticket.map_or(0, |ticket| ticket.sequence << 8 | (u64::from(ticket.entry) + 1));
+        lane.entry.store(entry, Relaxed);
         lane.since.store(now_ms, Release);
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyDict;
 
 use super::exchange::Exchange;
 use super::{receive, send};
+use crate::asgi::message::as_dict;
 use crate::raw::bound;
 
 /// The object whose methods they are: calling a bound method costs less than calling an object.
@@ -45,7 +45,7 @@ impl HttpRequest {
         receive::next(py, &self.0)
     }
 
-    fn send<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        send::message(&self.0, message)
+    fn send<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        send::message(&self.0, as_dict(message)?)
     }
 }

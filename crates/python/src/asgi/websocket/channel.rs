@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::exchange::Exchange;
 use super::{receive, send};
+use crate::asgi::message::as_dict;
 
 /// The object whose methods they are: calling a bound method costs less than calling an object.
 #[pyclass(module = "ferricorn", frozen)]
@@ -25,7 +25,7 @@ impl WebSocket {
         receive::next(py, &self.0)
     }
 
-    fn send<'py>(&self, message: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
-        send::message(&self.0, message)
+    fn send<'py>(&self, message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        send::message(&self.0, as_dict(message)?)
     }
 }

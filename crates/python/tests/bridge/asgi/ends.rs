@@ -117,6 +117,25 @@ fn system_exit_is_told_with_its_status_by_whoever_hears_of_it() {
 }
 
 #[test]
+fn asyncio_does_not_tell_of_a_system_exit_beside_the_server() {
+    for wait in ["", "await asyncio.sleep(0)"] {
+        let code = format!(
+            "
+async def app(scope, receive, send):
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: say(context['message']))
+    {wait}
+    raise SystemExit(3)
+"
+        );
+        let ended = run(&code, |site| async move {
+            assert_eq!(site.fail(get("/")).await.exit, Some(3));
+        });
+        let told = ended.unheard();
+        assert!(!told.iter().any(|word| word.contains("never retrieved")), "{told:?}");
+    }
+}
+
+#[test]
 fn exceptions_that_are_no_errors_are_faults_all_the_same() {
     for (raised, message) in [
         ("asyncio.CancelledError", "CancelledError"),

@@ -112,8 +112,9 @@ fn what_is_no_message_is_refused() {
     ] {
         assert_eq!(outcomes(&[message]), [error]);
     }
-    for message in ["None", "1", "[]"] {
-        assert!(outcomes(&[message])[0].starts_with("TypeError: "), "{message}");
+    for (message, kind) in [("None", "NoneType"), ("1", "int"), ("'x'", "str"), ("[]", "list")] {
+        let error = format!("TypeError: send() takes a message, which is a dict, not {kind}");
+        assert_eq!(outcomes(&[message]), [error]);
     }
 }
 
