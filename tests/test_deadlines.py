@@ -167,8 +167,10 @@ def test_a_call_that_cannot_be_interrupted_is_killed_with_its_worker_at_the_grac
     workers = server.wait_workers(2)
     # It holds the interpreter's lock, so not even its stack can be told.
     assert server.get("/held").status == 504
+    server.wait_for(r"REQUEST TIMEOUT \(pid:\d+\): GET /held has taken 0\.\d s; its client gets a 504")
     server.wait_for(r"GET /held goes on 1 s after its interruption: it is in C code")
-    server.wait_for(r"did not leave within the graceful timeout \(2\.0 s\) and is killed")
+    server.wait_for(r"did not leave within the graceful timeout \(2\.0 s\) and is killed; no request was in flight, but calls "
+                    r"go on: GET /held \(\d\.\d s\)")
     assert len(set(server.wait_workers(2)) - set(workers)) == 1
     assert "WORKER TIMEOUT" not in server.log
 

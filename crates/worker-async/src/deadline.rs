@@ -104,20 +104,40 @@ impl Limit {
         if outcome == Outcome::NotCalled {
             return tracing::error!("{told}");
         }
-        let tell = move |stack: Option<String>| match stack {
-            Some(stack) => tracing::error!("{told}\nThe call is at:\n{}", stack.trim_end()),
-            None => tracing::error!("{told}"),
-        };
-        worker.app.interrupt(self.clock.number, Box::new(tell));
+        let untold = Untold::new(told);
+        let tell = untold.clone();
+        worker.app.interrupt(self.clock.number, Box::new(move |stack| tell.tell(stack)));
         if worker.app.is_held_by(self.clock.number) {
-            worker.spawner.spawn(give_up(worker.clone(), self.clock.number, line));
+            worker.spawner.spawn(give_up(worker.clone(), self.clock.number, line, untold));
+        }
+    }
+}
+
+/// What the log is to tell of a request once the stack of its call is there.
+#[derive(Clone)]
+struct Untold(Arc<Mutex<Option<String>>>);
+
+impl Untold {
+    fn new(told: String) -> Self {
+        Self(Arc::new(Mutex::new(Some(told))))
+    }
+
+    /// Tells it, unless that was done.
+    fn tell(&self, stack: Option<String>) {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (told, stack) {
+            (Some(told), Some(stack)) => tracing::error!("{told}\nThe call is at:\n{}", stack.trim_end()),
+            (Some(told), None) => tracing::error!("{told}"),
+            (None, _) => {}
         }
     }
 }
 
 /// Has the worker replaced if a step goes on though it was interrupted: it may hold its thread for ever.
-async fn give_up(worker: Arc<Worker>, number: u64, line: String) {
+async fn give_up(worker: Arc<Worker>, number: u64, line: String, untold: Untold) {
     sleep(GRACE).await;
+    // Who holds the interpreter keeps its stack to itself.
+    untold.tell(None);
     if !worker.app.is_held_by(number) {
         return;
     }

@@ -21,18 +21,23 @@ fn request(request: &InFlight, now: Millis) -> String {
 pub(super) fn in_flight(seen: &Snapshot, now: Millis) -> String {
     let named: Vec<String> = seen.in_flight.iter().take(NAMED).map(|one| request(one, now)).collect();
     let more = seen.in_flight.len().saturating_sub(NAMED) + seen.more_in_flight;
-    match (named.is_empty(), more) {
+    let told = match (named.is_empty(), more) {
         (true, 0) => "no request was in flight".to_owned(),
         (true, more) => format!("{more} requests were in flight"),
         (false, 0) => format!("in flight: {}", named.join(", ")),
         (false, more) => format!("in flight: {} and {more} more", named.join(", ")),
-    }
+    };
+    // Their clients were answered in the app's place.
+    let calls = seen.calls.iter().filter_map(|call| call.request.as_ref());
+    let late = calls.filter(|request| !seen.in_flight.contains(request)).take(NAMED);
+    let late: Vec<String> = late.map(|one| request(one, now)).collect();
+    if late.is_empty() { told } else { format!("{told}, but calls go on: {}", late.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{duration, in_flight};
-    use ferricorn_unix::scoreboard::{InFlight, Snapshot};
+    use ferricorn_unix::scoreboard::{Call, InFlight, Snapshot};
 
     #[test]
     fn requests_are_named_with_their_age_and_a_long_list_is_cut() {
@@ -45,5 +50,15 @@ mod tests {
         seen.in_flight = vec![one; 7];
         seen.more_in_flight = 2;
         assert!(in_flight(&seen, 3_500).ends_with("GET /slow (2.5 s) and 4 more"));
+    }
+
+    #[test]
+    fn a_call_that_outlives_its_request_is_named() {
+        let one = InFlight { since_ms: 1_000, method: "GET".to_owned(), path: "/slow".to_owned() };
+        let call = Call { since_ms: 1_000, request: Some(one.clone()) };
+        let mut seen = Snapshot { calls: vec![call], in_flight: vec![one], ..Snapshot::default() };
+        assert_eq!(in_flight(&seen, 3_500), "in flight: GET /slow (2.5 s)");
+        seen.in_flight.clear();
+        assert_eq!(in_flight(&seen, 3_500), "no request was in flight, but calls go on: GET /slow (2.5 s)");
     }
 }
