@@ -18,7 +18,6 @@ import statistics
 import sys
 import threading
 import time
-from dataclasses import replace
 
 from rig import catalog, prepare, processes
 from rig.servers import Fault, cores, running
@@ -38,7 +37,7 @@ def main():
     os.sched_setaffinity(0, {own_core})
     print(HEAD)
     for workers in options.workers:
-        for server in [of(server, workers) for server in options.servers]:
+        for server in [server.with_workers(workers) for server in options.servers]:
             for title, (path, clients) in ROUNDS.items():
                 figures = measure(server, workers, path, clients, options.seconds, server_core)
                 print(f"| {server.title} | {workers} | {title} | {figures} |", flush=True)
@@ -56,13 +55,6 @@ def arguments():
     able = [server for server in catalog.WSGI if server.name in NAMES]
     options.servers = catalog.choose(able, options.servers, parser.error)
     return options
-
-
-def of(server, workers):
-    """The same with so many workers."""
-    command, flag = list(server.command), "--workers" if "--workers" in server.command else "-w"
-    command[command.index(flag) + 1] = str(workers)
-    return replace(server, command=tuple(command))
 
 
 def measure(server, workers, path, clients, seconds, core):

@@ -2,7 +2,7 @@
 """Compares Ferricorn with its peers: one worker on one core, the load on another, interleaved, medians.
 
     benches/compare.py                                  every round, in about half an hour
-    benches/compare.py --only asgi                      one group: wsgi, asgi, threads or gevent
+    benches/compare.py --only asgi                      one group: wsgi, asgi, threads, gevent or settings
     benches/compare.py --only hello,websocket --rounds 3 --servers ferricorn,uvicorn
     benches/compare.py --wheel dist/X.whl               with a wheel that is there already
 
@@ -80,7 +80,7 @@ def take(task, name, servers, options, server_core, load_core):
     """The samples of one round, and why a server has none. The servers take turns, so that a slow minute of the
     machine hits all of them; one that fails has no further turn."""
     servers = [server for server in servers if server.name not in task.without]
-    servers = [server for server in servers if server.python or name.endswith("hello")]
+    servers = [server for server in servers if server.python or task.app.endswith(":hello")]
     samples, faults = {server: [] for server in servers}, {}
     for turn in range(options.rounds):
         for server in [server for server in servers if server not in faults]:

@@ -1,8 +1,10 @@
 """A page of Django with its usual middleware, a parameter in its path and a JSON answer; no database."""
 
+import os
+
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.urls import path
 
 settings.configure(
@@ -21,5 +23,10 @@ def hello(request, name):
     return JsonResponse({"hello": name})
 
 
-urlpatterns = [path("hello/<str:name>", hello)]
+def pid(request):
+    """The number of the process that answers."""
+    return HttpResponse(str(os.getpid()))
+
+
+urlpatterns = [path("hello/<str:name>", hello), path("pid", pid)]
 application = get_wsgi_application()

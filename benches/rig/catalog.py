@@ -6,6 +6,7 @@ _FERRICORN = (str(BIN / "ferricorn"), "-w", "1", "-b", "127.0.0.1:{port}", "{app
 _GUNICORN = (str(BIN / "gunicorn"), "-w", "1", "-b", "127.0.0.1:{port}")
 _GRANIAN = (str(BIN / "granian"), "--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--runtime-threads", "1")
 _FASTPYSGI = (str(BIN / "python"), "run_fastpysgi.py", "{app}", "{port}")
+_GTHREAD = ("-k", "gthread", "--threads", "4")
 _MANY = ("--worker-connections", "2000", "--keep-alive", "120")
 
 HYPER = Server("hyper", "bare hyper (no Python)", (str(TARGET / "release/baseline"), "{port}"), python=False)
@@ -22,7 +23,7 @@ WSGI = [
     Server(
         "gthread",
         "gunicorn gthread",
-        (*_GUNICORN, "-k", "gthread", "--threads", "4", "{app}"),
+        (*_GUNICORN, *_GTHREAD, "{app}"),
         _MANY,
         notes=(("", "with 4 threads, which serve it better than one."),),
     ),
@@ -77,7 +78,19 @@ GEVENT = [
     Server("gunicorn-gevent", "gunicorn gevent", (*_GUNICORN, *_GEVENT, "{app}")),
 ]
 
-SERVERS = {"WSGI": WSGI, "ASGI": ASGI, "Threads": THREADS, "gevent": GEVENT}
+_HOOKS, _LOG = ("-c", "confs/request_hooks.conf.py"), ("--access-logfile", "/dev/null")
+#: The same server with what settings add to each request.
+SETTINGS = [
+    Server("plain", "Ferricorn", _FERRICORN),
+    Server("with-file", "Ferricorn, a configuration file", (*_FERRICORN, "-c", "confs/no_hooks.conf.py")),
+    Server("with-hooks", "Ferricorn, pre_request and post_request", (*_FERRICORN, *_HOOKS)),
+    Server("with-log", "Ferricorn, access log", (*_FERRICORN, *_LOG)),
+    Server("gthread-plain", "gunicorn gthread", (*_GUNICORN, *_GTHREAD, "{app}")),
+    Server("gthread-with-hooks", "gunicorn gthread, the hooks", (*_GUNICORN, *_GTHREAD, *_HOOKS, "{app}")),
+    Server("gthread-with-log", "gunicorn gthread, access log", (*_GUNICORN, *_GTHREAD, *_LOG, "{app}")),
+]
+
+SERVERS = {"WSGI": WSGI, "ASGI": ASGI, "Threads": THREADS, "gevent": GEVENT, "Settings": SETTINGS}
 
 
 def names(*interfaces):

@@ -8,6 +8,7 @@ COMPARED = {
     "ASGI": {"hyper": "of hyper", "uvicorn": "of uvicorn", "granian": "of Granian"},
     "Threads": {"ferricorn-1": "of 1 thread", "granian-16": "of Granian", "gthread-16": "of gthread"},
     "gevent": {"gunicorn-gevent": "of gunicorn"},
+    "Settings": {"plain": "of plain", "gthread-plain": "of plain gthread"},
 }
 
 

@@ -89,4 +89,6 @@ GEVENT = {
     ),
 }
 
-ROUNDS = {"WSGI": WSGI, "ASGI": ASGI, "Threads": THREADS, "gevent": GEVENT}
+SETTINGS = {"settings": Round("“Hello, world!”", "raw:hello", _HELLO)}
+
+ROUNDS = {"WSGI": WSGI, "ASGI": ASGI, "Threads": THREADS, "gevent": GEVENT, "Settings": SETTINGS}

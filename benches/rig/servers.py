@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import processes
@@ -31,6 +31,12 @@ class Server:
     python: bool = True
     #: What a reader must know, by the round that it is about; "" for all.
     notes: tuple = ()
+
+    def with_workers(self, count):
+        """The same with so many workers."""
+        command, flag = list(self.command), "--workers" if "--workers" in self.command else "-w"
+        command[command.index(flag) + 1] = str(count)
+        return replace(self, command=tuple(command))
 
     @property
     def is_ours(self):
@@ -65,8 +71,8 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(server, app, core, patient=False, extra=None):
-    """Starts a server, waits until it answers, and ends it with all its processes afterwards."""
+def running(server, app, core, patient=False, extra=None, folder=BENCHES / "apps"):
+    """Starts a server, waits until it answers, and ends it with all its processes afterwards. The app is in that folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -80,7 +86,7 @@ def running(server, app, core, patient=False, extra=None):
         environment.pop(name, None)
     with open(log, "wb") as out:
         process = subprocess.Popen(
-            pinned(core, command), cwd=BENCHES / "apps", env=environment, stdin=subprocess.DEVNULL,
+            pinned(core, command), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=out, stderr=out, start_new_session=True,
         )
     try:
