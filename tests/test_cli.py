@@ -174,6 +174,21 @@ def test_check_config_binds_nothing(cli):
         assert cli("--check-config", "-b", where, "mine:app", files={"mine.py": APP}).returncode == 0
 
 
+@only_ferricorn("gunicorn says nothing")
+def test_check_config_tells_what_differs_from_gunicorn(cli, tmp_path):
+    conf = "workers = 2\nworker_tmp_dir = '/dev/shm'\nworker_class = 'gthread'\nmax_request = 9\nbacklog = 64\n"
+    result = cli("--check-config", "--keep-alive", "5", "mine:app", files={"mine.py": APP, "gunicorn.conf.py": conf})
+    assert (result.returncode, result.stderr) == (0, "")
+    file = f"{tmp_path}/gunicorn.conf.py"
+    assert f"{file}, line 4: max_request is no setting; did you mean max_requests?" in result.stdout
+    differences = result.stdout.partition("What differs from gunicorn")[2]
+    assert f"  worker_tmp_dir ({file}, line 2) is ignored: " in differences
+    assert f"  worker_class ({file}, line 3) is different: " in differences
+    assert "  keepalive (the command line, --keep-alive) is different: " in differences
+    assert "  control_socket is not set: " in differences
+    assert "backlog" not in differences
+
+
 # The layers, lowest first.
 
 

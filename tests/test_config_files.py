@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from harness import until
+
 APP = """
 import os, sys
 def app(environ, start_response):
@@ -142,3 +144,31 @@ def test_a_file_that_goes_is_no_longer_read(serve):
     server.send(signal.SIGHUP)
     server.wait_for("forked another")
     assert server.log.count("forked one") == 1
+
+
+# What raw_env does, in the master too.
+
+ENVIRON = """
+import os
+raw_env = ["COLOUR=red", "SHAPE=round"]
+was = os.environ.get("COLOUR")
+def on_starting(server): server.log.info("starts: %s, was %s", os.environ["COLOUR"], was)
+def on_reload(server): server.log.info("reloads: %s, was %s, %s", os.environ["COLOUR"], was, os.environ.get("SHAPE"))
+"""
+
+
+def test_raw_env_is_set_in_the_master_and_taken_back_by_a_reload(serve):
+    server = serve("mine:app", env={"COLOUR": "blue"}, files={"mine.py": APP, "gunicorn.conf.py": ENVIRON})
+    server.wait_for("starts: red, was blue")
+    assert server.get().text == "red"
+    changed = ENVIRON.replace('["COLOUR=red", "SHAPE=round"]', '["COLOUR=green"]')
+    (server.folder / "gunicorn.conf.py").write_text(changed)
+    server.send(signal.SIGHUP)
+    server.wait_for("reloads: green, was blue, None")
+    until(lambda: server.get().text == "green", "the new worker's environment")
+    (server.folder / "gunicorn.conf.py").write_text("raw_env = 5\n")
+    server.send(signal.SIGHUP)
+    server.wait_for("raw_env: 5 is not")
+    (server.folder / "gunicorn.conf.py").write_text(changed.replace("green", "grey"))
+    server.send(signal.SIGHUP)
+    server.wait_for("reloads: grey, was blue, None")

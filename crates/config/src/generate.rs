@@ -1,5 +1,7 @@
 //! The documents that are made from the table: `config/default.toml` and `docs/settings.md`.
 
+pub mod migrating;
+
 use std::fmt::Write;
 
 use crate::table::{self, Kind, Preset, Reload, Section, Setting, Support};

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod asgi;
+pub mod compared;
 mod development;
 mod error;
 mod foreign;

@@ -3,10 +3,32 @@
 use std::fmt::Write;
 
 use crate::Layers;
+use crate::compared::UNSET;
 use crate::table::{self, Kind, Support};
 use crate::value;
 
 impl Layers {
+    /// What behaves differently than with gunicorn, of its settings that are set, and of those that are not and mean
+    /// something else by default: a line each.
+    #[must_use]
+    pub fn differences(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for setting in table::settings() {
+            let (source, compared) = (self.source(setting.name), setting.compared());
+            let unset = UNSET.iter().find(|(name, _)| *name == setting.name);
+            match unset {
+                _ if ["check_config", "print_config", "config"].contains(&setting.name) => {}
+                Some((name, text)) if source == "default" => lines.push(format!("{name} is not set: {text}")),
+                _ if source == "default" || compared.text().is_empty() => {}
+                _ => {
+                    let (name, verdict, text) = (setting.name, compared.verdict(), compared.text());
+                    lines.push(format!("{name} ({source}) is {verdict}: {text}"));
+                }
+            }
+        }
+        lines
+    }
+
     /// One line for each setting that this version acts on, sorted by name: `name = value  # source`.
     #[must_use]
     pub fn report(&self) -> String {

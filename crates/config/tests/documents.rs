@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use ferricorn_config::generate::{COMMAND, documents};
+use ferricorn_config::generate::{COMMAND, documents, migrating};
 use ferricorn_config::{Dict, Facts, Layers};
 use figment::providers::{Format, Toml};
 use figment::{Figment, Provider};
@@ -19,6 +19,20 @@ fn the_documents_are_up_to_date() {
         let written = fs::read_to_string(root().join(path)).unwrap_or_default();
         assert!(written == text, "{path} does not say what the table of settings says; run `{COMMAND}`");
     }
+}
+
+#[test]
+fn the_page_on_migrating_compares_each_setting() {
+    let written = fs::read_to_string(root().join(migrating::PATH)).unwrap();
+    let wanted = migrating::page(&written).expect("the place of the settings is marked");
+    assert!(
+        written == wanted,
+        "{} does not say what the table of settings says; run `{COMMAND}`",
+        migrating::PATH
+    );
+    assert!(
+        written.contains("| `certfile` | `--certfile` | not supported | what to do instead: let a proxy")
+    );
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Host for Interpreter {
         wait();
     }
 
+    fn set_environment(&self, variables: &[(String, String)]) -> Result<(), String> {
+        ferricorn_python::set_environment(variables)
+    }
+
     fn loader(&self, settings: &Settings) -> Box<dyn Loader> {
         let mut loader = AppLoader::new(settings, Arc::new(write_raw));
         if let Some(program) = &self.loader {

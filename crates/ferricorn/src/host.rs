@@ -70,6 +70,12 @@ pub trait Host {
     /// Calls `wait` once, detached from the interpreter, so that its other threads run meanwhile.
     fn detached(&self, wait: &mut dyn FnMut());
 
+    /// Sets these variables of the environment (`raw_env`), in the place of those that the last call has set.
+    ///
+    /// # Errors
+    /// What prevents it.
+    fn set_environment(&self, variables: &[(String, String)]) -> Result<(), String>;
+
     /// What loads the app of these settings.
     fn loader(&self, settings: &Settings) -> Box<dyn Loader>;
 

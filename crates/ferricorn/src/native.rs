@@ -1,6 +1,8 @@
 //! A host that is nothing but this process, for apps written in Rust.
 
+use std::cell::RefCell;
 use std::error::Error;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::process;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{FileValues, Settings};
 use ferricorn_protocol::{App, LoadError, Loader, WorkerInfo};
-use ferricorn_unix::Fork;
+use ferricorn_unix::{Fork, environment};
 use tower_service::Service;
 
 use crate::service::ServiceApp;
@@ -31,7 +33,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let make = Arc::new(move || Arc::new(ServiceApp::new(make())) as Arc<dyn App>);
-    let code = run(std::env::args_os(), &NativeHost { make });
+    let code = run(std::env::args_os(), &NativeHost { make, before: RefCell::default() });
     process::ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
@@ -40,6 +42,8 @@ type Make = Arc<dyn Fn() -> Arc<dyn App>>;
 
 struct NativeHost {
     make: Make,
+    /// The variables of `raw_env`, with what they were before.
+    before: RefCell<Vec<(String, Option<OsString>)>>,
 }
 
 impl Host for NativeHost {
@@ -59,6 +63,18 @@ impl Host for NativeHost {
 
     fn detached(&self, wait: &mut dyn FnMut()) {
         wait();
+    }
+
+    fn set_environment(&self, variables: &[(String, String)]) -> Result<(), String> {
+        let mut before = self.before.borrow_mut();
+        for (name, value) in before.drain(..).rev() {
+            environment::set(&name, value.as_deref());
+        }
+        for (name, value) in variables {
+            before.push((name.clone(), std::env::var_os(name)));
+            environment::set(name, Some(OsStr::new(value)));
+        }
+        Ok(())
     }
 
     fn loader(&self, _settings: &Settings) -> Box<dyn Loader> {

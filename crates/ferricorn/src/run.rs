@@ -42,10 +42,10 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     if resolved.print_config {
         messages::answer(layers.report());
     }
-    enter(&resolved.settings)?;
+    enter(&resolved.settings, host)?;
     let hooks = host.hooks(&resolved).map_err(Stop::Fault)?;
     if resolved.check_config {
-        return check::app(host, &resolved.settings);
+        return check::all(host, &layers, &resolved);
     }
     adopt(&resolved, host)?;
     tracing::debug!("ferricorn {} on {}", env!("CARGO_PKG_VERSION"), host.description());
@@ -67,10 +67,11 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     }
 }
 
-/// Goes to the directory in which relative paths are meant.
-pub(crate) fn enter(settings: &Settings) -> Result<(), Stop> {
+/// Goes to the directory in which relative paths are meant, and sets the environment.
+pub(crate) fn enter(settings: &Settings, host: &dyn Host) -> Result<(), Stop> {
     std::env::set_current_dir(&settings.chdir)
-        .map_err(|error| Stop::Fault(format!("chdir: cannot go to {}: {error}", settings.chdir.display())))
+        .map_err(|error| Stop::Fault(format!("chdir: cannot go to {}: {error}", settings.chdir.display())))?;
+    host.set_environment(&settings.raw_env).map_err(Stop::Fault)
 }
 
 /// Opens the logs that the settings name, so that a worker cannot fail at it, and logs what was noticed.

@@ -36,17 +36,29 @@ impl<'a> Supervised<'a> {
     }
 
     fn read_again(&self) -> Result<(Settings, Arc<dyn Hooks>), Stop> {
-        let layers = self.configuration.layers(self.host)?;
-        let resolved = self.configuration.resolve(&layers, self.host)?;
+        let resolved = self.resolve().inspect_err(|_| self.restore_environment())?;
         let hooks = self.adopt(&resolved).inspect_err(|_| self.go_back())?;
         let settings = resolved.settings.clone();
         self.read.replace(Some(resolved));
         Ok((settings, hooks))
     }
 
+    /// Reads the configuration in the environment that the server was started in, as gunicorn does.
+    fn resolve(&self) -> Result<Resolved, Stop> {
+        self.host.set_environment(&[]).map_err(Stop::Fault)?;
+        let layers = self.configuration.layers(self.host)?;
+        self.configuration.resolve(&layers, self.host)
+    }
+
+    fn restore_environment(&self) {
+        if let Err(fault) = self.host.set_environment(&self.taken.borrow().settings.raw_env) {
+            tracing::error!("{fault}");
+        }
+    }
+
     /// Makes the process what the settings say.
     fn adopt(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, Stop> {
-        run::enter(&resolved.settings)?;
+        run::enter(&resolved.settings, self.host)?;
         let hooks = self.host.hooks(resolved).map_err(Stop::Fault)?;
         run::adopt(resolved, self.host)?;
         Ok(hooks)
@@ -54,7 +66,7 @@ impl<'a> Supervised<'a> {
 
     fn go_back(&self) {
         let taken = self.taken.borrow();
-        let back = run::enter(&taken.settings).and_then(|()| run::open_logs(&taken, self.host));
+        let back = run::enter(&taken.settings, self.host).and_then(|()| run::open_logs(&taken, self.host));
         if let Err(stop) = back {
             tracing::error!("The settings before cannot be restored: {}", stop.describe());
         }

@@ -38,6 +38,10 @@ impl Host for Made {
         wait();
     }
 
+    fn set_environment(&self, _variables: &[(String, String)]) -> Result<(), String> {
+        Ok(())
+    }
+
     fn loader(&self, settings: &Settings) -> Box<dyn Loader> {
         self.loaded.borrow_mut().push(settings.clone());
         Box::new(MadeLoader { broken: self.broken_app })

@@ -10,6 +10,7 @@ mod bell;
 pub mod clock;
 pub mod control;
 pub mod cpus;
+pub mod environment;
 pub mod epoll;
 mod exit;
 mod fork;

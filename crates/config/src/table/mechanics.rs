@@ -32,7 +32,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "raw_env",
         ServerMechanics,
-        "Environment variables to set before the app is loaded, `KEY=VALUE`. May be given several times.",
+        "Environment variables to set before the app is loaded, `KEY=VALUE`, in the master too: hooks see them, but a config file \
+         does not. May be given several times.",
     )
     .flags(&["--env", "-e"])
     .list(&[])
