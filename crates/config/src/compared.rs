@@ -12,7 +12,9 @@ pub enum Compared {
     Own,
     /// The same.
     Same,
-    /// The same and more, as the text says.
+    /// The same, and it takes or does more, as the text says.
+    More(&'static str),
+    /// The same, done better, as the text says.
     Better(&'static str),
     /// Something else, as the text says.
     Different(&'static str),
@@ -29,6 +31,7 @@ impl Compared {
         match self {
             Self::Own => "not in gunicorn",
             Self::Same => "same",
+            Self::More(_) => "same, and more",
             Self::Better(_) => "better",
             Self::Different(_) => "different",
             Self::Ignored(_) => "ignored",
@@ -41,7 +44,8 @@ impl Compared {
     pub fn text(self) -> &'static str {
         match self {
             Self::Own | Self::Same => "",
-            Self::Better(text) | Self::Different(text) | Self::Ignored(text) | Self::Refused(text) => text,
+            Self::More(text) | Self::Better(text) | Self::Different(text) => text,
+            Self::Ignored(text) | Self::Refused(text) => text,
         }
     }
 }
@@ -83,7 +87,7 @@ pub const UNSET: [(&str, &str); 3] = [
     ("control_socket", "there is none, and no `gunicornc`; use signals"),
 ];
 
-use Compared::{Better, Different};
+use Compared::{Better, Different, More};
 
 const HANDLERS: Compared = Different(
     "handlers run on a thread of the worker's own, so that a slow one holds up no request; a fault in it at a reload leaves the \
@@ -99,7 +103,7 @@ const NOBODY_WAITS: Compared = Better(
 
 /// What is to be said where a setting is not the same.
 const DIFFERENCES: [(&str, Compared); 50] = [
-    ("config", Better("it may be TOML too; errors name the line")),
+    ("config", More("it may be TOML too; errors name the line")),
     (
         "worker_connections",
         Better(
@@ -108,7 +112,7 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     ),
     (
         "workers",
-        Better("`auto` is as many as there are cores, with the limits of the container; at most 1,024"),
+        More("`auto` is as many as there are cores, with the limits of the container; at most 1,024"),
     ),
     (
         "worker_class",
@@ -146,8 +150,8 @@ const DIFFERENCES: [(&str, Compared); 50] = [
             "the master watches, and code that cannot be loaded shows its traceback to clients until it is mended",
         ),
     ),
-    ("reload_engine", Better("inotify needs no package")),
-    ("check_config", Better("it also prints this comparison for what is set")),
+    ("reload_engine", More("inotify needs no package")),
+    ("check_config", More("it also prints this comparison for what is set")),
     (
         "print_config",
         Different(
@@ -164,7 +168,7 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     ("daemon", Different("see docs/deploy.md; systemd and containers want the server in the foreground")),
     ("raw_env", Different("each entry must be `KEY=VALUE`")),
     ("umask", Different("a mode up to `0o777`")),
-    ("pythonpath", Better("it may be a list too")),
+    ("pythonpath", More("it may be a list too")),
     (
         "proxy_protocol",
         Better(
@@ -199,7 +203,7 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     ("syslog_addr", NOBODY_WAITS),
     ("syslog", NOBODY_WAITS),
     ("statsd_host", Better("a datagram holds several metrics, and a server that is away is told of once")),
-    ("proc_name", Better("no package is needed for it")),
+    ("proc_name", More("no package is needed for it")),
     (
         "on_reload",
         Different("it is called once the new configuration is found good; if it fails, the reload fails"),
@@ -219,8 +223,8 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     ("pre_request", REQUEST_HOOKS),
     ("post_request", REQUEST_HOOKS),
     ("limit_request_field_size", Better("0 is the default for ASGI apps too")),
-    ("proxy_allow_ips", Better("it may be a list too")),
-    ("forwarded_allow_ips", Better("IPv4 addresses count in their IPv6 form too; it may be a list")),
+    ("proxy_allow_ips", More("it may be a list too")),
+    ("forwarded_allow_ips", More("IPv4 addresses count in their IPv6 form too; it may be a list")),
     ("post_worker_init", Different("of an ASGI app it is called before lifespan's start-up")),
 ];
 

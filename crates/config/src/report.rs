@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
+use figment::value::Value;
+
 use crate::Layers;
-use crate::compared::UNSET;
-use crate::table::{self, Kind, Support};
+use crate::compared::{Compared, UNSET};
+use crate::table::{self, Kind, Setting, Support};
 use crate::value;
 
 impl Layers {
     /// What behaves differently than with gunicorn, of its settings that are set, and of those that are not and mean
-    /// something else by default: a line each.
+    /// something else by default: a line each. Notes tell of those that are ignored.
     #[must_use]
     pub fn differences(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -19,14 +21,22 @@ impl Layers {
             match unset {
                 _ if ["check_config", "print_config", "config"].contains(&setting.name) => {}
                 Some((name, text)) if source == "default" => lines.push(format!("{name} is not set: {text}")),
-                _ if source == "default" || compared.text().is_empty() => {}
-                _ => {
+                _ if source == "default" || !self.is_changed(setting) => {}
+                _ if matches!(compared, Compared::Better(_) | Compared::Different(_)) => {
                     let (name, verdict, text) = (setting.name, compared.verdict(), compared.text());
                     lines.push(format!("{name} ({source}) is {verdict}: {text}"));
                 }
+                _ => {}
             }
         }
         lines
+    }
+
+    /// Whether the setting is something else than by default.
+    fn is_changed(&self, setting: &Setting) -> bool {
+        let merged = self.merged();
+        let typed = |value: &Value| value::of(setting, value).ok();
+        merged.get(setting.name).and_then(typed) != typed(&setting.default.value())
     }
 
     /// One line for each setting that this version acts on, sorted by name: `name = value  # source`.

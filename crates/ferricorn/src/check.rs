@@ -24,8 +24,7 @@ fn report(layers: &Layers, notes: &[Note]) -> String {
     let mut chapter = |title: String, lines: Vec<String>| {
         if !lines.is_empty() {
             // Writing to a string cannot fail.
-            let _ = write!(text, "\n{title}\n\n");
-            lines.iter().for_each(|line| drop(writeln!(text, "  {line}")));
+            let _ = write!(text, "\n{title}\n\n  {}\n", lines.join("\n  "));
         }
     };
     chapter("To be noted:".to_owned(), notes.iter().map(|note| note.message.clone()).collect());
