@@ -140,9 +140,8 @@ def test_a_worker_that_has_served_its_share_stops_well(serve):
     server = serve(app_with(COMPLETE.replace("await receive()", "note((await receive())['type'])")), "--max-requests", "3")
     first = server.wait_workers(1)
     with server.load("/", clients=2, keepalive=False) as load:
-        load.wait_answered(20)
+        until(lambda: f"lifespan.shutdown {first[0]}" in server.noted("notes"), "its stop")
     assert load.failures == []
-    until(lambda: f"lifespan.shutdown {first[0]}" in server.noted("notes"), "its stop")
 
 
 def test_a_task_that_was_begun_at_the_start_runs_on_its_own(serve, loop):

@@ -1,5 +1,6 @@
 """Reloads: new code and settings take over worker by worker, or everything stays as it was."""
 
+import re
 import signal
 import threading
 
@@ -142,3 +143,43 @@ def test_a_reload_that_fails_leaves_logs_and_pidfile_alone(serve):
     until(lambda: "Reloaded" in second.read_text(), "the reload")
     until(lambda: (server.folder / "second.pid").exists() and not pidfile.exists(), "the new pidfile")
     assert server.get().text == "b"
+
+
+# Replacement.
+
+
+def test_workers_that_have_served_enough_are_replaced_one_at_a_time(serve):
+    server = serve("features:app", "-w", "3", "--max-requests", "100", "--max-requests-jitter", "50")
+    server.wait_workers(3)
+    with server.load("/pid", clients=3, limit=200000) as kept, server.load("/pid", clients=2, keepalive=False, limit=200000) as new:
+        with Census(server.pid) as census:
+            server.wait_for("Booting worker", count=9)
+    assert kept.failures == new.failures == [] and kept.refused == new.refused == 0
+    assert census.most == 4
+    assert len(kept.bodies | new.bodies) >= 8
+    # The next one was ready before each left, and each of them left.
+    assert len(re.findall("leaves when the next one is ready: it has served as many requests", server.log)) >= 6
+
+
+def test_workers_that_are_old_are_replaced(serve):
+    server = serve("features:app", "-w", "2", "--max-worker-lifetime", "0.5")
+    first = server.wait_workers(2)
+    with server.load("/", clients=2, limit=200000) as load, Census(server.pid) as census:
+        server.wait_for(r"is replaced, and leaves when the next one is ready: it has been ready for 0\.5 s", count=2)
+        until(lambda: not set(first) & set(server.workers()), "the first ones are gone")
+    assert load.failures == [] and load.refused == 0
+    assert census.most == 3
+
+
+def test_a_replacement_that_does_not_load_leaves_the_old_worker_serving(serve):
+    server = serve("code:app", "--max-requests", "3", files={"code.py": code("a")})
+    server.get()
+    worker = server.wait_workers(1)
+    (server.folder / "code.py").write_text("import no_such_module\n")
+    with server.load("/", clients=2, limit=200000) as load:
+        server.wait_for("exited with code 3", count=3)
+        assert worker[0] in server.workers()
+        (server.folder / "code.py").write_text(code("b"))
+        until(lambda: b"b" in load.bodies, "the replacement")
+    assert load.failures == [] and load.refused == 0
+    assert server.log.count("Traceback") == 1

@@ -112,6 +112,8 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         worker_connections: size(read.typed("worker_connections")),
         max_requests: read.int("max_requests"),
         max_requests_jitter: read.int("max_requests_jitter"),
+        max_worker_memory: Some(read.int("max_worker_memory") << 20).filter(|&limit| limit > 0),
+        max_worker_lifetime: read.limit("max_worker_lifetime"),
         timeout: read.limit("timeout"),
         queue_timeout: read.limit("queue_timeout"),
         request_timeout: request_timeout(read, interface, threads),

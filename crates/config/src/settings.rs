@@ -34,6 +34,10 @@ pub struct Settings {
     pub max_requests: u64,
     /// At most this many requests are added to `max_requests`, drawn once per worker.
     pub max_requests_jitter: u64,
+    /// Bytes of memory of its own beyond which a worker is replaced; `None` for any number.
+    pub max_worker_memory: Option<u64>,
+    /// How long a worker serves before it is replaced; `None` if for ever.
+    pub max_worker_lifetime: Option<Duration>,
     /// Time without progress after which a worker is killed; `None` if never.
     pub timeout: Option<Duration>,
     /// How long a request may wait for an app thread; `None` if any time.

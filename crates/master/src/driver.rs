@@ -21,7 +21,7 @@ use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, State};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
 use ferricorn_unix::upgrade::Predecessor;
-use ferricorn_unix::{Bell, Fork, Notices, clock, poll, wait};
+use ferricorn_unix::{Bell, Fork, Notices, clock, memory, poll, wait};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
 
@@ -156,6 +156,7 @@ impl<'a> Driver<'a> {
             Action::Order { age, order } => self.order(age, order),
             Action::Kill { age, kill } => self.kill(age, kill),
             Action::Look => self.look(),
+            Action::Weigh => self.weigh(),
             Action::TellStack { age } => self.tell_stack(age),
             Action::Reload => self.reload(),
             Action::Upgrade => self.upgrade(),
@@ -263,6 +264,13 @@ impl<'a> Driver<'a> {
         let seen = self.workers.iter().filter_map(snapshot).collect();
         let clients = self.clients_wait();
         self.events.push_back(Event::Seen { workers: seen, clients });
+    }
+
+    fn weigh(&mut self) {
+        // Whoever is gone needs no scales.
+        let weight = |(&age, worker): (&u64, &Worker)| Some((age, memory::private(worker.pid).ok()?));
+        let weighed = self.workers.iter().filter_map(weight).collect();
+        self.events.push_back(Event::Weighed(weighed));
     }
 
     /// Whether there are clients that no worker has accepted yet.
@@ -419,5 +427,7 @@ fn policy(settings: &Settings) -> Policy {
         drain_delay: millis(settings.drain_delay),
         boot: millis(settings.boot_timeout),
         surge: settings.reload_surge,
+        memory: settings.max_worker_memory,
+        lifetime: settings.max_worker_lifetime.map(millis),
     }
 }

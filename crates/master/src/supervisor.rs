@@ -11,6 +11,7 @@ mod delay;
 mod exits;
 mod progress;
 mod question;
+mod recycle;
 mod reload;
 mod standing;
 mod upgrade;
@@ -34,6 +35,7 @@ pub(crate) use standing::{Census, Standing};
 
 use backoff::Backoff;
 use children::{Child, Children, Life};
+use recycle::Reason;
 use reload::{Requests, Trial};
 use upgrade::Beside;
 
@@ -62,6 +64,10 @@ pub(crate) struct Policy {
     pub(crate) boot: Millis,
     /// `--reload-surge`.
     pub(crate) surge: usize,
+    /// `--max-worker-memory`, in bytes.
+    pub(crate) memory: Option<u64>,
+    /// `--max-worker-lifetime`.
+    pub(crate) lifetime: Option<Millis>,
 }
 
 /// What happened. A worker is known by its age, which is never given twice.
@@ -86,6 +92,8 @@ pub(crate) enum Event {
         /// Whether clients wait to be accepted.
         clients: bool,
     },
+    /// The answer to [`Action::Weigh`]: how many bytes each worker has for itself.
+    Weighed(Vec<(u64, u64)>),
     /// The answer to [`Action::Reload`]: new settings, and the number of their generation.
     Reloaded { generation: u64, policy: Policy },
     /// The other answer to it: what is wrong with the configuration.
@@ -120,6 +128,8 @@ pub(crate) enum Action {
     Kill { age: u64, kill: Kill },
     /// Read the scoreboard, and see whether clients wait to be accepted.
     Look,
+    /// See how much memory each worker has for itself.
+    Weigh,
     /// Log the stack that a worker wrote when it was sent [`Kill::Stack`].
     TellStack { age: u64 },
     /// Read the configuration again.
@@ -174,6 +184,7 @@ pub(crate) struct Supervisor {
     stop_at: Option<Millis>,
     beside: Beside,
     last_look: Millis,
+    last_weighing: Millis,
     /// When the master itself went on after it had not run for a while; nobody is blamed for the time before.
     resumed: Millis,
 }
@@ -192,6 +203,7 @@ impl Supervisor {
             stop_at: None,
             beside: Beside::default(),
             last_look: now,
+            last_weighing: now,
             resumed: now,
         }
     }
@@ -214,6 +226,7 @@ impl Supervisor {
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
+            Event::Weighed(bytes) => self.on_weighed(&bytes),
             Event::Reloaded { generation, policy } => self.on_reloaded(Trial { generation, policy }),
             Event::NotReloaded(why) => self.on_not_reloaded(&why, &mut actions),
             Event::Upgraded { pid } => self.on_upgraded(pid, &mut actions),
@@ -247,7 +260,13 @@ impl Supervisor {
         let stopping = matches!(self.phase, Phase::Stopping(_));
         let spawn = (!stopping && self.lacks_worker()).then_some(self.backoff.not_before());
         let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
-        lives.chain(self.gives_up()).chain(self.delay_ends()).chain(spawn).chain(self.next_look()).min()
+        lives
+            .chain(self.gives_up())
+            .chain(self.delay_ends())
+            .chain(spawn)
+            .chain(self.next_look())
+            .chain(self.next_recycling())
+            .min()
     }
 
     /// When a stop ends although workers are left that SIGKILL did not end; `None` while others are left, too.
@@ -267,6 +286,9 @@ impl Supervisor {
         self.end_overdue(now, actions);
         self.end_delay(now, actions);
         self.end_late(now, actions);
+        if self.weighing_is_due(now) {
+            actions.push(Action::Weigh);
+        }
         if self.look_is_due(now) {
             actions.push(Action::Look);
         }
@@ -360,6 +382,7 @@ impl Supervisor {
             (Report::Changed, Life::Ready | Life::Stuck(_)) if child.generation == self.generation => {
                 self.on_changed_code(actions);
             }
+            (Report::Spent, _) => self.spend(age, Reason::Requests),
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
                 child.life = Life::Leaving { since: now, deadline };
                 let line = format!("Worker (pid:{}) leaves of its own accord", child.pid.unwrap_or_default());

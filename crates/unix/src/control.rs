@@ -33,8 +33,10 @@ pub enum Order {
 pub enum Report {
     /// The app is loaded and connections are accepted.
     Ready,
-    /// The worker leaves of its own accord (`--max-requests`); another may take its place at once.
+    /// The worker leaves of its own accord; another may take its place at once.
     Leaving,
+    /// It has served as many requests as it should (`--max-requests`), and serves on until it is told to leave.
+    Spent,
     /// A file of the app's code has changed (`--reload`).
     Changed,
 }
@@ -71,11 +73,14 @@ impl Frame for Report {
             Self::Ready => b'R',
             Self::Leaving => b'L',
             Self::Changed => b'C',
+            Self::Spent => b'S',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Ready, Self::Leaving, Self::Changed].into_iter().find(|report| report.to_byte() == byte)
+        [Self::Ready, Self::Leaving, Self::Changed, Self::Spent]
+            .into_iter()
+            .find(|report| report.to_byte() == byte)
     }
 }
 
@@ -227,7 +232,7 @@ mod tests {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);
-        for report in [Report::Ready, Report::Leaving] {
+        for report in [Report::Ready, Report::Leaving, Report::Changed, Report::Spent] {
             worker.send(report).unwrap();
             assert_eq!(master.receive().unwrap(), Incoming::Frame(report));
         }

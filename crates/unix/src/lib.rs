@@ -19,6 +19,7 @@ mod inheritance;
 pub mod limits;
 pub mod listener;
 pub mod memfd;
+pub mod memory;
 mod notices;
 pub mod peer;
 pub mod pidfile;

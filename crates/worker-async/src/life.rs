@@ -53,8 +53,16 @@ pub(crate) async fn live(
         biased;
         () = worker.lifecycle.quits() => Term::new(&worker, QUICK),
         term = drain::run(&worker, || tell(Report::Leaving)) => term,
+        never = tell_when_spent(&worker, &tell) => match never {},
     };
     term::end(&worker, &term).await;
+}
+
+/// Tells the master once that the worker has served as many requests as it should.
+async fn tell_when_spent(worker: &Worker, tell: &impl Fn(Report)) -> Infallible {
+    worker.lifecycle.spends().await;
+    tell(Report::Spent);
+    pending().await
 }
 
 /// Closes the seat, however this life ends.

@@ -7,9 +7,11 @@ use tokio::sync::Notify;
 
 /// What is decided of a worker's life.
 pub(crate) struct Lifecycle {
-    /// Requests after which the worker leaves of its own accord.
+    /// Requests after which the worker is to be replaced.
     max_requests: Option<u64>,
     requests: AtomicU64,
+    /// Whether there have been so many.
+    spent: AtomicBool,
     /// Whether it has been ready to serve.
     ready: AtomicBool,
     draining: AtomicBool,
@@ -30,6 +32,7 @@ impl Lifecycle {
         Self {
             max_requests,
             requests: AtomicU64::new(0),
+            spent: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -41,13 +44,15 @@ impl Lifecycle {
         }
     }
 
-    /// Counts a request, and gives its number in this worker's life. The connection of the last one closes
-    /// after the response, as the worker drains then.
+    /// Counts a request, and gives its number in this worker's life. When there have been enough the worker serves on
+    /// until its replacement is ready, and its master tells it to leave.
     pub(crate) fn count_request(&self) -> u64 {
         let count = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.max_requests.is_some_and(|max| count >= max) && !self.draining() {
+        if self.max_requests == Some(count) && !self.draining() {
+            // gunicorn's words.
             tracing::info!("Autorestarting worker after current request.");
-            self.leave(ExitCode::OK);
+            self.spent.store(true, Ordering::SeqCst);
+            self.changed.notify_waiters();
         }
         count
     }
@@ -124,6 +129,17 @@ impl Lifecycle {
     /// The status with which the worker will leave.
     pub(crate) fn exit(&self) -> ExitCode {
         ExitCode(self.exit.load(Ordering::SeqCst))
+    }
+
+    /// Whether the worker has served as many requests as it should.
+    #[cfg(test)]
+    pub(crate) fn spent(&self) -> bool {
+        self.spent.load(Ordering::SeqCst)
+    }
+
+    /// Returns once the worker has served as many requests as it should.
+    pub(crate) async fn spends(&self) {
+        self.until(&self.spent).await;
     }
 
     /// Returns once the worker drains.

@@ -47,7 +47,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "max_requests",
         WorkerProcesses,
-        "How many requests a worker serves before it is replaced, against memory that leaks; 0 means never.",
+        "How many requests a worker serves before it is replaced, against memory that leaks; 0 means never. It serves \
+         on until the next one is ready, and one worker at a time is replaced, so it may be more.",
     )
     .flags(&["--max-requests"])
     .count(0),
@@ -59,6 +60,26 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--max-requests-jitter"])
     .count(0),
+    Setting::new(
+        "max_worker_memory",
+        WorkerProcesses,
+        "Mebibytes of memory of its own, shared with no other process, beyond which a worker is replaced; 0 means never. \
+         The master looks every 10 seconds. The worker serves on until the next one is ready, and one at a time is \
+         replaced. It bounds nothing at once: for that there are limits of the container. gunicorn has no such setting.",
+    )
+    .flags(&["--max-worker-memory"])
+    .int(0, 1 << 32, 0)
+    .metavar("MIB")
+    .reload(Reload::Master),
+    Setting::new(
+        "max_worker_lifetime",
+        WorkerProcesses,
+        "Seconds that a worker serves before it is replaced; 0 means for ever. It serves on until the next one is ready, \
+         and one at a time is replaced. gunicorn has no such setting.",
+    )
+    .flags(&["--max-worker-lifetime"])
+    .seconds(0)
+    .reload(Reload::Master),
     Setting::new(
         "timeout",
         WorkerProcesses,

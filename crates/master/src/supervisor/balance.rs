@@ -49,6 +49,7 @@ impl Supervisor {
                 self.halt_if_done(&stop, now, actions);
             }
             _ => {
+                self.choose_replaced(now, actions);
                 self.retire_surplus(now, actions);
                 self.spawn_missing(now, actions);
                 self.spawn_trial(now, actions);
@@ -71,7 +72,10 @@ impl Supervisor {
         let new = self.children.count(|child| child.generation == current && child.is_ready());
         let surplus = self.children.count(is_old).saturating_sub(self.wanted.saturating_sub(new));
         self.retire(surplus, false, now, actions, is_old);
-        let surplus = self.children.serving(current).saturating_sub(self.wanted);
+        // Whoever is replaced, as far as others are ready.
+        let surplus = new.saturating_sub(self.wanted);
+        self.retire(surplus, false, now, actions, |child| child.generation == current && child.replaced);
+        let surplus = self.children.serving(current).saturating_sub(self.target());
         self.retire(surplus, false, now, actions, |child| child.generation == current);
     }
 
@@ -112,7 +116,7 @@ impl Supervisor {
     /// Whether a worker of the current generation should be started as soon as may be.
     pub(super) fn lacks_worker(&self) -> bool {
         let serving = self.children.serving(self.generation);
-        serving < self.wanted && self.has_room(serving) && !self.crowded()
+        serving < self.target() && self.has_room(serving) && !self.crowded()
     }
 
     /// Whether a roll-over leaves room for one more worker beside the old ones, those on their way out included. What

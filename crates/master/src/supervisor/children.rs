@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Millis;
 use super::progress::Stuck;
 use super::question::Question;
+use super::recycle::Reason;
 
 /// Where a worker is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub(super) struct Child {
     pub(super) running_since: Millis,
     /// How many requests it had answered when the scoreboard was last read, and when that number was new.
     pub(super) answered: (u64, Millis),
+    /// Why it has had its time, if it has.
+    pub(super) spent: Option<Reason>,
+    /// Whether another one is to take its place.
+    pub(super) replaced: bool,
     /// What it was asked and has not answered.
     pub(super) question: Option<Question>,
 }
@@ -120,6 +125,8 @@ impl Children {
             frozen: None,
             running_since: now,
             answered: (0, now),
+            spent: None,
+            replaced: false,
             question: None,
         };
         self.by_age.insert(child.age, child);

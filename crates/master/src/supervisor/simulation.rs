@@ -24,6 +24,8 @@ pub(super) struct Process {
     pub(super) immortal: bool,
     /// Whether its call goes on at SIGABRT.
     pub(super) stubborn: bool,
+    /// How many bytes it has for itself.
+    pub(super) memory: u64,
     /// Whether its loop is blocked.
     pub(super) deaf: bool,
 }
@@ -38,6 +40,8 @@ pub(super) struct World {
     pub(super) listening: bool,
     /// Whether clients wait to be accepted.
     pub(super) clients: bool,
+    /// How often the memory of workers was looked at.
+    pub(super) weighings: usize,
     /// Who was asked for a beat.
     pub(super) asked: Vec<u64>,
     /// What the next reloads give; with none left the configuration is as it was.
@@ -63,6 +67,7 @@ impl World {
             halted: None,
             listening: true,
             clients: false,
+            weighings: 0,
             asked: Vec::new(),
             reloads: Vec::new(),
             failing_forks: 0,
@@ -135,6 +140,11 @@ impl World {
             Action::Look => {
                 let seen = self.processes.iter().map(|(&age, process)| (age, process.seen.clone()));
                 events.push(Event::Seen { workers: seen.collect(), clients: self.clients });
+            }
+            Action::Weigh => {
+                self.weighings += 1;
+                let bytes = self.processes.iter().map(|(&age, process)| (age, process.memory));
+                events.push(Event::Weighed(bytes.collect()));
             }
             Action::Reload => {
                 let result = if self.reloads.is_empty() { Ok(self.policy) } else { self.reloads.remove(0) };

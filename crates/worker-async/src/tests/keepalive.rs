@@ -92,17 +92,18 @@ fn a_drain_serves_what_is_in_flight_and_closes_after_it() {
 }
 
 #[test]
-fn max_requests_ends_the_worker_after_the_last_answer() {
+fn a_worker_that_has_served_max_requests_serves_on_until_it_is_told_to_leave() {
     for drive in DRIVES {
         let server = Server::with(TestApp::echo_of(drive), |settings| settings.max_requests = 2);
         let mut client = server.client();
         client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
         client.read_until("GET /1 ");
         client.send(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-        let received = client.read_to_end();
-        assert_eq!(body(&received), "GET /2 ");
-        assert!(server.worker.lifecycle.draining());
-        assert!(server.worker.lifecycle.own_accord());
+        client.read_until("GET /2 ");
+        assert!(server.worker.lifecycle.spent());
+        assert!(!server.worker.lifecycle.draining());
+        client.send(b"GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.read_until("GET /3 ");
     }
 }
 

@@ -4,6 +4,7 @@ mod aborts;
 mod boots;
 mod delays;
 mod questions;
+mod recycling;
 mod reloads;
 mod signals;
 mod standings;
@@ -14,5 +15,13 @@ mod upgrades;
 use super::simulation::World;
 use super::{Event, MARGIN, Policy, Supervisor};
 
-const POLICY: Policy =
-    Policy { workers: 2, timeout: Some(30_000), graceful: 30_000, boot: 600_000, surge: 1, drain_delay: 0 };
+const POLICY: Policy = Policy {
+    workers: 2,
+    timeout: Some(30_000),
+    graceful: 30_000,
+    boot: 600_000,
+    surge: 1,
+    memory: None,
+    lifetime: None,
+    drain_delay: 0,
+};
