@@ -37,6 +37,14 @@ def children(pid):
     return sorted(child for child, fields in _all() if fields[0] != "Z" and int(fields[1]) == pid)
 
 
+def title(pid):
+    """What ps shows of a process; empty if there is none."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def in_session(pid):
     """Every process, living or zombie, in the session that the process leads."""
     return sorted(member for member, fields in _all() if int(fields[3]) == pid)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .client import Client, request
 from .load import Load
-from .procs import alive, children, in_session
+from .procs import alive, children, in_session, title
 from .websocket import WebSocket
 
 SERVER = os.environ.get("SERVER_UNDER_TEST", "ferricorn")
@@ -180,7 +180,9 @@ class Server:
 
     def workers(self):
         """The pids of its living workers, oldest first. uvicorn with one worker is that worker."""
-        return [self.pid] if IS_UVICORN else children(self.pid)
+        if IS_UVICORN:
+            return [self.pid]
+        return [pid for pid in children(self.pid) if not IS_FERRICORN or title(pid).startswith("ferricorn: worker")]
 
     def wait_workers(self, count, without=()):
         """Waits until it has exactly so many workers, none of them in `without`, each started up."""

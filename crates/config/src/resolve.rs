@@ -137,6 +137,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
             body_rate: read.int("body_rate"),
             write: read.seconds("write_timeout"),
         },
+        preload_app: read.switch("preload_app"),
         chdir: read
             .optional("chdir")
             .map_or_else(|| facts.directory.clone(), |chdir| facts.directory.join(chdir)),

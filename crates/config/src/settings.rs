@@ -60,6 +60,8 @@ pub struct Settings {
     pub grammar: Grammar,
     /// How long the server waits for a client.
     pub deadlines: Deadlines,
+    /// Whether the app is imported once, before workers are forked.
+    pub preload_app: bool,
     /// The directory in which the app is loaded.
     pub chdir: PathBuf,
     /// Directories put in front of `sys.path`.

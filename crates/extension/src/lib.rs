@@ -7,7 +7,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use ferricorn::hosting::{Fork, Hooks, Loader, Logger, NoHooks, fork_beside_threads, write_raw};
+use ferricorn::hosting::{
+    Away, Fork, Hooks, Loader, Logger, NoHooks, fork_away, fork_beside_threads, write_raw,
+};
 use ferricorn::{ConfigFile, FileValues, Host, Resolved, Settings, Told};
 use ferricorn_python::{AppLoader, Embedding, PythonHooks, PythonLogger};
 use pyo3::prelude::*;
@@ -114,6 +116,10 @@ impl Host for Interpreter {
         ferricorn_python::fork_with_interpreter(fork_beside_threads, |fork| matches!(fork, Ok(Fork::Child)))
     }
 
+    fn fork_away(&self) -> io::Result<Away> {
+        ferricorn_python::fork_with_interpreter(fork_away, |fork| matches!(fork, Ok(Away::Child)))
+    }
+
     fn detached(&self, wait: &mut dyn FnMut()) {
         wait();
     }
@@ -129,6 +135,10 @@ impl Host for Interpreter {
             loader.embedding = Some(Python::attach(|py| program.clone_ref(py)));
         }
         Box::new(loader)
+    }
+
+    fn imports(&self) -> bool {
+        true
     }
 
     fn needs_app(&self) -> bool {

@@ -25,6 +25,14 @@ const CLIENTS_TRUSTED: &str = "proxy_protocol is on and forwarded_allow_ips is n
      is believed, for it comes from the balancer's address. Set --forwarded-allow-ips '' then, or to the balancer's \
      address if it sets these headers itself";
 
+/// What `--preload` means for an app that is compiled.
+const NOTHING_TO_PRELOAD: &str = "preload_app has no effect: a Rust app is not imported, workers share its code anyway, and each makes \
+     the app itself after the fork";
+
+/// Why there is no preload in development.
+const NO_PRELOAD: &str = "preload_app has no effect together with reload: each worker imports the app by itself, and shows its traceback if \
+     that fails";
+
 /// What stays the same from one reload to the next: the command line, and where it was given.
 #[derive(Debug)]
 pub(crate) struct Configuration {
@@ -130,6 +138,16 @@ impl Configuration {
             && layers.source("forwarded_allow_ips") == "default"
         {
             resolved.notes.push(Note { level: LogLevel::Warning, message: CLIENTS_TRUSTED.to_owned() });
+        }
+        let against = match (host.imports(), &settings.reload) {
+            _ if !settings.preload_app => None,
+            (false, _) => Some(Note { level: LogLevel::Warning, message: NOTHING_TO_PRELOAD.to_owned() }),
+            (true, Some(_)) => Some(Note { level: LogLevel::Info, message: NO_PRELOAD.to_owned() }),
+            (true, None) => None,
+        };
+        if let Some(note) = against {
+            resolved.settings.preload_app = false;
+            resolved.notes.push(note);
         }
         Ok(resolved)
     }

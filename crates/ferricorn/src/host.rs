@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ferricorn_config::{Dict, FileValues, Resolved, Settings};
 use ferricorn_protocol::{Hooks, Loader, NoHooks};
 use ferricorn_telemetry::Logger;
-use ferricorn_unix::Fork;
+use ferricorn_unix::{Away, Fork};
 
 /// The process that the server runs in. Its methods are called in the main thread.
 pub trait Host {
@@ -67,6 +67,12 @@ pub trait Host {
     /// As [`ferricorn_unix::fork`].
     fn fork(&self) -> io::Result<Fork>;
 
+    /// The same, and the child becomes one of the master that this process belongs to ([`ferricorn_unix::fork_away`]).
+    ///
+    /// # Errors
+    /// As [`ferricorn_unix::fork_away`].
+    fn fork_away(&self) -> io::Result<Away>;
+
     /// Calls `wait` once, detached from the interpreter, so that its other threads run meanwhile.
     fn detached(&self, wait: &mut dyn FnMut());
 
@@ -78,6 +84,9 @@ pub trait Host {
 
     /// What loads the app of these settings.
     fn loader(&self, settings: &Settings) -> Box<dyn Loader>;
+
+    /// Whether the app is imported at all, so that this can be done before workers are forked.
+    fn imports(&self) -> bool;
 
     /// Whether the command line or a config file must name an app.
     fn needs_app(&self) -> bool;

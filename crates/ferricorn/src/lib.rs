@@ -36,7 +36,7 @@ pub mod hosting {
     pub use ferricorn_protocol::{Hooks, Loader, NoHooks};
     pub use ferricorn_telemetry::Logger;
     pub use ferricorn_telemetry::error_log::write_raw;
-    pub use ferricorn_unix::{Fork, fork_beside_threads};
+    pub use ferricorn_unix::{Away, Fork, fork_away, fork_beside_threads};
 }
 /// Why a request body did not arrive to its end.
 pub use ferricorn_protocol::BodyError;

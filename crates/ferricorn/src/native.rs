@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{FileValues, Settings};
 use ferricorn_protocol::{App, LoadError, Loader, WorkerInfo};
-use ferricorn_unix::{Fork, environment};
+use ferricorn_unix::{Away, Fork, environment};
 use tower_service::Service;
 
 use crate::service::ServiceApp;
@@ -61,6 +61,10 @@ impl Host for NativeHost {
         ferricorn_unix::fork()
     }
 
+    fn fork_away(&self) -> io::Result<Away> {
+        ferricorn_unix::fork_away()
+    }
+
     fn detached(&self, wait: &mut dyn FnMut()) {
         wait();
     }
@@ -79,6 +83,10 @@ impl Host for NativeHost {
 
     fn loader(&self, _settings: &Settings) -> Box<dyn Loader> {
         Box::new(NativeLoader(Arc::clone(&self.make)))
+    }
+
+    fn imports(&self) -> bool {
+        false
     }
 
     fn needs_app(&self) -> bool {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferricorn_config::{Resolved, Settings};
-use ferricorn_master::Outcome;
-use ferricorn_protocol::{ExitCode, Hooks, Moment};
+use ferricorn_master::{Mold, Outcome};
+use ferricorn_protocol::{ExitCode, Hooks, Loader, Moment};
 use ferricorn_telemetry::{AccessLog, error_log};
-use ferricorn_unix::{Inheritance, fill_standard_streams, limits, signal};
+use ferricorn_unix::{Inheritance, fill_standard_streams, heap, limits, signal};
 
 use crate::configuration::{self, Configuration};
 use crate::origin::Origin;
@@ -63,7 +63,36 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
             );
             Ok(code)
         }
-        Outcome::Worker(inheritance, settings, hooks) => Ok(work(host, *inheritance, settings, hooks)),
+        Outcome::Worker(inheritance, settings, hooks) => {
+            let loader = host.loader(&settings);
+            Ok(work(host, &*loader, *inheritance, settings, hooks))
+        }
+        Outcome::Mold(mold) => Ok(preload(host, *mold, &supervised)),
+    }
+}
+
+/// The life of a mold, or of a worker that was forked from it.
+fn preload(host: &dyn Host, mold: Mold, supervised: &Supervised<'_>) -> ExitCode {
+    let loader = host.loader(mold.settings());
+    if let Err(error) = loader.preload() {
+        match &error.traceback {
+            Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),
+            None => tracing::error!("{}", error.message),
+        }
+        error_log::finish(LAST_WORDS);
+        host.ending(
+            &format!("Mold (pid: {})", std::process::id()),
+            "It ends without them",
+            Some(error.exit.0),
+        );
+        return error.exit;
+    }
+    // What workers share should be what is in use.
+    heap::give_back();
+    match mold.serve(supervised) {
+        Outcome::Worker(inheritance, settings, hooks) => work(host, &*loader, *inheritance, settings, hooks),
+        Outcome::Exit(code) => code,
+        Outcome::Mold(_) => ExitCode::FAILURE,
     }
 }
 
@@ -91,11 +120,17 @@ pub(crate) fn open_logs(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop
 }
 
 /// The life of a worker.
-fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: Arc<dyn Hooks>) -> ExitCode {
+fn work(
+    host: &dyn Host,
+    loader: &dyn Loader,
+    inheritance: Inheritance,
+    settings: Settings,
+    hooks: Arc<dyn Hooks>,
+) -> ExitCode {
     host.prepare_worker(inheritance.stacks.as_fd(), signal::STACK);
     let graceful = settings.graceful_timeout.as_secs();
     let code = match hooks.call(Moment::Born) {
-        Ok(()) => serve(host, inheritance, settings, &hooks),
+        Ok(()) => serve(host, loader, inheritance, settings, &hooks),
         Err(fault) => {
             tracing::error!("Exception in worker process (post_fork hook)\n{}", fault.details());
             tracing::info!("Worker exiting (pid: {})", std::process::id());
@@ -122,13 +157,18 @@ fn work(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: Ar
 }
 
 /// The part of it in which the app is loaded and serves.
-fn serve(host: &dyn Host, inheritance: Inheritance, settings: Settings, hooks: &Arc<dyn Hooks>) -> ExitCode {
-    let loader = host.loader(&settings);
+fn serve(
+    host: &dyn Host,
+    loader: &dyn Loader,
+    inheritance: Inheritance,
+    settings: Settings,
+    hooks: &Arc<dyn Hooks>,
+) -> ExitCode {
     let mut given = Some((inheritance, settings));
     let mut code = ExitCode::FAILURE;
     host.detached(&mut || {
         if let Some((inheritance, settings)) = given.take() {
-            code = ferricorn_worker_async::run(inheritance, settings, &*loader, hooks);
+            code = ferricorn_worker_async::run(inheritance, settings, loader, hooks);
         }
     });
     code

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{Resolved, Settings};
 use ferricorn_protocol::Hooks;
-use ferricorn_unix::Fork;
+use ferricorn_unix::{Away, Fork};
 
 use crate::Host;
 use crate::configuration::Configuration;
@@ -76,6 +76,10 @@ impl<'a> Supervised<'a> {
 impl ferricorn_master::Host for Supervised<'_> {
     fn fork(&self) -> io::Result<Fork> {
         self.host.fork()
+    }
+
+    fn fork_away(&self) -> io::Result<Away> {
+        self.host.fork_away()
     }
 
     fn detached(&self, wait: &mut dyn FnMut()) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ferricorn::{ConfigFile, Dict, FileValues, Host, Settings, Value, run};
 use ferricorn_protocol::{Answer, App, AppFault, Drive, ExitCode, LoadError, Loader, Request, WorkerInfo};
-use ferricorn_unix::Fork;
+use ferricorn_unix::{Away, Fork};
 
 /// A host that needs an app, and whose config files hold what the test says.
 #[derive(Default)]
@@ -34,6 +34,10 @@ impl Host for Made {
         unreachable!("nothing is served here")
     }
 
+    fn fork_away(&self) -> io::Result<Away> {
+        ferricorn_unix::fork_away()
+    }
+
     fn detached(&self, wait: &mut dyn FnMut()) {
         wait();
     }
@@ -45,6 +49,10 @@ impl Host for Made {
     fn loader(&self, settings: &Settings) -> Box<dyn Loader> {
         self.loaded.borrow_mut().push(settings.clone());
         Box::new(MadeLoader { broken: self.broken_app })
+    }
+
+    fn imports(&self) -> bool {
+        false
     }
 
     fn needs_app(&self) -> bool {

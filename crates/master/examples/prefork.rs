@@ -7,8 +7,8 @@
 //! A worker reads one line from each connection and does what it says: `hello` answers its pid and the content
 //! of `DIR/version`, `sleep SECONDS` answers later, `leave` makes it leave as `--max-requests` does, and
 //! `exit CODE` ends it on the spot. What a worker finds in `DIR/boot` when it starts decides over its boot:
-//! `exit CODE`, `hang`, or nothing. A reload reads `DIR/reload`: `key=value` lines, or `error TEXT`. An upgrade executes
-//! `DIR/program`.
+//! `exit CODE`, `hang`, or nothing; what a mold (`preload_app=true`) finds in `DIR/preload` decides over that. A reload
+//! reads `DIR/reload`: `key=value` lines, or `error TEXT`. An upgrade executes `DIR/program`.
 
 #![forbid(unsafe_code)]
 
@@ -23,13 +23,13 @@ use std::thread;
 use std::time::Duration;
 
 use ferricorn_config::{Dict, Facts, Layers, Settings};
-use ferricorn_master::{Host, Outcome, run};
+use ferricorn_master::{Host, Mold, Outcome, run};
 use ferricorn_protocol::{Hooks, NoHooks};
 use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{Incoming, Order, Report};
 use ferricorn_unix::listener::Socket;
 use ferricorn_unix::scoreboard::State;
-use ferricorn_unix::{Fork, Inheritance, clock, poll};
+use ferricorn_unix::{Away, Fork, Inheritance, clock, poll};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     error_log::init(&settings).expect("a log");
     match run(settings, Arc::new(NoHooks), &host) {
         Outcome::Exit(code) => ExitCode::from(code.0),
-        Outcome::Worker(inheritance, ..) => ExitCode::from(work(*inheritance, &host.dir)),
+        Outcome::Worker(inheritance, ..) => ExitCode::from(work(*inheritance, &host.dir, None)),
+        Outcome::Mold(mold) => ExitCode::from(preload(*mold, &host)),
     }
 }
 
@@ -60,6 +61,10 @@ impl Files {
 }
 
 impl Host for Files {
+    fn fork_away(&self) -> io::Result<Away> {
+        ferricorn_unix::fork_away()
+    }
+
     fn fork(&self) -> io::Result<Fork> {
         ferricorn_unix::fork()
     }
@@ -89,8 +94,25 @@ impl Host for Files {
     }
 }
 
-/// The life of a worker; returns its exit code.
-fn work(worker: Inheritance, dir: &Path) -> u8 {
+/// The life of a mold, and of each worker that comes of it; returns the exit code.
+fn preload(mold: Mold, host: &Files) -> u8 {
+    let import = fs::read_to_string(host.dir.join("preload")).unwrap_or_default();
+    if let Some(code) = import.trim().strip_prefix("exit ") {
+        return code.parse().expect("a code");
+    }
+    while import.trim() == "hang" {
+        thread::park();
+    }
+    let version = fs::read_to_string(host.dir.join("version")).unwrap_or_default();
+    match mold.serve(host) {
+        Outcome::Worker(inheritance, ..) => work(*inheritance, &host.dir, Some(version)),
+        Outcome::Exit(code) => code.0,
+        Outcome::Mold(_) => 255,
+    }
+}
+
+/// The life of a worker, whose mold may have read the version; returns its exit code.
+fn work(worker: Inheritance, dir: &Path, version: Option<String>) -> u8 {
     let boot = fs::read_to_string(dir.join("boot")).unwrap_or_default();
     if let Some(code) = boot.trim().strip_prefix("exit ") {
         return code.parse().expect("a code");
@@ -98,9 +120,10 @@ fn work(worker: Inheritance, dir: &Path) -> u8 {
     while boot.trim() == "hang" {
         thread::park();
     }
-    let version = fs::read_to_string(dir.join("version")).unwrap_or_default();
     let sockets: Vec<Socket> =
         worker.listeners.iter().map(|listener| listener.to_socket().expect("a socket")).collect();
+    let read = || fs::read_to_string(dir.join("version")).unwrap_or_default();
+    let version = version.unwrap_or_else(read);
     worker.signals.booted();
     worker.slot.set_state(State::Ready);
     worker.control.send(Report::Ready).expect("a master");

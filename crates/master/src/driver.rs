@@ -1,7 +1,9 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
+mod claims;
 mod hooks;
 mod manager;
+mod molds;
 mod reload;
 mod upgrade;
 
@@ -18,7 +20,8 @@ use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
-use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, State};
+use ferricorn_unix::post::Post;
+use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, Slot, State};
 use ferricorn_unix::signal::{Kill, Signal, Signals, send};
 use ferricorn_unix::upgrade::Predecessor;
 use ferricorn_unix::{Bell, Fork, Notices, clock, memory, poll, wait};
@@ -26,6 +29,7 @@ use ferricorn_unix::{Bell, Fork, Notices, clock, memory, poll, wait};
 pub(crate) use upgrade::{pidfile_path, title_of};
 
 use manager::Line;
+use molds::Molds;
 
 use crate::say::say;
 use crate::sockets::Sockets;
@@ -42,6 +46,7 @@ pub(crate) struct Driver<'a> {
     workers: BTreeMap<u64, Worker>,
     /// Settings and sockets by generation.
     generations: BTreeMap<u64, Generation>,
+    molds: Molds,
     last_generation: u64,
     board: Scoreboard,
     notices: Notices,
@@ -107,6 +112,7 @@ impl<'a> Driver<'a> {
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
             generations: BTreeMap::from([(1, Generation { settings, hooks, sockets, pidfile: None })]),
+            molds: Molds::default(),
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
@@ -134,12 +140,16 @@ impl<'a> Driver<'a> {
                     match self.perform(action) {
                         ControlFlow::Continue(()) => {}
                         ControlFlow::Break(End::Halt(code)) => {
+                            self.molds.end();
                             let code = self.end(code);
                             self.hand_over();
                             self.signals.retire();
                             return Outcome::Exit(code);
                         }
                         ControlFlow::Break(End::Child(cradle)) => return self.become_worker(*cradle),
+                        ControlFlow::Break(End::Mold { generation, link }) => {
+                            return self.become_mold(generation, link);
+                        }
                     }
                 }
             }
@@ -153,6 +163,7 @@ impl<'a> Driver<'a> {
         tracing::trace!("{action:?}");
         match action {
             Action::Spawn { age, generation } => return self.spawn(age, generation),
+            Action::Mold { generation } => return self.restart_mold(generation),
             Action::Order { age, order } => self.order(age, order),
             Action::Kill { age, kill } => self.kill(age, kill),
             Action::Look => self.look(),
@@ -170,6 +181,7 @@ impl<'a> Driver<'a> {
 
     /// Workers find everything as it must be at the end when they are told to leave.
     fn close_listeners(&mut self) {
+        self.molds.keep(|_| false);
         if self.supervisor.shares_listeners() {
             // Another master goes on with them.
             for generation in self.generations.values_mut() {
@@ -189,6 +201,9 @@ impl<'a> Driver<'a> {
             self.events.push_back(Event::NotSpawned { age, why });
             return ControlFlow::Continue(());
         }
+        if self.generations.get(&generation).is_some_and(|generation| generation.settings.preload_app) {
+            return self.spawn_from_mold(age, generation);
+        }
         if !self.call_hook_of(generation, Moment::Forking { age }) {
             return ControlFlow::Continue(());
         }
@@ -202,20 +217,32 @@ impl<'a> Driver<'a> {
 
     /// Forks. In the child it returns what was made for it.
     fn fork(&mut self, age: u64, generation: u64) -> io::Result<Option<Cradle>> {
-        let is_free = |index: &usize| self.workers.values().all(|worker| worker.slot != *index);
-        let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
-        let (index, slot) = free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))?;
+        let (index, slot) = self.free_slot()?;
         let (cradle, control) = Cradle::make(age, generation, slot, self.notices, self.bell.clone())?;
         let stacks = cradle.stacks.try_clone()?;
         match self.host.fork()? {
             Fork::Child => Ok(Some(cradle)),
             Fork::Parent(pid) => {
-                self.workers.insert(age, Worker { pid, slot: index, stacks, control, silent: false });
-                self.events.push_back(Event::Spawned { age, pid });
-                self.call_hook_of(generation, Moment::Forked { age, pid });
+                self.enter(age, generation, Worker { pid, slot: index, stacks, control, silent: false });
                 Ok(None)
             }
         }
+    }
+
+    fn free_slot(&self) -> io::Result<(usize, Slot)> {
+        let is_free = |index: &usize| {
+            self.workers.values().all(|worker| worker.slot != *index) && !self.molds.hold_slot(*index)
+        };
+        let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
+        free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))
+    }
+
+    /// Enters a worker that was forked.
+    fn enter(&mut self, age: u64, generation: u64, worker: Worker) {
+        let pid = worker.pid;
+        self.workers.insert(age, worker);
+        self.events.push_back(Event::Spawned { age, pid });
+        self.call_hook_of(generation, Moment::Forked { age, pid });
     }
 
     fn become_worker(mut self, cradle: Cradle) -> Outcome {
@@ -299,6 +326,7 @@ impl<'a> Driver<'a> {
     }
 
     fn reopen_log(&self) {
+        self.molds.reopen();
         let Some(current) = self.generations.get(&self.supervisor.generations().0) else { return };
         // Which opens the file anew, whether the settings have changed or not.
         if let Err(error) = error_log::init(&current.settings).and_then(|log| log.reopen()) {
@@ -325,6 +353,8 @@ impl<'a> Driver<'a> {
         // In the place of a predecessor that there is not, the same again.
         fds.push(self.predecessor.as_ref().map_or(self.signals.as_fd(), |before| before.alive.as_fd()));
         fds.extend(talking.iter().filter_map(|age| Some(self.workers.get(age)?.control.as_fd())));
+        let (molds, links): (Vec<u64>, Vec<BorrowedFd<'_>>) = self.molds.talking().unzip();
+        fds.extend(links);
         let mut polled = Ok(Vec::new());
         self.host.detached(&mut || polled = poll::readable(&fds, timeout));
         drop(fds);
@@ -332,11 +362,15 @@ impl<'a> Driver<'a> {
             tracing::error!("Cannot wait for events: {error}");
             // Rather slow than busy.
             std::thread::sleep(Duration::from_millis(100));
-            vec![true; talking.len() + 2]
+            vec![true; talking.len() + molds.len() + 2]
         });
         // Messages come first: what a worker said before its end must be known before its end.
-        for (age, _) in talking.into_iter().zip(readable.iter().skip(2)).filter(|(_, readable)| **readable) {
+        let mut answers = readable.iter().copied().skip(2);
+        for (age, _) in talking.into_iter().zip(&mut answers).filter(|(_, readable)| *readable) {
             self.read_reports(age);
+        }
+        for (generation, _) in molds.into_iter().zip(answers).filter(|(_, readable)| *readable) {
+            self.read_answers(generation);
         }
         if readable.first() == Some(&true) {
             for signal in self.signals.take() {
@@ -384,21 +418,10 @@ impl<'a> Driver<'a> {
                     }
                     let Some(age) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(&age, _)| age)
                     else {
-                        // As process 1 of a container the master inherits orphans.
-                        tracing::debug!("Process {pid}, which is no worker, changed: {change:?}");
+                        self.on_change_of_other(pid, change);
                         continue;
                     };
-                    self.read_reports(age);
-                    if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
-                        let gone = self.workers.remove(&age);
-                        // Its siblings leave clients to whoever has few.
-                        if let Some(slot) = gone.and_then(|worker| self.board.slot(worker.slot)) {
-                            slot.set_state(State::Free);
-                        }
-                        // If it fails, that must be known before the last worker's end lets the master go.
-                        self.call_hook(Moment::Gone { age, pid });
-                    }
-                    self.events.push_back(Event::Changed { age, change });
+                    self.on_change(age, pid, change);
                 }
                 Ok(None) => return,
                 Err(error) => {
@@ -408,6 +431,20 @@ impl<'a> Driver<'a> {
             }
         }
     }
+
+    fn on_change(&mut self, age: u64, pid: i32, change: wait::Change) {
+        self.read_reports(age);
+        if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
+            let gone = self.workers.remove(&age);
+            // Its siblings leave clients to whoever has few.
+            if let Some(slot) = gone.and_then(|worker| self.board.slot(worker.slot)) {
+                slot.set_state(State::Free);
+            }
+            // If it fails, that must be known before the last worker's end lets the master go.
+            self.call_hook(Moment::Gone { age, pid });
+        }
+        self.events.push_back(Event::Changed { age, change });
+    }
 }
 
 /// Why the loop ends.
@@ -416,6 +453,8 @@ enum End {
     Halt(ExitCode),
     /// This process is a new worker.
     Child(Box<Cradle>),
+    /// This process is the new mold of a generation, with its end of the link to the master.
+    Mold { generation: u64, link: Post },
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{ExitCode, Hooks};
-use ferricorn_unix::{Fork, Inheritance};
+use ferricorn_unix::{Away, Fork, Inheritance};
+
+use crate::Mold;
 
 /// The process that the master runs in: a Python interpreter, or nothing but Rust.
 pub trait Host {
@@ -15,6 +17,12 @@ pub trait Host {
     /// # Errors
     /// What fork(2) reports.
     fn fork(&self) -> io::Result<Fork>;
+
+    /// As [`Host::fork`], but the child becomes the master's own (see [`ferricorn_unix::fork_away`]). Called in a mold.
+    ///
+    /// # Errors
+    /// What fork(2) reports.
+    fn fork_away(&self) -> io::Result<Away>;
 
     /// Calls `wait` once, which blocks, in such a way that the interpreter's other threads can run meanwhile.
     fn detached(&self, wait: &mut dyn FnMut());
@@ -37,7 +45,7 @@ pub trait Host {
     fn execute(&self, variables: &[(&'static str, String)]) -> io::Error;
 }
 
-/// How [`run`](crate::run) ends, once in the master and once in each worker.
+/// How [`run`](crate::run) ends, once in the master and once in each process that it forks.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made once in the life of a process")]
 pub enum Outcome {
@@ -46,4 +54,7 @@ pub enum Outcome {
     /// In a worker, just forked: what it inherits, and the settings and hooks of its generation. Its signals are
     /// caught, it has claimed its slot, and nothing of the master's is open any more.
     Worker(Box<Inheritance>, Settings, Arc<dyn Hooks>),
+    /// In a mold, just forked (`--preload`): the app is to be imported here, and then [`Mold::serve`] to be called. If it
+    /// cannot be imported, the process should leave with the code that says so.
+    Mold(Box<Mold>),
 }

@@ -7,6 +7,7 @@
 
 mod driver;
 mod host;
+mod mold;
 mod say;
 mod sockets;
 mod spawn;
@@ -14,4 +15,5 @@ mod start;
 mod supervisor;
 
 pub use host::{Host, Outcome};
+pub use mold::Mold;
 pub use start::run;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::Hooks;
+use ferricorn_protocol::{ExitCode, Hooks};
 use ferricorn_unix::control::{self, Alive, MasterEnd, WorkerEnd};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::scoreboard::Slot;
@@ -61,10 +61,26 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
     // 2. All others act as if nobody had touched them, and none is blocked.
     reset_for_foreign_code()?;
     // 3. Nothing of the master's stays open.
-    let Legacy { settings, hooks, listeners, alive } = let_go();
-    // 4. The scoreboard says who this is.
+    Ok(introduce(cradle, signals, let_go()))
+}
+
+/// The same for the child of a mold, which has let go of the mold's. Other signals are as the app has set them while it
+/// was imported.
+pub(crate) fn steps_from_mold(cradle: Cradle, legacy: Legacy) -> Outcome {
+    match WorkerSignals::install() {
+        Ok(signals) => introduce(cradle, signals, legacy),
+        Err(error) => {
+            tracing::error!("Worker (pid:{}) could not be prepared: {error}", std::process::id());
+            Outcome::Exit(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Says who this is.
+fn introduce(cradle: Cradle, signals: WorkerSignals, legacy: Legacy) -> Outcome {
+    let Legacy { settings, hooks, listeners, alive } = legacy;
     cradle.slot.claim(std::process::id(), cradle.age, cradle.generation);
-    // 5. So do ps and the log.
+    // So that ps and the log tell it, too.
     title::set(&format!("ferricorn: worker [{}]", settings.proc_name));
     tracing::info!("Booting worker with pid: {}", std::process::id());
     let inheritance = Inheritance {
@@ -79,5 +95,5 @@ pub(crate) fn first_steps(cradle: Cradle, let_go: impl FnOnce() -> Legacy) -> io
         generation: cradle.generation,
         stacks: cradle.stacks,
     };
-    Ok(Outcome::Worker(Box::new(inheritance), settings, hooks))
+    Outcome::Worker(Box::new(inheritance), settings, hooks)
 }

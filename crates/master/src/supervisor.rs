@@ -9,6 +9,7 @@ mod boot;
 mod children;
 mod delay;
 mod exits;
+mod molds;
 mod progress;
 mod question;
 mod recycle;
@@ -38,6 +39,8 @@ use children::{Child, Children, Life};
 use recycle::Reason;
 use reload::{Requests, Trial};
 use upgrade::Beside;
+
+pub(crate) use molds::Broken;
 
 /// Milliseconds.
 pub(crate) type Millis = u64;
@@ -81,6 +84,8 @@ pub(crate) enum Event {
     Spawned { age: u64, pid: i32 },
     /// The other answer to it: why there is no such worker.
     NotSpawned { age: u64, why: String },
+    /// The process that forks the workers of a generation has ended, though it was needed.
+    MoldEnded(Broken),
     /// A worker said something.
     Report { age: u64, report: Report },
     /// A worker stopped, went on, or ended.
@@ -122,6 +127,8 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Fork a worker.
     Spawn { age: u64, generation: u64 },
+    /// Start the process that forks the workers of a generation, before one is wanted of it.
+    Mold { generation: u64 },
     /// Give an order to a worker, by message and by signal.
     Order { age: u64, order: Order },
     /// Send a worker a signal that is no order.
@@ -221,8 +228,14 @@ impl Supervisor {
             Event::Spawned { age, pid } => self.children.spawned(age, pid),
             Event::NotSpawned { age, why } => {
                 let child = self.children.remove(age);
-                self.on_not_spawned(child.as_ref(), &why, now, &mut actions);
+                // One that was to be forked for a generation that is no more is no loss.
+                let (current, trial) = self.generations();
+                if child.as_ref().is_none_or(|child| [Some(current), trial].contains(&Some(child.generation)))
+                {
+                    self.on_not_spawned(child.as_ref(), &why, now, &mut actions);
+                }
             }
+            Event::MoldEnded(mold) => self.on_mold_ended(&mold, now, &mut actions),
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests may panic, and show the log then")]
 
+mod molds;
 mod support;
 
 use std::io::Read;

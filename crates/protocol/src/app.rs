@@ -171,6 +171,15 @@ pub trait Loader {
     fn sources(&self) -> Option<Arc<dyn Sources>> {
         None
     }
+
+    /// Imports what workers can share of the application, in the process that they are forked from; [`Loader::load`] is then
+    /// called in each of them. Nothing that cannot live through a fork is made.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    fn preload(&self) -> Result<(), LoadError> {
+        Ok(())
+    }
 }
 
 /// Knows the files that an application's code has come from, for whoever watches them (`--reload`).

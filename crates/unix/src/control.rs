@@ -150,6 +150,13 @@ impl<S: Frame, R: Frame> End<S, R> {
     }
 }
 
+impl<S, R> From<OwnedFd> for End<S, R> {
+    /// An end that another process has handed over.
+    fn from(socket: OwnedFd) -> Self {
+        Self { socket, frames: PhantomData }
+    }
+}
+
 impl<S, R> AsFd for End<S, R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod alarm;
+mod away;
 mod bell;
 pub mod clock;
 pub mod control;
@@ -24,6 +25,7 @@ mod notices;
 pub mod peer;
 pub mod pidfile;
 pub mod poll;
+pub mod post;
 pub mod queue;
 pub mod scoreboard;
 pub mod signal;
@@ -37,6 +39,7 @@ pub mod wait;
 mod watch;
 
 pub use alarm::Alarm;
+pub use away::{Away, Newborn, adopt_orphans, end_with_parent, fork_away};
 pub use bell::Bell;
 pub use exit::exit_now;
 pub use fork::{Fork, fork, fork_beside_threads};

@@ -143,6 +143,15 @@ impl Listener {
         bind::inherited(fd)
     }
 
+    /// Takes over a listening socket that another process of ours has handed over. The file of a Unix socket stays that
+    /// process's.
+    ///
+    /// # Errors
+    /// What the kernel reports, such as that it is neither a TCP nor a Unix socket.
+    pub fn handed_over(socket: OwnedFd) -> io::Result<Self> {
+        Self::new(socket.into(), None)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn local(&self) -> &Local {

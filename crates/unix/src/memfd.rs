@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -54,6 +54,13 @@ impl StackFile {
         // A worker that is still writing goes on at the end, not in the middle.
         (&self.file).seek(SeekFrom::End(0))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl From<OwnedFd> for StackFile {
+    /// One that another process has made and handed over.
+    fn from(fd: OwnedFd) -> Self {
+        Self { file: File::from(fd) }
     }
 }
 

@@ -38,6 +38,18 @@ pub fn until_gone(pid: i32) -> io::Result<Change> {
     wait(pid, 0).map(|(_, status)| translate(status))
 }
 
+/// Whether a child has ended, which is reaped by this, or is no child any more.
+///
+/// # Errors
+/// What waitpid(2) reports.
+pub fn has_gone(pid: i32) -> io::Result<bool> {
+    match wait(pid, libc::WNOHANG) {
+        Ok((reaped, _)) => Ok(reaped == pid),
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// waitpid(2), repeated when a signal interrupts it. (`nix` has no name for real-time signals and would lose the
 /// end of a child that one of them ended.)
 fn wait(pid: i32, options: c_int) -> io::Result<(i32, c_int)> {

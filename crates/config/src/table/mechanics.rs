@@ -4,10 +4,14 @@ use super::Section::ServerMechanics;
 use super::{Kind, Preset, Reload, Setting};
 
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting::new("preload_app", ServerMechanics, "Load the app before the workers are forked.")
-        .flags(&["--preload"])
-        .switch()
-        .refused("without it each worker imports the app by itself"),
+    Setting::new(
+        "preload_app",
+        ServerMechanics,
+        "Import the app once, in a process of its own (the mold) from which workers are forked: they start faster and share \
+         memory. A reload starts a new mold, and so brings new code. See `docs/preload.md`.",
+    )
+    .flags(&["--preload"])
+    .switch(),
     Setting::new("sendfile", ServerMechanics, "Whether files are sent with `sendfile(2)`.")
         .flags(&["--no-sendfile"])
         .kind(Kind::Switch(false), Preset::Unset)

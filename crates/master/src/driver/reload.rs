@@ -61,7 +61,9 @@ impl Driver<'_> {
             self.host.settle(false);
         }
         if self.settled != (before, tried) {
-            self.generations.retain(|&number, _| number == current || Some(number) == trial);
+            let kept = |number| number == current || Some(number) == trial;
+            self.generations.retain(|&number, _| kept(number));
+            self.molds.keep(kept);
         }
     }
 

@@ -81,7 +81,7 @@ impl Supervisor {
 }
 
 /// The exit code of the master, and the reason it gives, for a worker that could not load its app.
-fn boot_failure(code: i32) -> Option<(ExitCode, &'static str)> {
+pub(super) fn boot_failure(code: i32) -> Option<(ExitCode, &'static str)> {
     let code = ExitCode(u8::try_from(code).ok()?);
     match code {
         ExitCode::BOOT_ERROR => Some((code, "Worker failed to boot.")),

@@ -51,6 +51,8 @@ pub(super) struct World {
     pub(super) spawns: Vec<(Millis, u64)>,
     /// How often a new master was asked for.
     pub(super) upgrades: usize,
+    /// For which generations a mold was asked for.
+    pub(super) molds: Vec<u64>,
     policy: Policy,
     generation: u64,
 }
@@ -73,6 +75,7 @@ impl World {
             failing_forks: 0,
             spawns: Vec::new(),
             upgrades: 0,
+            molds: Vec::new(),
             policy,
             generation: 1,
         };
@@ -120,6 +123,7 @@ impl World {
                     events.push(Event::Changed { age, change: Change::Killed(KILL) });
                 }
             }
+            Action::Mold { generation } => self.molds.push(generation),
             Action::Order { age, order: Order::Abort } => {
                 self.process(age).aborted = true;
                 if !self.process(age).stubborn {

@@ -18,4 +18,4 @@ mod pour;
 mod waiting;
 
 pub(crate) use app::GreenletApp;
-pub(crate) use patch::patch;
+pub(crate) use patch::{come_from_fork, patch};

@@ -139,7 +139,7 @@ impl Inner {
                 drop(before);
                 function.call((server, worker))
             }
-            Moment::Forked { pid, .. } => server.call_method1("_forked", (pid,)).map(drop),
+            Moment::Forked { age, pid } => server.call_method1("_forked", (age, pid)).map(drop),
             Moment::Gone { age, pid } => {
                 let worker = server.call_method1("_gone", (age, pid))?;
                 function.call((server, worker))

@@ -128,7 +128,10 @@ class Server:
         self._born = Worker(self, age)
         return self._born
 
-    def _forked(self, pid):
+    def _forked(self, age, pid):
+        if self._born is None or self._born.age != age:
+            # A mold has forked it, and had its own worker.
+            self._forking(age)
         self._born.pid = pid
         self.WORKERS[pid] = self._born
 

@@ -1,12 +1,13 @@
 //! Brings a WSGI or ASGI application into a worker.
 
 mod kind;
+mod leftovers;
 mod paste;
 mod sources;
 mod target;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Paste, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, Sources, WorkerInfo};
@@ -51,13 +52,8 @@ pub struct AppLoader {
     pub deadlines: bool,
     /// Where that goes which the application writes to `wsgi.errors`.
     pub errors: ErrorSink,
-}
-
-/// Where the application comes from.
-enum Origin<'a, 'py> {
-    Program(&'a Bound<'py, PyAny>),
-    Paste(&'a Paste),
-    Module(Target<'py>),
+    /// What was imported before this process was forked, if anything was.
+    pub preloaded: OnceLock<Py<PyAny>>,
 }
 
 impl AppLoader {
@@ -81,40 +77,29 @@ impl AppLoader {
             asgi: settings.asgi.clone(),
             deadlines: settings.request_timeout.is_some(),
             errors,
+            preloaded: OnceLock::new(),
         }
     }
 
     fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
-        self.prepare(py)
-            .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
-        if self.worker_class == WorkerClass::Gevent {
-            patch(py)?;
-        }
-        let origin = match (&self.embedding, &self.paste) {
-            (Some(program), _) => Origin::Program(program.bind(py)),
-            (None, Some(paste)) => Origin::Paste(paste),
-            (None, None) => Origin::Module(Target::parse(py, &self.app)?),
-        };
-        if self.interface == Interface::Asgi {
-            // What the application makes while it is imported may look for its loop.
-            self.require_loop(py)?;
-            asgi::make_loop(py, self.asgi.event_loop)
-                .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))?;
-        }
-        let app = match &origin {
-            Origin::Program(program) => self.ask(program)?,
-            Origin::Paste(paste) => self.usable(paste::load(py, paste)?)?,
-            Origin::Module(target) => self.import(py, target)?,
+        let app = match self.preloaded.get() {
+            Some(app) => {
+                if self.worker_class == WorkerClass::Gevent {
+                    gevent::come_from_fork(py)
+                        .map_err(|error| boot_error(py, &error, "Failed to prepare gevent after the fork"))?;
+                }
+                self.make_loop(py)?;
+                app.bind(py).clone()
+            }
+            None => {
+                self.prepare_import(py)?;
+                // What the application makes while it is imported may look for its loop.
+                self.make_loop(py)?;
+                self.find(py)?
+            }
         };
         let callable = app.clone();
-        let prepared: PyResult<Arc<dyn App>> = match Kind::of(&app, &self.app, self.interface)? {
-            Kind::Asgi(_) if self.worker_class == WorkerClass::Gevent => {
-                return Err(unusable(format!(
-                    "'{}' is an ASGI application, and worker_class gevent runs WSGI applications: remove the worker class, or \
-                     name the WSGI application.",
-                    self.app
-                )));
-            }
+        let prepared: PyResult<Arc<dyn App>> = match self.judge(py, &app)? {
             Kind::Wsgi if self.worker_class == WorkerClass::Gevent => {
                 let (name, errors) = (&self.script_name, self.errors.clone());
                 GreenletApp::new(app, worker, name, errors, self.worker_connections)
@@ -122,7 +107,6 @@ impl AppLoader {
             }
             Kind::Wsgi => self.wsgi(py, app, worker),
             Kind::Asgi(calling) => {
-                self.require_loop(py)?;
                 self.tell_of_threads(worker);
                 AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
             }
@@ -132,6 +116,59 @@ impl AppLoader {
         hooks::loaded(py, &callable)
             .map_err(|error| boot_error(py, &error, "Exception in post_worker_init hook"))?;
         Ok(prepared)
+    }
+
+    /// Imports the application for processes that will be forked from this one. There is no loop and no hub yet that
+    /// would have to live through the fork.
+    fn preload_attached(&self, py: Python<'_>) -> Result<(), LoadError> {
+        let before = leftovers::look(py);
+        self.prepare_import(py)?;
+        let app = self.find(py)?;
+        self.judge(py, &app)?;
+        leftovers::tell(py, before, &self.app);
+        leftovers::settle(py)
+            .map_err(|error| boot_error(py, &error, "Failed to prepare the application for forks"))?;
+        self.preloaded.get_or_init(|| app.unbind());
+        Ok(())
+    }
+
+    /// What kind of application it is, if that can be served.
+    fn judge(&self, py: Python<'_>, app: &Bound<'_, PyAny>) -> Result<Kind, LoadError> {
+        let kind = Kind::of(app, &self.app, self.interface)?;
+        if matches!(kind, Kind::Asgi(_)) {
+            if self.worker_class == WorkerClass::Gevent {
+                return Err(unusable(format!(
+                    "'{}' is an ASGI application, and worker_class gevent runs WSGI applications: remove the worker class, or \
+                     name the WSGI application.",
+                    self.app
+                )));
+            }
+            self.require_loop(py)?;
+        }
+        Ok(kind)
+    }
+
+    /// Sees to what an import depends on.
+    fn prepare_import(&self, py: Python<'_>) -> Result<(), LoadError> {
+        self.prepare(py)
+            .map_err(|error| boot_error(py, &error, "Failed to prepare the application's environment"))?;
+        if self.worker_class == WorkerClass::Gevent {
+            patch(py)?;
+        }
+        if self.interface == Interface::Asgi {
+            self.require_loop(py)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the event loop of an application that is known to need one.
+    fn make_loop(&self, py: Python<'_>) -> Result<(), LoadError> {
+        if self.interface != Interface::Asgi {
+            return Ok(());
+        }
+        asgi::make_loop(py, self.asgi.event_loop)
+            .map(drop)
+            .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))
     }
 
     fn wsgi(&self, py: Python<'_>, app: Bound<'_, PyAny>, worker: &WorkerInfo) -> PyResult<Arc<dyn App>> {
@@ -190,9 +227,18 @@ impl AppLoader {
         Ok(())
     }
 
-    fn import<'py>(&self, py: Python<'py>, target: &Target<'py>) -> Result<Bound<'py, PyAny>, LoadError> {
+    fn find<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, LoadError> {
+        match (&self.embedding, &self.paste) {
+            (Some(program), _) => self.ask(program.bind(py)),
+            (None, Some(paste)) => self.usable(paste::load(py, paste)?),
+            (None, None) => self.import(py),
+        }
+    }
+
+    fn import<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>, LoadError> {
+        let target = Target::parse(py, &self.app)?;
         let module =
-            py.import(target.module.as_str()).map_err(|error| self.import_error(py, &error, target))?;
+            py.import(target.module.as_str()).map_err(|error| self.import_error(py, &error, &target))?;
         let name = target.object.name();
         let Ok(found) = module.getattr(name) else {
             return Err(unusable(format!(
@@ -272,6 +318,10 @@ impl Loader for AppLoader {
 
     fn sources(&self) -> Option<Arc<dyn Sources>> {
         Some(Arc::new(Modules))
+    }
+
+    fn preload(&self) -> Result<(), LoadError> {
+        Python::attach(|py| self.preload_attached(py))
     }
 }
 

@@ -109,8 +109,8 @@ extern "C" fn on_signal(number: c_int) {
         let byte = u8::try_from(number).unwrap_or(0);
         // A full pipe holds thousands of signals that were not looked at yet; one more says nothing new.
         write_byte(PIPE.load(Ordering::SeqCst), byte);
-    } else if FORKING.load(Ordering::SeqCst) {
-        on_early_signal(number);
+    } else if is_forking() {
+        note_early(number);
     } else {
         act_as_default(number);
     }
@@ -118,7 +118,7 @@ extern "C" fn on_signal(number: c_int) {
 }
 
 /// In a worker that has no handlers of its own yet: leave at once, or remember.
-fn on_early_signal(number: c_int) {
+pub(super) fn note_early(number: c_int) {
     if number == libc::SIGINT || number == libc::SIGQUIT {
         // SAFETY: _exit is async-signal-safe and only ends the process.
         unsafe { libc::_exit(0) }
@@ -139,6 +139,11 @@ pub(super) fn act_as_default(number: c_int) {
 pub(super) fn write_byte(fd: c_int, byte: u8) {
     // SAFETY: one byte from a valid place; a closed or full pipe is an error that may be passed over.
     let _ = unsafe { libc::write(fd, (&raw const byte).cast(), 1) };
+}
+
+/// Whether this is a child of ours that has no handlers of its own yet (or its parent, in the midst of the fork).
+pub(super) fn is_forking() -> bool {
+    FORKING.load(Ordering::SeqCst)
 }
 
 /// Whether a signal came between the fork and now; ends the in-between.

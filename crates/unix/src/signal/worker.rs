@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 
-use super::master::{act_as_default, take_early, write_byte};
+use super::master::{act_as_default, is_forking, note_early, take_early, write_byte};
 use super::reset::{set_action, unblock};
 use crate::control::Order;
 
@@ -113,7 +113,12 @@ impl Drop for WorkerSignals {
 extern "C" fn on_signal(number: c_int) {
     let errno = Errno::last_raw();
     if nix::unistd::getpid().as_raw() != OWNER.load(Ordering::SeqCst) {
-        act_as_default(number);
+        // A mold's child is a worker that has no handlers of its own yet.
+        if is_forking() {
+            note_early(number);
+        } else {
+            act_as_default(number);
+        }
     } else if !BOOTED.load(Ordering::SeqCst) && (number == libc::SIGINT || number == libc::SIGQUIT) {
         // SAFETY: _exit is async-signal-safe and only ends the process.
         unsafe { libc::_exit(0) }

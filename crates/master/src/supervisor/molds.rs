@@ -1,0 +1,75 @@
+//! What the end of a mold means, which nobody has asked for.
+
+use ferricorn_config::LogLevel;
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::signal;
+use ferricorn_unix::wait::Change;
+
+use super::exits::boot_failure;
+use super::{Action, Millis, Phase, Supervisor, words};
+
+/// A mold that has ended, and the workers that it has not forked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Broken {
+    /// The generation whose workers it forked.
+    pub(crate) generation: u64,
+    /// What its process was.
+    pub(crate) pid: i32,
+    /// How it ended.
+    pub(crate) change: Change,
+    /// Whether it had loaded the app.
+    pub(crate) loaded: bool,
+    /// The workers that it was asked for.
+    pub(crate) ages: Vec<u64>,
+}
+
+impl Supervisor {
+    pub(super) fn on_mold_ended(&mut self, mold: &Broken, now: Millis, actions: &mut Vec<Action>) {
+        for &age in &mold.ages {
+            self.children.remove(age);
+        }
+        if matches!(self.phase, Phase::Stopping(_) | Phase::Halted) {
+            return;
+        }
+        actions.push(tell_end(mold));
+        let (current, trial) = self.generations();
+        if mold.generation != current && Some(mold.generation) != trial {
+            return;
+        }
+        let (pid, lost) = (mold.pid, !mold.loaded || !mold.ages.is_empty());
+        let failed = match mold.change {
+            Change::Exited(code) if !mold.loaded => boot_failure(code).is_some(),
+            _ => false,
+        };
+        if Some(mold.generation) == trial && lost {
+            let why = match failed {
+                true => format!("mold (pid:{pid}) could not load the app, and has logged why"),
+                false => format!("mold (pid:{pid}) ended before a worker was ready"),
+            };
+            self.fail_reload(&why, actions);
+        } else if self.phase == Phase::Starting && failed {
+            // As gunicorn, which loads the app in its master.
+            self.stop(true, ExitCode::CONFIG, Some("App failed to load."), now, actions);
+        } else if !lost {
+            actions.push(Action::Mold { generation: mold.generation });
+        } else {
+            let wait = words::duration(self.backoff.failed(now));
+            let line = format!("The next mold is started when a worker is needed, but not before {wait}");
+            actions.push(Action::Say(LogLevel::Warning, line));
+        }
+    }
+}
+
+fn tell_end(mold: &Broken) -> Action {
+    let pid = mold.pid;
+    let (level, what) = match mold.change {
+        Change::Killed(signal::KILL) => {
+            (LogLevel::Error, "was sent SIGKILL! Perhaps out of memory?".to_owned())
+        }
+        Change::Killed(number) => (LogLevel::Error, format!("was sent {}!", signal::name(number))),
+        Change::Exited(0) => (LogLevel::Warning, "has ended".to_owned()),
+        Change::Exited(code) => (LogLevel::Error, format!("exited with code {code}")),
+        Change::Stopped | Change::Continued => (LogLevel::Debug, "changed".to_owned()),
+    };
+    Action::Say(level, format!("Mold (pid:{pid}) {what}"))
+}

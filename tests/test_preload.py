@@ -1,0 +1,322 @@
+"""`--preload`: the app is imported once, by a mold, and workers are forked from that."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import IS_GUNICORN, alive, children, descriptors, gone, title, until
+from test_hooks import CALLS, calls, conf, wait_call
+
+only_ferricorn = pytest.mark.only_ferricorn
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+# Notes where it is imported, and says in which process it was, which it is in now, and its version.
+SITE = """
+import json, os
+IMPORTED = os.getpid()
+with open("imports", "a") as file:
+    file.write(f"{IMPORTED}\\n")
+def app(environ, start_response):
+    body = json.dumps({"imported": IMPORTED, "pid": os.getpid(), "parent": os.getppid(), "version": "one",
+                       "multiprocess": environ["wsgi.multiprocess"]}).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+def site(text=SITE, **files):
+    return {"site_code.py": text, **{name.replace("_py", ".py"): more for name, more in files.items()}}
+
+
+def imports(server):
+    return [int(line) for line in (server.folder / "imports").read_text().split()]
+
+
+def molds(server):
+    """The pids of its molds, oldest first."""
+    return [pid for pid in children(server.pid) if title(pid).startswith("ferricorn: mold")]
+
+
+def change(server, old="one", new="two"):
+    path = server.folder / "site_code.py"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_app_is_imported_once_for_all_workers(serve):
+    server = serve("site_code:app", "--preload", "-w", "3", files=site())
+    workers = server.wait_workers(3)
+    said = server.get().json()
+    assert len(imports(server)) == 1
+    assert said["imported"] == imports(server)[0] != said["pid"] and said["pid"] in workers
+    assert said["parent"] == server.pid and said["multiprocess"] is True
+
+
+def test_a_config_file_may_say_so(serve):
+    server = serve("site_code:app", "-w", "2", files=site() | conf("preload_app = True\n"))
+    server.wait_workers(2)
+    assert server.get().json()["imported"] == imports(server)[0]
+    assert len(imports(server)) == 1
+
+
+def test_a_worker_that_dies_is_replaced_without_an_import(serve):
+    server = serve("site_code:app", "--preload", "-w", "2", files=site())
+    workers = server.wait_workers(2)
+    server.get()
+    server.send(signal.SIGKILL, workers[0])
+    server.wait_workers(2, without=workers[:1])
+    assert server.get().status == 200
+    assert len(imports(server)) == 1
+
+
+@pytest.mark.parametrize("app, source, code, message", [
+    ("site_code:app", "def app(\n", 1, r"SyntaxError"),
+    ("site_code:app", "raise LookupError('no luck')\n", 1, r"LookupError: no luck"),
+    ("no_such_module:app", "", 1, r"No module named 'no_such_module'"),
+    ("site_code:nothing", "", 1, r"Failed to find attribute 'nothing' in 'site_code'"),
+])
+def test_an_app_that_cannot_be_imported_ends_the_start(serve, app, source, code, message):
+    server = serve(app, "--preload", "-w", "2", files=site(source), listening=False)
+    server.expected_exit = {code}
+    assert server.wait_exit() == code
+    assert message in server.log
+    if not IS_GUNICORN:
+        assert server.log.count("Traceback") == ("luck" in source)
+        assert "Reason: App failed to load." in server.log
+
+
+# What gunicorn cannot do: it imports the app in its master, once and for all.
+
+
+@only_ferricorn("gunicorn does not import a preloaded app again")
+def test_hup_brings_new_code_and_loses_no_request(serve):
+    server = serve("site_code:app", "--preload", "-w", "2", files=site())
+    workers = server.wait_workers(2)
+    old = until(lambda: molds(server), "the mold")
+    with server.load("/", clients=4, limit=60000) as load, server.load("/", clients=2, keepalive=False, limit=60000) as new:
+        load.wait_answered(50)
+        for version in ("two", "three"):
+            change(server, "one" if version == "two" else "two", version)
+            mark = server.mark()
+            server.send(signal.SIGHUP)
+            server.wait_for("Reloaded: a worker with the new code is ready", after=mark)
+            workers = server.wait_workers(2, without=workers)
+            load.wait_answered(50)
+    assert load.failures == new.failures == [] and load.refused == new.refused == 0
+    assert server.get().json()["version"] == "three"
+    assert len(imports(server)) == 3 and "ERROR" not in server.log and "WARNING" not in server.log
+    until(lambda: len(molds(server)) == 1 and gone(old[0]), "the old molds are gone")
+
+
+@only_ferricorn("gunicorn does not import a preloaded app again")
+@pytest.mark.parametrize("broken", ["def app(\n", "import no_such_module\n", "raise SystemExit(7)\n", "app = 5\n"])
+def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve, broken):
+    server = serve("site_code:app", "--preload", "-w", "2", "--log-level", "debug", files=site())
+    workers = server.wait_workers(2)
+    server.wait_for("is ready", count=2)
+    (server.folder / "site_code.py").write_text(broken)
+    server.send(signal.SIGHUP)
+    server.wait_for(r"\[ERROR\] Reload failed: mold \(pid:\d+\) could not load the app, and has logged why\. 2 workers go on")
+    assert server.wait_workers(2) == workers and server.get().json()["version"] == "one"
+    # The old mold forks what the new code could not.
+    server.send(signal.SIGKILL, workers[0])
+    server.wait_workers(2, without=workers[:1])
+    assert server.get().json()["version"] == "one"
+    (server.folder / "site_code.py").write_text(SITE.replace("one", "two"))
+    mark = server.mark()
+    server.send(signal.SIGHUP)
+    server.wait_for("Reloaded: a worker with the new code is ready", after=mark)
+    server.wait_workers(2, without=workers)
+    assert server.get().json()["version"] == "two"
+
+
+@only_ferricorn("gunicorn has no mold")
+def test_a_mold_that_is_killed_is_replaced_and_its_workers_go_on(serve):
+    server = serve("site_code:app", "--preload", "-w", "2", files=site())
+    workers = server.wait_workers(2)
+    with server.load("/", clients=2, limit=60000) as load:
+        load.wait_answered(20)
+        mold, = molds(server)
+        server.send(signal.SIGKILL, mold)
+        server.wait_for(rf"\[ERROR\] Mold \(pid:{mold}\) was sent SIGKILL! Perhaps out of memory\?")
+        server.wait_for("Booting mold with pid: ", count=2)
+        load.wait_answered(20)
+    assert load.failures == [] and server.wait_workers(2) == workers
+    server.send(signal.SIGKILL, workers[1])
+    server.wait_workers(2, without=workers[1:])
+    assert server.get().status == 200 and len(imports(server)) == 2
+
+
+@only_ferricorn("gunicorn has no mold")
+def test_a_mold_that_hangs_does_not_hold_up_a_stop(serve):
+    source = "import time\nopen('entered', 'w').close()\ntime.sleep(60)\n"
+    server = serve("site_code:app", "--preload", files=site(source))
+    until(lambda: server.has("entered"), "the import")
+    assert server.stop() == 0
+    assert "ERROR" not in server.log
+
+
+@only_ferricorn("gunicorn has no mold")
+def test_a_mold_dies_with_its_master(serve):
+    source = "import time\nopen('entered', 'w').close()\ntime.sleep(60)\n"
+    server = serve("site_code:app", "--preload", files=site(source))
+    server.expected_exit = {-signal.SIGKILL}
+    until(lambda: server.has("entered"), "the import")
+    mold, = molds(server)
+    server.send(signal.SIGKILL)
+    until(lambda: not alive(mold), "the end of the mold")
+
+
+@only_ferricorn("gunicorn has no mold")
+def test_twenty_reloads_leave_nothing_behind(serve):
+    server = serve("site_code:app", "--preload", "-w", "1", files=site())
+    workers = server.wait_workers(1)
+    server.get()
+
+    def reload():
+        nonlocal workers
+        mark = server.mark()
+        server.send(signal.SIGHUP)
+        server.wait_for("Reloaded: a worker with the new code is ready", after=mark)
+        workers = server.wait_workers(1, without=workers)
+
+    reload()
+    until(lambda: len(children(server.pid)) == 2, "a worker and a mold")
+    before = descriptors(server.pid)
+    for _ in range(4):
+        reload()
+    until(lambda: len(children(server.pid)) == 2, "a worker and a mold")
+    until(lambda: descriptors(server.pid) == before, "no descriptor more")
+
+
+@only_ferricorn("gunicorn logs from its master")
+def test_usr1_reaches_the_mold(serve):
+    server = serve("site_code:app", "--preload", "--error-logfile", "error.log", files=site(), listening=False)
+    log = server.folder / "error.log"
+    until(lambda: log.exists() and "Booting worker" in log.read_text(), "the log")
+    log.rename(server.folder / "error.log.1")
+    os.kill(server.pid, signal.SIGUSR1)
+    until(log.exists, "a new log")
+    os.kill(server.pid, signal.SIGTTIN)
+    # The worker inherits the log of its mold.
+    until(lambda: "Booting worker" in log.read_text(), "a line of the new worker in the new log")
+
+
+# Hooks.
+
+
+def test_hooks_run_where_they_are_meant_to(serve):
+    server = serve("hello:app", "--preload", files=conf(CALLS.replace('"worker"', '("worker" if name != "pre_fork" else "mold")')))
+    wait_call(server, "post_worker_init worker 1")
+    assert server.get().status == 200
+    assert server.stop() == 0
+    told = calls(server)
+    if IS_GUNICORN:
+        told = [line.replace("pre_fork master", "pre_fork mold") for line in told]
+    assert told == [
+        "nworkers_changed master 1 None", "on_starting master", "when_ready master", "pre_fork mold 1", "post_fork worker 1",
+        "post_worker_init worker 1", "worker_exit worker 1", "child_exit master 1", "on_exit master",
+    ]
+
+
+SEEN = """
+import json
+def tell(where, **facts):
+    with open(where, "w") as file:
+        json.dump(facts, file)
+def when_ready(server):
+    server.from_master = "when_ready"
+def pre_fork(server, worker):
+    worker.from_mold = server.from_master + "+pre_fork"
+def post_fork(server, worker):
+    import os
+    tell("born", pid=worker.pid == os.getpid(), ppid=[worker.ppid, server.pid, os.getppid()], age=worker.age, said=worker.from_mold)
+def child_exit(server, worker):
+    tell("gone", age=worker.age, pid=worker.pid, known=len(server.WORKERS))
+"""
+
+
+def test_what_hooks_see(serve):
+    server = serve("hello:app", "--preload", "-w", "2", files=conf(SEEN))
+    first, second = server.wait_workers(2)
+    born = json.loads(server.noted("born"))
+    assert born["pid"] is True and born["said"] == "when_ready+pre_fork" and set(born["ppid"]) == {server.pid}
+    server.get()
+    server.send(signal.SIGTERM, first)
+    gone = json.loads(server.noted("gone"))
+    assert gone["pid"] == first and gone["age"] == 1
+    server.wait_workers(2, without=[first])
+
+
+@only_ferricorn("gunicorn calls it in its master")
+def test_a_pre_fork_that_fails_ends_the_server(serve):
+    server = serve("hello:app", "--preload", files=conf("def pre_fork(server, worker):\n    raise LookupError('no luck')\n"))
+    server.expected_exit = {255}
+    assert server.wait_exit() == 255
+    assert "Unhandled exception in the mold (pre_fork hook)" in server.log and "LookupError: no luck" in server.log
+
+
+@only_ferricorn("gunicorn says nothing")
+def test_what_the_import_left_behind_is_named(serve):
+    source = """
+import asyncio, socket, threading, time
+from hello import app
+threading.Thread(target=time.sleep, args=(600,), name="poller", daemon=True).start()
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+loop = asyncio.new_event_loop()
+closed = asyncio.new_event_loop()
+closed.close()
+"""
+    server = serve("site_code:app", "--preload", files=site(source))
+    line = server.wait_for(r"\[WARNING\] The import of 'site_code:app' left behind (.*)").group(1)
+    assert "threads, which do not run in workers: poller;" in line
+    assert "connections, which all workers would share: 127.0.0.1:" in line
+    assert line.count("EventLoop running=False closed=False") == 1 and "docs/preload.md" in line
+    assert server.get().status == 200
+
+
+@only_ferricorn("gunicorn says nothing")
+def test_an_import_that_leaves_nothing_behind_is_no_news(serve):
+    server = serve("site_code:app", "--preload", files=site("import asyncio, threading\nfrom hello import app\n"))
+    server.get()
+    assert "left behind" not in server.log
+
+
+@only_ferricorn("gunicorn leaves the heap to the app")
+def test_the_heap_is_frozen_and_what_was_printed_comes_once(serve):
+    source = """
+import gc
+print("imported")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [str(gc.get_freeze_count()).encode()]
+"""
+    server = serve("site_code:app", "--preload", "-w", "3", files=site(source))
+    server.wait_workers(3)
+    assert int(server.get().text) > 1000
+    assert server.stop() == 0
+    assert server.stdout.read_text().count("imported") == 1
+
+
+# Frameworks.
+
+
+def test_django(serve, tmp_path):
+    env = {"MYSITE_DATA": str(tmp_path / "data")}
+    subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], cwd=EXAMPLES / "django", check=True,
+                   env={**os.environ, **env, "PYTHONDONTWRITEBYTECODE": "1"})
+    server = serve("mysite.wsgi:application", "--preload", "-w", "2", "--chdir", EXAMPLES / "django", env=env)
+    workers = server.wait_workers(2)
+    assert server.get("/admin/login/").status == 200
+    if not IS_GUNICORN:
+        mark = server.mark()
+        server.send(signal.SIGHUP)
+        server.wait_for("Reloaded", after=mark)
+        server.wait_workers(2, without=workers)
+        assert "left behind" not in server.log
+    assert server.get("/admin/login/").status == 200
