@@ -185,7 +185,6 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     let refused = |name: &str, value: Value| file([(name, value)]).resolve(&facts()).is_err();
     for (name, value) in [
         ("certfile", "a.pem".into()),
-        ("preload_app", true.into()),
         ("daemon", "true".into()),
         ("user", "www-data".into()),
         ("user", 33.into()),
@@ -196,7 +195,7 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     }
     for (name, value) in [
         ("certfile", Value::from("")),
-        ("preload_app", false.into()),
+        ("preload_app", true.into()),
         ("protocol", "http".into()),
         ("logger_class", "gunicorn.glogging.Logger".into()),
         ("logconfig_dict", Value::from(Dict::new())),
