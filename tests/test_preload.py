@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve, broken)
     assert server.wait_workers(2) == workers and server.get().json()["version"] == "one"
     # The old mold forks what the new code could not.
     server.send(signal.SIGKILL, workers[0])
-    server.wait_workers(2, without=workers[:1])
+    workers += server.wait_workers(2, without=workers[:1])
     assert server.get().json()["version"] == "one"
     (server.folder / "site_code.py").write_text(SITE.replace("one", "two"))
     mark = server.mark()
@@ -301,6 +302,74 @@ def app(environ, start_response):
     assert int(server.get().text) > 1000
     assert server.stop() == 0
     assert server.stdout.read_text().count("imported") == 1
+
+
+ASGI = """
+import asyncio, os
+IMPORTED, SEEN = os.getpid(), {}
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        SEEN["lifespan"] = os.getpid()
+        while (await receive())["type"] != "lifespan.shutdown":
+            await send({"type": "lifespan.startup.complete"})
+        return await send({"type": "lifespan.shutdown.complete"})
+    await asyncio.sleep(0.001)
+    body = f"{IMPORTED} {SEEN['lifespan']} {os.getpid()}".encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+@only_ferricorn("gunicorn's default worker is for WSGI")
+@pytest.mark.parametrize("flags", [[], ["-k", "asgi"]], ids=["auto", "asgi"])
+def test_an_asgi_app_is_imported_in_the_mold_and_its_loop_made_in_the_worker(serve, loop, flags):
+    server = serve("site_code:app", "--preload", "-w", "2", "--asgi-loop", loop, *flags, files=site(ASGI))
+    workers = server.wait_workers(2)
+    imported, lifespan, pid = map(int, server.get().text.split())
+    assert imported == molds(server)[0] and lifespan == pid in workers
+    server.send(signal.SIGHUP)
+    server.wait_workers(2, without=workers)
+    assert int(server.get().text.split()[0]) != imported
+    assert "WARNING" not in server.log and "ERROR" not in server.log
+
+
+GREENLETS = """
+import os, threading, time
+from gevent import getcurrent, monkey
+IMPORTED, PATCHED = os.getpid(), monkey.is_module_patched("socket")
+def app(environ, start_response):
+    time.sleep(0.3)
+    start_response("200 OK", [])
+    return [f"{IMPORTED} {PATCHED} {type(getcurrent()).__name__} {os.getpid()}".encode()]
+"""
+
+
+@only_ferricorn("gunicorn patches after the import")
+def test_greenlets(serve):
+    server = serve("site_code:app", "--preload", "-w", "2", "-k", "gevent", files=site(GREENLETS))
+    workers = server.wait_workers(2)
+    # Both workers answer, and all requests at the same time.
+    clients = [server.connect().send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(40)]
+    begin = time.monotonic()
+    answers = [client.response().text.split() for client in clients]
+    assert time.monotonic() - begin < 5
+    assert {int(answer[0]) for answer in answers} == set(molds(server)) and {answer[1] for answer in answers} == {"True"}
+    assert {int(answer[3]) for answer in answers} <= set(workers)
+    for client in clients:
+        client.close()
+    server.send(signal.SIGHUP)
+    server.wait_workers(2, without=workers)
+    assert server.get().status == 200
+    assert server.stop() == 0
+    assert "WARNING" not in server.log and "ERROR" not in server.log
+
+
+@only_ferricorn("gunicorn calls an ASGI app as a WSGI one")
+def test_what_cannot_be_served_is_told_by_the_mold(serve):
+    server = serve("site_code:app", "--preload", "-k", "gevent", files=site("async def app(scope, receive, send): pass\n"))
+    server.expected_exit = {1}
+    assert server.wait_exit() == 1
+    assert "'site_code:app' is an ASGI application, and worker_class gevent runs WSGI" in server.log
 
 
 # Frameworks.
