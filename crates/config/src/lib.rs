@@ -35,6 +35,6 @@ pub use logging::{LogSettings, RemoteAddress, StatsdSettings, SyslogSettings, Un
 pub use paste::Paste;
 pub use resolve::{Facts, Note, Resolved};
 pub use settings::{
-    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, MOST_THREADS,
+    Account, AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, MOST_THREADS,
     ProxyProtocol, RealIp, Settings, Trust, WorkerClass,
 };

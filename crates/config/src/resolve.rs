@@ -15,8 +15,8 @@ use crate::settings::MOST_THREADS;
 use crate::table;
 use crate::value::Typed;
 use crate::{
-    AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Interface, Layers, Limits, LogLevel, LogTarget,
-    ProxyProtocol, RealIp, SettingError, Settings, Trust, WorkerClass,
+    Account, AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Interface, Layers, Limits, LogLevel,
+    LogTarget, ProxyProtocol, RealIp, SettingError, Settings, Trust, WorkerClass,
 };
 
 /// How a message says that a setting must wait for a later version.
@@ -146,6 +146,9 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         pidfile: read.optional("pidfile").map(PathBuf::from),
         reload: development::code_reload(read),
         umask: u32::try_from(read.int("umask")).unwrap_or(0),
+        user: account(read, "user"),
+        group: account(read, "group"),
+        initgroups: read.switch("initgroups"),
         server: server(read),
         trust: trust(read),
         script_name: read.layers.script_name().to_owned(),
@@ -317,6 +320,14 @@ fn level(read: &mut Reader<'_>) -> LogLevel {
         read.notes.push(Note { level: LogLevel::Warning, message });
         LogLevel::Info
     })
+}
+
+fn account(read: &Reader<'_>, key: &str) -> Option<Account> {
+    match read.typed(key) {
+        Typed::Int(id) => u32::try_from(id).ok().map(Account::Id),
+        Typed::Text(name) => Some(Account::Name(name)),
+        _ => None,
+    }
 }
 
 fn size(value: Typed) -> usize {

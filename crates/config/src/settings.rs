@@ -74,6 +74,12 @@ pub struct Settings {
     pub reload: Option<CodeReload>,
     /// The umask under which a Unix socket is made.
     pub umask: u32,
+    /// The user that workers run as; `None` for the master's.
+    pub user: Option<Account>,
+    /// The group that workers run as; `None` for that of `user`, or the master's.
+    pub group: Option<Account>,
+    /// Whether workers are in all groups of `user`.
+    pub initgroups: bool,
     /// What responses say in `Server`; `None` for no such header.
     pub server: Option<&'static str>,
     /// Whose word counts, and for what.
@@ -98,6 +104,15 @@ pub struct Settings {
     pub proc_name: String,
     /// The hooks that a config file has set, of those that are called.
     pub hooks: Vec<&'static str>,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Its number.
+    Id(u32),
+    /// Its name.
+    Name(String),
 }
 
 /// A listen address.

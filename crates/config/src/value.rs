@@ -129,6 +129,7 @@ pub(crate) fn typed(kind: Kind, value: &Value) -> Result<Typed, Wrong> {
             }
             _ => Err(Wrong::new("a dictionary")),
         },
+        Kind::Account => account(value),
         Kind::Object => Ok(object(value)),
         Kind::Function => match (value, Foreign::of(value)) {
             (Value::Empty(..), _) => Ok(Typed::Unset),
@@ -190,6 +191,25 @@ fn mode(value: &Value) -> Result<i64, Wrong> {
         Ok(number) if (0..=0o777).contains(&number) => Ok(number),
         _ => Err(wrong(false)),
     }
+}
+
+/// The name of a user or a group, or its number. The largest number means nobody to the kernel.
+fn account(value: &Value) -> Result<Typed, Wrong> {
+    let wrong = || Wrong::new("a name or a number");
+    let number = match value {
+        Value::Empty(..) => return Ok(Typed::Unset),
+        Value::Bool(..) => return Err(wrong()),
+        Value::String(_, text) => match text.trim() {
+            "" => return Ok(Typed::Unset),
+            name if !name.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Ok(Typed::Text(name.to_owned()));
+            }
+            digits => digits.parse().ok(),
+        },
+        other => number(other, |_| None),
+    };
+    let id = number.filter(|id| (0..i128::from(u32::MAX)).contains(id)).and_then(|id| i64::try_from(id).ok());
+    id.map(Typed::Int).ok_or_else(wrong)
 }
 
 fn number(value: &Value, parse: impl Fn(&str) -> Option<i128>) -> Option<i128> {

@@ -186,8 +186,6 @@ fn what_would_be_missed_is_refused_and_its_default_is_not() {
     for (name, value) in [
         ("certfile", "a.pem".into()),
         ("daemon", "true".into()),
-        ("user", "www-data".into()),
-        ("user", 33.into()),
         ("protocol", "uwsgi".into()),
         ("worker_class", "tornado".into()),
     ] {

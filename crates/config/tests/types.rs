@@ -47,6 +47,7 @@ fn taken(setting: &Setting) -> (Vec<&'static str>, &'static str) {
         Kind::Function => (vec!["none", "function"], "a function, the dotted name of one, or None"),
         Kind::Class => (vec!["none", "text", "digits"], "a class, or the dotted name of one"),
         Kind::Dictionary => (vec!["none", "dictionary", "dictionary of numbers"], "a dictionary"),
+        Kind::Account => (vec!["none", "text", "digits", "number"], "a name or a number"),
         // Whatever Python makes of it; what this version does not have is refused as such.
         Kind::Object => (samples(1).into_keys().collect(), ""),
     }

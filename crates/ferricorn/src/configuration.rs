@@ -11,7 +11,7 @@ use ferricorn_telemetry::access_log;
 
 use crate::command_line::{self, CommandLine};
 use crate::stop::Stop;
-use crate::{ConfigFile, Host, config_file, origin};
+use crate::{ConfigFile, Host, config_file, identity, origin};
 
 /// Variables that hold further arguments, the weightiest last.
 const ARGUMENTS: [&str; 2] = ["GUNICORN_CMD_ARGS", "FERRICORN_CMD_ARGS"];
@@ -75,6 +75,7 @@ impl Configuration {
         {
             layers.refuse("access_log_format", error.to_string());
         }
+        identity::check(layers);
         if let Some(chdir) = layers.text("chdir")
             && let Err(error) = fs::metadata(self.directory.join(&chdir))
         {
@@ -116,6 +117,7 @@ impl Configuration {
             program: self.program.clone(),
         };
         let mut resolved = layers.resolve(&facts).map_err(Stop::Settings)?;
+        identity::find(&mut resolved.settings)?;
         let settings = &resolved.settings;
         if let Some(paste) = settings.paste.as_ref().filter(|paste| !paste.file.exists()) {
             return Err(Stop::Fault(format!("paste: {} not found", paste.file.display())));

@@ -20,6 +20,7 @@ mod command_line;
 mod config_file;
 mod configuration;
 mod host;
+mod identity;
 mod messages;
 mod native;
 mod origin;

@@ -112,6 +112,7 @@ pub(crate) fn adopt(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
 
 /// The same without a word about it.
 pub(crate) fn open_logs(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
+    ferricorn_master::identity::provide_logs(&resolved.settings).map_err(Stop::Fault)?;
     let logger = host.logger(resolved).map_err(Stop::Fault)?;
     AccessLog::open(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
     error_log::init(&resolved.settings).map_err(|error| Stop::Fault(error.to_string()))?;
@@ -130,7 +131,15 @@ fn work(
     host.prepare_worker(inheritance.stacks.as_fd(), signal::STACK);
     let graceful = settings.graceful_timeout.as_secs();
     let code = match hooks.call(Moment::Born) {
-        Ok(()) => serve(host, loader, inheritance, settings, &hooks),
+        // A hook may want to do what only root can.
+        Ok(()) => match ferricorn_master::identity::of_workers(&settings).assume() {
+            Ok(()) => serve(host, loader, inheritance, settings, &hooks),
+            Err(error) => {
+                tracing::error!("The worker {error}");
+                tracing::info!("Worker exiting (pid: {})", std::process::id());
+                ExitCode::BOOT_ERROR
+            }
+        },
         Err(fault) => {
             tracing::error!("Exception in worker process (post_fork hook)\n{}", fault.details());
             tracing::info!("Worker exiting (pid: {})", std::process::id());

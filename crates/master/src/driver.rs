@@ -31,6 +31,7 @@ pub(crate) use upgrade::{pidfile_path, title_of};
 use manager::Line;
 use molds::Molds;
 
+use crate::identity::provide_logs;
 use crate::say::say;
 use crate::sockets::Sockets;
 use crate::spawn::{Cradle, Legacy, first_steps};
@@ -328,6 +329,9 @@ impl<'a> Driver<'a> {
     fn reopen_log(&self) {
         self.molds.reopen();
         let Some(current) = self.generations.get(&self.supervisor.generations().0) else { return };
+        if let Err(line) = provide_logs(&current.settings) {
+            tracing::error!("{line}");
+        }
         // Which opens the file anew, whether the settings have changed or not.
         if let Err(error) = error_log::init(&current.settings).and_then(|log| log.reopen()) {
             tracing::error!("Cannot open the error log again: {error}");

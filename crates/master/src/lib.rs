@@ -7,6 +7,7 @@
 
 mod driver;
 mod host;
+pub mod identity;
 mod mold;
 mod say;
 mod sockets;

@@ -7,6 +7,8 @@ use ferricorn_protocol::Listening;
 use ferricorn_unix::listener::{BindError, Options};
 use ferricorn_unix::{Address, Listener};
 
+use crate::identity;
+
 /// How often an address that is in use is tried, one second apart, as gunicorn does.
 const TRIES: usize = 5;
 
@@ -43,7 +45,7 @@ impl Sockets {
             let mut tries = 0;
             let listener = loop {
                 tries += 1;
-                match Listener::bind(&address, options(settings)) {
+                match open(&address, settings) {
                     Ok(listener) => break listener,
                     Err(BindError::Failed(why)) => return Err(refusal(&address, &why)),
                     Err(BindError::InUse) if sockets.holds(bind) => {
@@ -83,8 +85,7 @@ impl Sockets {
                     }
                     listener
                 }
-                None => Listener::bind(&address, options(settings))
-                    .map_err(|error| refusal(&address, &error.to_string()))?,
+                None => open(&address, settings).map_err(|error| refusal(&address, &error.to_string()))?,
             };
             sockets.open.push((Source::Bind(bind.clone()), listener));
         }
@@ -130,8 +131,7 @@ impl Sockets {
                 Some((_, listener)) => listener.clone(),
                 None => {
                     let address = address(bind);
-                    Listener::bind(&address, options(settings))
-                        .map_err(|error| refusal(&address, &error.to_string()))?
+                    open(&address, settings).map_err(|error| refusal(&address, &error.to_string()))?
                 }
             };
             sockets.open.push((source, listener));
@@ -192,6 +192,19 @@ fn address(bind: &Bind) -> Address {
         Bind::Unix(path) => Address::Unix(path.clone()),
         Bind::Fd(fd) => Address::Fd(*fd),
     }
+}
+
+/// Listens on an address, as the settings want it.
+fn open(address: &Address, settings: &Settings) -> Result<Listener, BindError> {
+    let listener = Listener::bind(address, options(settings))?;
+    let identity = identity::of_workers(settings);
+    if !identity.is_present() {
+        let give = listener.give_file(identity.owner());
+        give.map_err(|error| {
+            BindError::Failed(format!("the socket cannot be given to the workers' user: {error}"))
+        })?;
+    }
+    Ok(listener)
 }
 
 fn options(settings: &Settings) -> Options {

@@ -16,6 +16,7 @@ pub mod epoll;
 mod exit;
 mod fork;
 pub mod heap;
+pub mod identity;
 mod inheritance;
 pub mod limits;
 pub mod listener;

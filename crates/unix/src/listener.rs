@@ -193,6 +193,17 @@ impl Listener {
         SockRef::from(&self.socket).listen(bind::backlog(options))
     }
 
+    /// Gives the file of a Unix socket that this process made to a user and a group.
+    ///
+    /// # Errors
+    /// What lchown(2) reports.
+    pub fn give_file(&self, (user, group): (u32, u32)) -> io::Result<()> {
+        match (&self.file, &self.local) {
+            (Some(_), Local::Unix(path)) => std::os::unix::fs::lchown(path, Some(user), Some(group)),
+            _ => Ok(()),
+        }
+    }
+
     /// Leaves the file of a Unix socket to another process that has the socket.
     pub fn leave_file(&self) {
         if let Some(file) = &self.file {

@@ -50,14 +50,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         .flags(&["--worker-tmp-dir"])
         .metavar("DIR")
         .ignored("the heartbeat is kept in shared memory, not in a file"),
-    Setting::new("user", ServerMechanics, "The user that workers run as.")
-        .flags(&["--user", "-u"])
-        .kind(Kind::Object, Preset::Unset)
-        .refused("start the server as that user, for example with systemd's `User=`"),
-    Setting::new("group", ServerMechanics, "The group that workers run as.")
-        .flags(&["--group", "-g"])
-        .kind(Kind::Object, Preset::Unset)
-        .refused("start the server with that group, for example with systemd's `Group=`"),
+    Setting::new(
+        "user",
+        ServerMechanics,
+        "The user that workers run as, by name or number, if the master is root's; Unix sockets and log files that the \
+         master makes are its, too. The master stays root's. The user that starts the server if it is not set.",
+    )
+    .flags(&["--user", "-u"])
+    .kind(Kind::Account, Preset::Unset)
+    .metavar("USER"),
+    Setting::new(
+        "group",
+        ServerMechanics,
+        "The group that workers run as, by name or number. That of `user` if it is not set. They are in no other group \
+         unless `initgroups` is set.",
+    )
+    .flags(&["--group", "-g"])
+    .kind(Kind::Account, Preset::Unset)
+    .metavar("GROUP"),
     Setting::new(
         "umask",
         ServerMechanics,
@@ -67,10 +77,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     .kind(Kind::Mode, Preset::Int(0))
     .metavar("INT")
     .reload(Reload::Restart),
-    Setting::new("initgroups", ServerMechanics, "Give workers all groups of their user.")
+    Setting::new("initgroups", ServerMechanics, "Give workers all groups that `user` is in, beside `group`.")
         .flags(&["--initgroups"])
-        .switch()
-        .refused("start the server with those groups, for example with systemd's `SupplementaryGroups=`"),
+        .switch(),
     Setting::new("tmp_upload_dir", ServerMechanics, "gunicorn accepts it and does nothing with it.")
         .ignored("gunicorn does nothing with it either"),
     Setting::new(

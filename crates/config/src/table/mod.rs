@@ -143,6 +143,8 @@ pub enum Kind {
     Dictionary,
     /// Something else that only Python understands, or a text.
     Object,
+    /// The name or the number of a user or a group, or nothing.
+    Account,
     /// A function, which only a config file can give.
     Function,
 }

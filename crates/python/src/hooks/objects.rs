@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
-use ferricorn_config::{Bind, LogLevel, RemoteAddress, Resolved, WorkerClass};
+use ferricorn_config::{Account, Bind, LogLevel, RemoteAddress, Resolved, WorkerClass};
 use ferricorn_protocol::Attended;
 use ferricorn_telemetry::error_log;
 use figment::value::{Num, Value};
@@ -68,8 +68,15 @@ pub(super) fn config<'py>(
     dict.set_item("env", settings.raw_env.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())?;
     dict.set_item("is_ssl", false)?;
     let os = py.import("os")?;
-    dict.set_item("uid", os.call_method0("geteuid")?)?;
-    dict.set_item("gid", os.call_method0("getegid")?)?;
+    let accounts = [("user", "uid", "geteuid", &settings.user), ("group", "gid", "getegid", &settings.group)];
+    for (name, number, present, account) in accounts {
+        let id = match account {
+            Some(Account::Id(id)) => id.into_pyobject(py)?.into_any(),
+            Some(Account::Name(_)) | None => os.call_method0(present)?,
+        };
+        dict.set_item(name, &id)?;
+        dict.set_item(number, id)?;
+    }
     let addresses = PyList::empty(py);
     for bind in &settings.bind {
         match bind {
