@@ -301,6 +301,14 @@ def test_another_greenlet_may_take_the_connection_over_but_only_one(greenlets):
     assert noted(greenlets, "aside") == "['None', 'OSError: the connection was taken over already']"
 
 
+@only_ferricorn("gunicorn does not begin another request before")
+def test_a_greenlet_that_goes_on_does_not_take_the_next_request_over(greenlets):
+    with greenlets.connect() as client:
+        assert client.send(get("/stale")).response().text == "whole"
+        assert client.send(get("/next")).response().text == "plain"
+    assert "gunicorn.socket can be used while" in noted(greenlets, "stale")
+
+
 def test_a_greenlet_that_is_killed_leaves_the_connection(greenlets):
     with greenlets.connect() as client:
         assert client.send(get("/killed")).read_to_end() == b"word"

@@ -138,6 +138,31 @@ def page_aside(sock, environ, start_response):
     return []
 
 
+def page_stale(sock, environ, start_response):
+    """Goes on when its response is whole, and uses its socket when the connection has another request (gevent)."""
+    import gevent
+
+    start_response("200 OK", [("Content-Length", "5")])(b"whole")
+    while not os.path.exists("next"):
+        gevent.sleep(0.01)
+    try:
+        sock.sendall(b"never")
+    except RuntimeError as error:
+        note("stale", str(error))
+    open("used", "w").close()
+    return []
+
+
+def page_next(sock, environ, start_response):
+    """Waits until the request before has used its socket (gevent)."""
+    import gevent
+
+    open("next", "w").close()
+    while not os.path.exists("used"):
+        gevent.sleep(0.01)
+    return answer(start_response, "plain")
+
+
 def page_killed(sock, environ, start_response):
     """Has the connection, and is killed for it (gevent)."""
     import gevent

@@ -42,7 +42,8 @@ impl GreenletApp {
             multithread: true,
             multiprocess: worker.multiprocess,
             script_name: script_name.to_owned(),
-            shows_socket: false,
+            shows_socket: true,
+            greenlets: true,
         };
         let wsgi = WsgiApp::with(callable, worker, &facts, errors)?;
         Ok(Self(Arc::new(Bridge { wsgi, agenda: Arc::new(Agenda::new(greenlets)) })))

@@ -15,7 +15,7 @@ use crate::deadline::ExtendDeadline;
 use crate::fault::app_fault;
 use crate::forked::end_if_forked;
 use crate::hosted::lock;
-use crate::wsgi::{ClientSocket, EarlyHints, Outlet, StartResponse, close_left_open};
+use crate::wsgi::{Outlet, StartResponse, Turn, close_left_open};
 
 /// What a greenlet is made for.
 pub(super) enum Work {
@@ -152,17 +152,12 @@ impl Call {
         let Self { mut request, has_body, exchange } = self;
         let environ = match bridge.wsgi.environ(py, &mut request) {
             Ok(environ) => environ,
-            Err(fault) => return exchange.respond(Err(fault)),
+            Err(fault) => return exchange.fail(fault),
         };
         let called =
             Bound::new(py, StartResponse::new(Outlet::Greenlet(exchange.clone()), request.head.version))
                 .and_then(|start| {
-                    environ
-                        .set_item(intern!(py, "wsgi.early_hints"), Bound::new(py, EarlyHints::of(&start))?)?;
-                    environ.set_item(
-                        intern!(py, "gunicorn.socket"),
-                        Bound::new(py, ClientSocket::of(&start))?,
-                    )?;
+                    let _noted = Turn::of(&request.connection).map(|turn| turn.begin(&start));
                     if let Some(deadline) = exchange.deadline() {
                         let extend = Bound::new(py, ExtendDeadline::new(deadline))?;
                         environ.set_item(intern!(py, "ferricorn.extend_deadline"), extend)?;

@@ -2,6 +2,7 @@
 //! `gunicorn.socket`.
 
 use std::io::{self, ErrorKind};
+use std::ptr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,9 @@ use http::HeaderMap;
 use pyo3::exceptions::PyBrokenPipeError;
 use pyo3::prelude::*;
 
+use super::agenda::Greenlet;
 use super::exchange::{Client, Exchange};
+use super::hub::current;
 use super::waiting::wait;
 use crate::wsgi::Cooperative;
 
@@ -31,6 +34,16 @@ impl Cooperative for Exchange {
 
     fn hint(&self, headers: &HeaderMap) {
         Self::hint(self, headers);
+    }
+
+    fn is_for_caller(&self, py: Python<'_>) -> bool {
+        let Ok(caller) = current(py) else { return false };
+        let is_anothers = |greenlet: &Greenlet| {
+            let answers =
+                greenlet.exchange.as_ref().is_some_and(|exchange| !ptr::eq(&raw const **exchange, self));
+            answers && greenlet.greenlet.is(&caller)
+        };
+        !self.agenda().running().each(is_anothers).contains(&true)
     }
 
     fn takeover(&self) -> Option<&dyn Takeover> {

@@ -78,6 +78,11 @@ impl Hub {
     }
 }
 
+/// The greenlet that runs in the calling thread.
+pub(super) fn current(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("gevent")?.call_method0(intern!(py, "getcurrent"))
+}
+
 /// Kills a greenlet, soon.
 pub(super) fn kill(greenlet: &Bound<'_, PyAny>) -> PyResult<()> {
     let exit = greenlet.py().import("gevent")?.getattr(intern!(greenlet.py(), "GreenletExit"))?;

@@ -52,6 +52,7 @@ impl WsgiApp {
             multiprocess: worker.multiprocess,
             script_name: script_name.to_owned(),
             shows_socket: true,
+            greenlets: false,
         };
         Self::with(callable, worker, &facts, errors)
     }

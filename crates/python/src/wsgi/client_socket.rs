@@ -1,8 +1,8 @@
 //! `gunicorn.socket`: the client's connection, for an application that asks about it, or goes on with it alone.
 //!
 //! One object serves all requests of a connection, so that an ordinary request pays nothing for it. It finds the request
-//! that the calling thread is about, until the application has taken the connection over. A greenlet's request has one of
-//! its own. To ask is not to take: that happens with the first call that moves bytes, or the socket itself.
+//! that it is used for, until the application has taken the connection over. To ask is not to take: that happens with the
+//! first call that moves bytes, or the socket itself.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,26 +14,21 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use super::early_hints::Current;
 use super::outlet::Outlet;
 use super::start_response::StartResponse;
+use super::turn::Meant;
 
 /// See the module's first line.
 #[pyclass(module = "ferricorn", frozen)]
-pub(crate) struct ClientSocket {
-    of: Of,
+pub(super) struct ClientSocket {
+    connection: Weak<Connection>,
+    meant: Meant,
     /// The application's own socket, once it has taken the connection over.
     own: PyOnceLock<Py<PyAny>>,
     /// Dropped when that is closed.
     lease: Mutex<Option<Box<dyn Send + Sync>>>,
     /// The timeout that the socket is to have then; none if it is to wait for ever.
     timeout: Mutex<Option<Py<PyAny>>>,
-}
-
-/// Whose it is.
-enum Of {
-    Connection(Weak<Connection>),
-    Request(Py<StartResponse>),
 }
 
 /// A method of the socket, which is looked for when it is called.
@@ -44,18 +39,15 @@ struct Method {
 }
 
 impl ClientSocket {
-    /// For whichever request of the connection the calling thread is about.
-    pub(super) fn of_connection(connection: &Arc<Connection>) -> Self {
-        Self::new(Of::Connection(Arc::downgrade(connection)))
-    }
-
-    /// For one request.
-    pub(crate) fn of(start: &Bound<'_, StartResponse>) -> Self {
-        Self::new(Of::Request(start.clone().unbind()))
-    }
-
-    fn new(of: Of) -> Self {
-        Self { of, own: PyOnceLock::new(), lease: Mutex::default(), timeout: Mutex::default() }
+    /// For the requests of a connection.
+    pub(super) fn new(connection: &Arc<Connection>, meant: Meant) -> Self {
+        Self {
+            connection: Arc::downgrade(connection),
+            meant,
+            own: PyOnceLock::new(),
+            lease: Mutex::default(),
+            timeout: Mutex::default(),
+        }
     }
 
     fn call<'py>(
@@ -107,27 +99,20 @@ impl ClientSocket {
         let number: i64 = own.call_method0(intern!(py, "fileno"))?.extract()?;
         if number == -1 {
             let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match self.of {
-                Of::Connection(_) => py.detach(|| drop(lease)),
-                Of::Request(_) => drop(lease),
+            match self.meant {
+                Meant::ByThread => py.detach(|| drop(lease)),
+                // Greenlets never detach.
+                Meant::ByConnection(_) => drop(lease),
             }
         }
         Ok(())
     }
 
-    /// The request that the calling thread is about, if it came on this connection; and what can be done for it.
+    /// The request that it is used for, if it came on this connection; and what can be done for it.
     fn request<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, StartResponse>, Outlet)> {
-        let found = match &self.of {
-            Of::Request(start) => {
-                Some(start.bind(py).clone()).filter(|start| start.borrow().outlet().lends())
-            }
-            Of::Connection(connection) => {
-                Current::start(py).filter(|start| start.borrow().outlet().is_of(connection.as_ptr()))
-            }
-        };
-        let found = found.map(|start| {
+        let found = self.meant.start(py).and_then(|start| {
             let outlet = start.borrow().outlet().another();
-            (start, outlet)
+            outlet.is_of(self.connection.as_ptr()).then_some((start, outlet))
         });
         found.ok_or_else(|| {
             PyRuntimeError::new_err(

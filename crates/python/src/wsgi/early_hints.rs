@@ -1,7 +1,6 @@
 //! `wsgi.early_hints`: headers that a client gets while the application still works on its answer (103).
 //!
-//! One callable serves all requests of an app thread. It finds the request that the calling thread is about, so that an
-//! ordinary request pays for a note of its `start_response` and for nothing else. A greenlet has one of its own.
+//! One callable serves many requests, and finds the one that it is called for.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -11,6 +10,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::head::parse_headers;
 use super::start_response::StartResponse;
+use super::turn::Meant;
 use crate::hint;
 use crate::raw::latin1;
 
@@ -51,32 +51,13 @@ impl Drop for Current<'_> {
 /// The callable. It does nothing for a client of HTTP/1.0, once the head of the response was sent, and on a
 /// thread that the server has not called the application on.
 #[pyclass(module = "ferricorn", frozen)]
-pub(crate) struct EarlyHints {
-    /// The request that it is for; none if that is to be found.
-    start: Option<Py<StartResponse>>,
-}
-
-impl EarlyHints {
-    /// For whatever the calling thread is about.
-    pub(super) fn of_thread() -> Self {
-        Self { start: None }
-    }
-
-    /// For one request.
-    pub(crate) fn of(start: &Bound<'_, StartResponse>) -> Self {
-        Self { start: Some(start.clone().unbind()) }
-    }
-}
+pub(super) struct EarlyHints(pub(super) Meant);
 
 #[pymethods]
 impl EarlyHints {
     /// Sends the headers, an iterable of `(name, value)` that are `str`, or `bytes` as gunicorn takes them too.
     fn __call__(&self, py: Python<'_>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        let start = match &self.start {
-            Some(start) => Some(start.bind(py).clone()),
-            None => Current::start(py),
-        };
-        let Some(start) = start.filter(|start| start.borrow().may_hint()) else {
+        let Some(start) = self.0.start(py).filter(|start| start.borrow().may_hint()) else {
             return Ok(());
         };
         let fields = PyList::empty(py);

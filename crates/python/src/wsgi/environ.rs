@@ -17,6 +17,7 @@ use super::file_wrapper::FileWrapper;
 use super::header_keys::HeaderKeys;
 use super::headers::set_headers;
 use super::input::Input;
+use super::turn::{Meant, Turn};
 use crate::config_file::server_name;
 use crate::fault::app_fault;
 use crate::raw::latin1;
@@ -35,8 +36,10 @@ pub struct Facts {
     pub multiprocess: bool,
     /// The prefix that is taken off the path (`SCRIPT_NAME`); empty for none.
     pub script_name: String,
-    /// Whether there is a `gunicorn.socket` for whichever request a thread is about.
+    /// Whether there is a `gunicorn.socket`.
     pub shows_socket: bool,
+    /// Whether greenlets answer the requests.
+    pub greenlets: bool,
 }
 
 /// Makes environs.
@@ -45,10 +48,16 @@ pub struct EnvironFactory {
     header_keys: HeaderKeys,
     script_name: String,
     shows_socket: bool,
+    greenlets: bool,
 }
 
-/// What a connection keeps in its notes: the template with the connection's addresses filled in.
-struct ConnectionTemplate(Py<PyDict>);
+/// What a connection keeps in its notes.
+pub(super) struct ConnectionTemplate {
+    /// The template with the connection's addresses filled in.
+    environ: Py<PyDict>,
+    /// The request that it is at, if greenlets answer.
+    pub(super) turn: Option<Arc<Turn>>,
+}
 
 impl EnvironFactory {
     /// Makes the template. What applications write to `wsgi.errors` goes to `errors`.
@@ -58,7 +67,8 @@ impl EnvironFactory {
     pub fn new(py: Python<'_>, facts: &Facts, errors: ErrorSink) -> PyResult<Self> {
         let template = template(py, facts, errors)?.unbind();
         let script_name = facts.script_name.clone();
-        Ok(Self { template, header_keys: HeaderKeys::new(py), script_name, shows_socket: facts.shows_socket })
+        let Facts { shows_socket, greenlets, .. } = *facts;
+        Ok(Self { template, header_keys: HeaderKeys::new(py), script_name, shows_socket, greenlets })
     }
 
     /// The environ of a request, whose body moves into `wsgi.input`.
@@ -118,14 +128,19 @@ impl EnvironFactory {
         if noted().is_none() {
             let template = self.template.bind(py).copy()?;
             set_addresses(&template, connection)?;
+            let turn = self.greenlets.then(Arc::<Turn>::default);
+            let meant = || turn.clone().map_or(Meant::ByThread, Meant::ByConnection);
             if self.shows_socket {
-                let socket = Bound::new(py, ClientSocket::of_connection(connection))?;
+                let socket = Bound::new(py, ClientSocket::new(connection, meant()))?;
                 template.set_item(intern!(py, "gunicorn.socket"), socket)?;
             }
+            if self.greenlets {
+                template.set_item(intern!(py, "wsgi.early_hints"), Bound::new(py, EarlyHints(meant()))?)?;
+            }
             // Somebody else's note is left alone, at the price of the addresses; there is nobody else.
-            let _ = connection.notes.set(Box::new(ConnectionTemplate(template.unbind())));
+            let _ = connection.notes.set(Box::new(ConnectionTemplate { environ: template.unbind(), turn }));
         }
-        Ok(noted().map_or(&self.template, |template| &template.0).bind(py))
+        Ok(noted().map_or(&self.template, |template| &template.environ).bind(py))
     }
 }
 
@@ -173,7 +188,7 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("wsgi.multiprocess", facts.multiprocess.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
-    set("wsgi.early_hints", Bound::new(py, EarlyHints::of_thread())?.into_any())?;
+    set("wsgi.early_hints", Bound::new(py, EarlyHints(Meant::ByThread))?.into_any())?;
     let given = server_name(py, "SERVER_SOFTWARE", &[GUNICORN, OURS])?;
     set("SERVER_SOFTWARE", text(given.as_deref().unwrap_or(SERVER_SOFTWARE)))?;
     set("SERVER_NAME", text(""))?;

@@ -16,12 +16,12 @@ mod outlet;
 mod pieces;
 mod response;
 mod start_response;
+mod turn;
 
 pub use app::WsgiApp;
-pub(crate) use client_socket::ClientSocket;
 pub(crate) use close::close_left_open;
-pub(crate) use early_hints::EarlyHints;
 pub use environ::{EnvironFactory, Facts};
 pub use errors::ErrorSink;
 pub(crate) use outlet::{Cooperative, Outlet};
 pub(crate) use start_response::StartResponse;
+pub(crate) use turn::Turn;

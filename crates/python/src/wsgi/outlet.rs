@@ -39,6 +39,9 @@ pub(crate) trait Cooperative: Send + Sync {
     /// See [`Early::hint`].
     fn hint(&self, headers: &HeaderMap);
 
+    /// Whether it is for the calling greenlet: not if that answers another request.
+    fn is_for_caller(&self, py: Python<'_>) -> bool;
+
     /// See [`Early::takeover`].
     fn takeover(&self) -> Option<&dyn Takeover>;
 
@@ -91,14 +94,17 @@ impl Outlet {
         }
     }
 
+    /// Whether whoever calls may use it.
+    pub(super) fn is_for_caller(&self, py: Python<'_>) -> bool {
+        match self {
+            Self::None | Self::Thread(_) => true,
+            Self::Greenlet(early) => early.is_for_caller(py),
+        }
+    }
+
     /// Whether it is that of a request on this connection, which can be taken over.
     pub(super) fn is_of(&self, connection: *const Connection) -> bool {
         self.takeover().is_some_and(|server| ptr::from_ref(server.connection()) == connection)
-    }
-
-    /// Whether there is a connection to take over.
-    pub(super) fn lends(&self) -> bool {
-        self.takeover().is_some()
     }
 
     /// See [`Takeover::look`].
