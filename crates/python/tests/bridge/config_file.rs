@@ -130,7 +130,7 @@ fn a_module_runs_again_each_time() {
     let first = read_config_module(&name);
     std::fs::write(&conf, "workers = 3  # more").unwrap();
     let second = read_config_module(&name);
-    assert_eq!(first.unwrap()["workers"].to_i128(), Some(2));
-    assert_eq!(second.unwrap()["workers"].to_i128(), Some(3));
+    assert_eq!(first.unwrap().values["workers"].to_i128(), Some(2));
+    assert_eq!(second.unwrap().values["workers"].to_i128(), Some(3));
     assert!(read_config_module("no_such_module_").unwrap_err().contains("No module named 'no_such_module_'"));
 }
