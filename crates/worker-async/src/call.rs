@@ -24,7 +24,7 @@ use crate::worker::Worker;
 /// What the app gave, or what the server says in its place.
 pub(crate) enum Given {
     Whole(Box<Response>),
-    Begun(Head, Arc<Pipe>),
+    Begun(Box<Head>, Arc<Pipe>),
 }
 
 /// A call that was begun, and its deadline, if there is one.
@@ -95,7 +95,7 @@ pub(crate) async fn finish(
                 record.waited(waiting.waited());
                 match reply {
                     Ok(Reply::Answer(answer)) => break answer,
-                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(*head, pipe),
+                    Ok(Reply::Begun(head, pipe)) => return Given::Begun(head, pipe),
                     Ok(Reply::Hints(bytes)) => context.gate.send_hints(bytes).await,
                     Ok(Reply::Takeover(offer)) => {
                         match Box::pin(lend(context, record, Running::OnSeat(waiting), offer)).await {}

@@ -36,7 +36,7 @@ pub(crate) struct OutBody {
     /// How many bytes hyper got since it was last seen to have written all.
     pending: usize,
     /// Set when the response cannot be completed: the connection ends once all before it was written.
-    broken: Option<AppFault>,
+    broken: Option<Box<AppFault>>,
     /// Whether the end was given to hyper.
     ended: bool,
     /// Until when the app must have given all of it.
@@ -45,14 +45,15 @@ pub(crate) struct OutBody {
     record: Record,
 }
 
+/// What is rare is boxed, since a body is moved often.
 enum Source {
     End,
     Once(Bytes),
     /// A first piece, and a producer behind it.
     Pulled(Option<Bytes>, Puller),
     Piped(Arc<Pipe>, Arc<Worker>, Ticket),
-    File(FileBody, Arc<Worker>, Ticket),
-    Stream(Outflow),
+    File(Box<FileBody>, Arc<Worker>, Ticket),
+    Stream(Box<Outflow>),
 }
 
 impl OutBody {
@@ -129,7 +130,7 @@ impl OutBody {
                 }
             }
             if let Some(fault) = self.broken.take() {
-                return Poll::Ready(Some(Err(fault)));
+                return Poll::Ready(Some(Err(*fault)));
             }
             let next = match (self.source.poll_next(cx), self.limit.as_mut()) {
                 (Poll::Ready(next), _) => next,
@@ -192,7 +193,7 @@ impl OutBody {
 
     /// Ends the connection, once all before was written.
     fn break_off(&mut self, fault: AppFault) {
-        self.broken = Some(fault);
+        self.broken = Some(Box::new(fault));
         if self.pending > 0 {
             self.expect_flush();
         }
@@ -243,8 +244,8 @@ impl Source {
             ResponseBody::Pulled { first, rest } => {
                 Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))
             }
-            ResponseBody::File(file) => Self::File(file, worker.clone(), ticket),
-            ResponseBody::Stream(stream) => Self::Stream(Outflow::new(stream, worker.app.drive())),
+            ResponseBody::File(file) => Self::File(Box::new(file), worker.clone(), ticket),
+            ResponseBody::Stream(stream) => Self::Stream(Box::new(Outflow::new(stream, worker.app.drive()))),
         }
     }
 

@@ -261,7 +261,7 @@ fn respond(
             let Response { head, body, log_environ } = *response;
             (head, log_environ, Ok(body))
         }
-        Given::Begun(head, pipe) => (head, Vec::new(), Err(pipe)),
+        Given::Begun(head, pipe) => (*head, Vec::new(), Err(pipe)),
     };
     // RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5; of these a 304 alone may tell a length (section 8.6).
     let lengthless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
