@@ -1,6 +1,7 @@
 //! Makes the objects that hooks are given; what they are is said in Python, in `objects.py`.
 
 use std::ffi::{CStr, CString};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferricorn_config::{Account, Bind, LogLevel, RemoteAddress, Resolved, WorkerClass};
@@ -53,7 +54,7 @@ pub(super) fn config<'py>(
         WorkerClass::Gevent => "gevent",
     };
     dict.set_item("workers", settings.workers)?;
-    dict.set_item("chdir", settings.chdir.as_os_str())?;
+    dict.set_item("chdir", settings.chdir.components().collect::<PathBuf>().as_os_str())?;
     dict.set_item("proc_name", &settings.proc_name)?;
     dict.set_item("worker_class_str", class)?;
     let paths: Vec<_> = settings.pythonpath.iter().map(|path| path.to_string_lossy()).collect();
