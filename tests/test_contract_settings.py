@@ -22,11 +22,14 @@ def compare(found, all_wanted):
     assert not wrong, "\n" + "\n".join(wrong)
 
 
+# gunicorn tells one fault at a time, so each is a run of its own.
+@pytest.mark.timeout(600)
 def test_a_config_file(tmp_path):
     all_wanted = {case: wanted(case, result) for case, result in FILE.items()}
     compare(Look(tmp_path / "file").file(all_wanted), all_wanted)
 
 
+@pytest.mark.timeout(600)
 def test_flags(tmp_path):
     all_wanted = {case: wanted(case, result) for case, result in FLAGS.items()}
     compare(Look(tmp_path / "flags").flags(all_wanted), all_wanted)
@@ -108,7 +111,7 @@ PRINTED = {
 
 
 def test_print_config(cli, tmp_path):
-    done = cli("--print-config", "mine:app", files={"mine.py": "def app(environ, start_response): pass\n", "gunicorn.conf.py": CONF})
+    done = cli("--print-config", "mine:app", plain=True, files={"mine.py": "def app(environ, start_response): pass\n", "gunicorn.conf.py": CONF})
     assert done.returncode == 0, done.stderr
     told = printed(done.stdout)
     assert list(told) == sorted(told)

@@ -82,9 +82,9 @@ def uvicorn_flags(flags):
     return ["--no-use-colors", *told]
 
 
-def run_cli(*flags, cwd, env=(), timeout=30):
-    """Runs the command to its end, for what exits by itself; stdout and stderr are text."""
-    return subprocess.run(arguments(flags), cwd=cwd, env=environment(dict(env)), text=True, timeout=timeout,
+def run_cli(*flags, cwd, env=(), timeout=30, plain=False):
+    """Runs the command to its end, for what exits by itself; stdout and stderr are text. `plain` adds no flags."""
+    return subprocess.run([script(), *flags] if plain else arguments(flags), cwd=cwd, env=environment(dict(env)), text=True, timeout=timeout,
                           capture_output=True, stdin=subprocess.DEVNULL)
 
 
