@@ -52,7 +52,7 @@ ENVIRONMENT = {
     "readiness": {"STATE_DIR": "."},
 }
 WORKERS = {"minimal": 3, "cpu_count": 4, "environment": 3, "prefixed": 2, "dotenv_file": 2, "platform": 2, "every_hook": 2, "from_json": 2,
-           "computed": 2, "readiness": 2, "sessions": 2}
+           "computed": 2, "readiness": 2, "sessions": 2, "preloaded": 2}
 # Files that name their app themselves, or want another one.
 APPS = {"django_site": None, "flask_factory": None, "fastapi_by_name": "api:app", "fastapi_by_class": "api:app"}
 NEEDS = {"dotenv_file": "dotenv", "json_logs": "pythonjsonlogger", "gevent_patched": "gevent", "prometheus": "prometheus_client",
