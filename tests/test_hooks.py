@@ -398,6 +398,31 @@ def test_post_request_is_called_if_the_app_fails(serve):
     assert notes(server, 2)[1]["path"] == "/raises"
 
 
+SEEN = """
+import threading
+def post_request(worker, req, environ):
+    open("threads", "a").write(f"{environ['thread'] == threading.get_ident()} {req.path}\\n")
+"""
+ON_THREADS = """
+import threading
+import time
+def app(environ, start_response):
+    environ["thread"] = threading.get_ident()
+    time.sleep(0.005)
+    start_response("200 OK", [])
+    return iter([b"one", b"two"]) if environ["PATH_INFO"] == "/parts" else [b"whole"]
+"""
+
+
+def test_post_request_is_called_on_the_thread_of_its_request(serve):
+    server = serve(ON_THREADS, "-k", "gthread", "--threads", "4", files=conf(SEEN))
+    with server.load("/parts", clients=4, limit=1000) as parts, server.load("/whole", clients=4, limit=1000) as whole:
+        parts.wait_answered(20)
+        whole.wait_answered(20)
+    lines = until(lambda: (lines := server.noted("threads").splitlines()) and len(lines) >= 40 and lines, "the hooks")
+    assert {line.split()[0] for line in lines} == {"True"}
+
+
 @pytest.mark.parametrize("parameters", ["worker, req", "worker, req, environ", "worker, req, environ, resp"])
 def test_post_request_may_take_less(serve, parameters):
     text = f"def post_request({parameters}):\n    worker.log.info('over: %s, %s', req.path, [{parameters}].index(req) == 1)\n"

@@ -74,6 +74,9 @@ def app(environ, start_response):
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if path == "/stream":
         return Stream(20)
+    if path == "/large":
+        open("large", "a").write("x")
+        return (b"x" * 100_000 for _ in range(1000))
     if path == "/gil":
         open("entered", "w").close()
         deque(repeat(None), maxlen=0)  # for ever, in C
@@ -184,6 +187,18 @@ def test_traffic_that_turns_from_fast_to_slow_and_back_is_answered(serve):
                 load.wait_answered(answers)
             assert not load.failures
     assert server.get("/").text == "fine"
+
+
+@only_ferricorn("its thread waits for the client")
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_client_that_reads_slowly_keeps_no_thread(serve, number):
+    server = serve(APP, "--threads", number)
+    clients = [server.connect(receive_buffer=4096).send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(number)]
+    until(lambda: len(server.noted("large")) == number, "the streams to begin")
+    for _ in range(3):
+        assert server.get("/").text == "fine"
+    for client in clients:
+        client.close()
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -390,7 +405,7 @@ def test_flask_streams_from_sqlite_and_a_slow_peer(serve, peer, number):
 
 
 DJANGO = """
-import threading
+import time
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
@@ -417,6 +432,7 @@ def stream(request):
             for number in range(3):
                 cursor.execute("select count(*) from t")
                 yield f"{cursor.fetchone()[0]} "
+                time.sleep(0.001)
 
     return StreamingHttpResponse(pieces())
 
@@ -441,8 +457,10 @@ def open_files(pid):
     return names
 
 
-def test_django_and_its_database_on_several_threads(serve):
-    server = serve(DJANGO, "-k", "gthread", "--threads", "10")
+@pytest.mark.parametrize("number", [1, 2, 10])
+def test_django_and_its_database_on_some_threads(serve, number):
+    """Also where streams are open on all of them: what ends one request would close the database of another."""
+    server = serve(DJANGO, "-k", "gthread", "--threads", number)
     with server.load("/count", clients=4, limit=2000) as counts, server.load("/stream", clients=4, limit=2000) as streams:
         counts.wait_answered(100)
         streams.wait_answered(100)

@@ -120,8 +120,8 @@ pub trait Watch: Send {
     /// The response that is sent. Not called for one that takes the connection over, nor if there is none.
     fn answered(&mut self, head: &Head);
 
-    /// The request is over, and so many bytes of its response's body were sent. Called on an app thread if the app blocks,
-    /// else inside the server's loop.
+    /// The request is over, and so many bytes of its response's body were sent. Called on the app thread of
+    /// the call if the app blocks, or on any if there was none; else inside the server's loop.
     fn over(self: Box<Self>, sent: u64);
 }
 

@@ -99,6 +99,10 @@ pub trait Pieces: Send {
     /// The application's exception. The response is what it is without it.
     fn close(self: Box<Self>) -> Result<(), AppFault>;
 
+    /// The client is slow to take what it was given, so whoever keeps something for the production alone shares it now.
+    /// Not for applications.
+    fn loosen(&mut self) {}
+
     /// The app thread on which the others of these calls are to be made, where that matters: what a Python view has
     /// opened, such as a database connection or a context, often belongs to its thread.
     fn home(&self) -> Option<AppThread> {

@@ -60,7 +60,11 @@ pub(crate) fn begin(context: &Arc<Context>, record: &mut Record, mut request: Bo
             let answer = guarded(|| Ok(worker.app.call(request)));
             Calling::InTask(Box::new(answer.unwrap_or_else(Answer::Fault)))
         }
-        Drive::Seat => Calling::OnSeat(Exchange::submit(context, record.ticket(), request)),
+        Drive::Seat => {
+            let waiting = Exchange::submit(context, record.ticket(), request);
+            record.waits(&waiting);
+            Calling::OnSeat(waiting)
+        }
     };
     Begun { calling, limit }
 }

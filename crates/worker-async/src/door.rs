@@ -97,10 +97,15 @@ impl Doors {
     /// Shuts the doors if the worker has become blocked. Called whenever the loop is about to sleep: only one that sleeps
     /// is woken for a client.
     pub(crate) fn before_sleep(&self) {
-        let blocked = self.seat.get().is_some_and(|seat| seat.standby_drives() && seat.blocked());
-        if blocked && self.bars.load(Relaxed) & BLOCKED == 0 {
+        let Some(seat) = self.seat.get().filter(|seat| seat.may_be_blocked() && seat.blocked()) else {
+            return;
+        };
+        if self.bars.load(Relaxed) & BLOCKED == 0 {
             self.bar(BLOCKED, true);
             self.blocked.notify_one();
+        }
+        if seat.is_short() {
+            seat.short().notify_one();
         }
     }
 

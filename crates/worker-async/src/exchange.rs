@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ pub(crate) struct Exchange {
     queued: Option<Instant>,
     /// How long it waited.
     waited: OnceLock<Duration>,
+    /// The number of the app thread that has begun it, plus one; 0 if none has.
+    home: AtomicUsize,
     /// Made if the app sends bytes before its call returns.
     pipe: OnceLock<Arc<Pipe>>,
     /// Whether the app has asked for the connection.
@@ -63,6 +65,7 @@ impl Exchange {
             reply: Slot::new(),
             queued: client.worker.tells_queue.then(Instant::now),
             waited: OnceLock::new(),
+            home: AtomicUsize::new(0),
             pipe: OnceLock::new(),
             taken: AtomicBool::new(false),
         });
@@ -81,6 +84,7 @@ impl Exchange {
             return Done::Nothing;
         };
         request.early = Some(self.clone());
+        self.home.store(AppThread::current().0 + 1, Relaxed);
         let mut answer = self.worker().timed(Some(self.ticket), || {
             catch_unwind(AssertUnwindSafe(|| self.worker().app.call(request)))
                 .unwrap_or_else(|panic| Answer::Fault(panicked(&*panic)))
@@ -91,6 +95,11 @@ impl Exchange {
         tie(self.worker(), &mut answer);
         self.keep(answer);
         Done::Answer(self)
+    }
+
+    /// The number of the app thread that has begun the call, if one has.
+    pub(crate) fn home(&self) -> Option<usize> {
+        self.home.load(Relaxed).checked_sub(1)
     }
 
     /// Takes the request, for the app or because it has waited for too long: one of the two.
@@ -204,6 +213,10 @@ impl Waiting {
     /// Takes the request back, unless the call has begun.
     pub(crate) fn withdraw(&self) -> bool {
         self.0.leave_queue().is_some()
+    }
+
+    pub(crate) fn call(&self) -> &Arc<Exchange> {
+        &self.0
     }
 
     /// How long the request waited for an app thread; `None` while it does, and if the access log does not tell.

@@ -31,6 +31,8 @@ pub(crate) enum Job {
 pub(crate) struct Over {
     pub(crate) worker: Arc<Worker>,
     pub(crate) watch: Box<dyn Watch>,
+    /// The app thread that it was called on; none if it was not.
+    pub(crate) home: Option<usize>,
     /// How many bytes of the response's body were sent.
     pub(crate) sent: u64,
 }
@@ -82,7 +84,8 @@ impl Work for Job {
 
     fn home(&self) -> Option<usize> {
         match self {
-            Self::Call(_) | Self::Over(_) => None,
+            Self::Call(_) => None,
+            Self::Over(over) => over.home,
             Self::Pull(pull) => pull.home(),
             Self::Close(close) => close.pieces.home().map(|home| home.0),
         }
@@ -98,7 +101,7 @@ impl Work for Job {
                 Done::Nothing
             }
             Self::Over(over) => {
-                let Over { worker, watch, sent } = *over;
+                let Over { worker, watch, sent, .. } = *over;
                 // A panic is logged where it happens, and nobody waits for the end of this.
                 let _ = worker.timed(None, || catch_unwind(AssertUnwindSafe(|| watch.over(sent))));
                 Done::Nothing

@@ -165,7 +165,7 @@ fn interrupt(worker: &Arc<Worker>, master: &Arc<Master>) {
 fn quit(worker: &Arc<Worker>, hooks: Option<&dyn Hooks>) {
     // The same order comes by message and by signal.
     let first = worker.lifecycle.quit();
-    if worker.seat.blocked() {
+    if worker.seat.in_calls() {
         // Who else would call it in this case is in the call.
         if let Some(hooks) = hooks {
             tell_leaving(hooks);

@@ -59,7 +59,7 @@ enum Source {
 impl OutBody {
     /// A body under a head that declares `length` bytes, if it declares any.
     pub(crate) fn new(body: ResponseBody, length: Option<u64>, gate: Arc<Shared>, record: Record) -> Self {
-        let source = Source::of(body, record.worker(), record.ticket());
+        let source = Source::of(body, record.worker(), record.ticket(), &gate);
         let mut body = Self::of(source, length, gate, record);
         if body.left == Some(0) {
             body.complete();
@@ -132,7 +132,7 @@ impl OutBody {
             if let Some(fault) = self.broken.take() {
                 return Poll::Ready(Some(Err(*fault)));
             }
-            let next = match (self.source.poll_next(cx), self.limit.as_mut()) {
+            let next = match (self.source.poll_next(&self.gate, cx), self.limit.as_mut()) {
                 (Poll::Ready(next), _) => next,
                 (Poll::Pending, None) => return Poll::Pending,
                 (Poll::Pending, Some(limit)) => {
@@ -237,26 +237,34 @@ impl OutBody {
 
 impl Source {
     /// `ticket` names the request in the scoreboard.
-    fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Ticket) -> Self {
+    fn of(body: ResponseBody, worker: &Arc<Worker>, ticket: Ticket, gate: &Arc<Shared>) -> Self {
         match body {
             ResponseBody::Empty | ResponseBody::WebSocket(_) => Self::End,
             ResponseBody::Full(bytes) => Self::Once(bytes),
             ResponseBody::Pulled { first, rest } => {
-                Self::Pulled(Some(first), Puller::new(worker.clone(), ticket, rest))
+                Self::Pulled(Some(first), Puller::new(worker, ticket, rest, gate))
             }
             ResponseBody::File(file) => Self::File(Box::new(file), worker.clone(), ticket),
             ResponseBody::Stream(stream) => Self::Stream(Box::new(Outflow::new(stream, worker.app.drive()))),
         }
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, AppFault>> {
+    fn poll_next(
+        &mut self,
+        gate: &Arc<Shared>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, AppFault>> {
         match self {
             Self::Stream(stream) => stream.poll_next(cx),
-            _ => self.poll_piece(cx).map_ok(|piece| piece.map(Frame::data)),
+            _ => self.poll_piece(gate, cx).map_ok(|piece| piece.map(Frame::data)),
         }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
+    fn poll_piece(
+        &mut self,
+        gate: &Arc<Shared>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, AppFault>> {
         match self {
             Self::End | Self::Stream(_) => Poll::Ready(Ok(None)),
             Self::Once(bytes) => {
@@ -272,7 +280,7 @@ impl Source {
                 Flow::Piece(piece) => Poll::Ready(Ok(Some(piece))),
                 Flow::Ending(Answer::Fault(fault)) => Poll::Ready(Err(fault)),
                 Flow::Ending(Answer::Begun(body)) => {
-                    *self = Self::of(body, &worker.clone(), *ticket);
+                    *self = Self::of(body, &worker.clone(), *ticket, gate);
                     Poll::Ready(Ok(Some(Bytes::new())))
                 }
                 Flow::Ending(_) => Poll::Ready(Err(AppFault::new("a second head after the first"))),

@@ -14,8 +14,10 @@ use bytes::{Bytes, BytesMut};
 use ferricorn_protocol::{AppFault, Pieces};
 use ferricorn_unix::scoreboard::{Noted, Ticket};
 
+use crate::gate::Shared;
 use crate::job::{Done, Ending, Job, blame, close, close_later, guarded, heed, warn_too_long};
 use crate::record::method_and_path;
+use crate::tie::{Place, Ties};
 use crate::worker::Worker;
 
 /// How long an app thread goes on without being asked again.
@@ -44,6 +46,8 @@ struct State {
     waker: Option<Waker>,
     /// A wake-up is on its way to the body.
     told: bool,
+    /// The client has proved slow while an app thread had the producer.
+    loose: bool,
     /// How the body ended before the production did, and for which request it was.
     left: Option<(Ending, Option<Noted>)>,
 }
@@ -85,6 +89,9 @@ impl Pull {
                 }
             }
             if state.ready.bytes >= STRETCH_BYTES || began.elapsed() >= STRETCH {
+                if std::mem::take(&mut state.loose) {
+                    pieces.loosen();
+                }
                 state.pieces = Some(pieces);
                 drop(state);
                 return Done::Pieces(self);
@@ -116,6 +123,15 @@ impl Pull {
         state.pieces.take()
     }
 
+    /// The client is slow: the app thread may begin other calls.
+    pub(crate) fn loosen(&self) {
+        let mut state = self.lock();
+        match &mut state.pieces {
+            Some(pieces) => pieces.loosen(),
+            None => state.loose = true,
+        }
+    }
+
     /// Wakes the body, or ends the production if the body is gone. Called inside the runtime.
     pub(crate) fn deliver(&self) {
         let mut state = self.lock();
@@ -138,20 +154,31 @@ impl Pull {
 }
 
 /// The body's side: asks for pieces, and sees to it that `close` is called.
-pub(crate) struct Puller(Arc<Pull>);
+pub(crate) struct Puller {
+    pull: Arc<Pull>,
+    /// Among those that have tied an app thread, if it has.
+    _place: Option<Place>,
+}
 
 impl Puller {
     /// `ticket` names the request in the scoreboard while the app is asked for more.
-    pub(crate) fn new(worker: Arc<Worker>, ticket: Ticket, pieces: Box<dyn Pieces>) -> Self {
+    pub(crate) fn new(
+        worker: &Arc<Worker>,
+        ticket: Ticket,
+        pieces: Box<dyn Pieces>,
+        gate: &Arc<Shared>,
+    ) -> Self {
         let home = pieces.home().map(|home| home.0);
         let state = State { pieces: Some(pieces), ..State::default() };
-        Self(Arc::new(Pull { worker, ticket, home, state: Mutex::new(state) }))
+        let pull = Arc::new(Pull { worker: worker.clone(), ticket, home, state: Mutex::new(state) });
+        let _place = home.map(|_| Ties::enter(worker, pull.clone(), gate.clone()));
+        Self { pull, _place }
     }
 
     /// What was produced since the last time, or `None` at the end. Calling it says that what it gave before
     /// has been written.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, AppFault>> {
-        let mut state = self.0.lock();
+        let mut state = self.pull.lock();
         if let Some(bytes) = state.ready.take() {
             return Poll::Ready(Ok(Some(bytes)));
         }
@@ -166,7 +193,7 @@ impl Puller {
         let ask = state.pieces.is_some() && !std::mem::replace(&mut state.asked, true);
         drop(state);
         if ask {
-            self.0.worker.seat.submit(Job::Pull(self.0.clone()));
+            self.pull.worker.seat.submit(Job::Pull(self.pull.clone()));
         }
         Poll::Pending
     }
@@ -177,19 +204,19 @@ impl Puller {
     }
 
     fn end(&mut self, ending: Ending) {
-        let mut state = self.0.lock();
+        let mut state = self.pull.lock();
         if state.left.is_some() {
             return;
         }
         // Pieces that nobody takes are what the response has too much.
         let ending = if state.ready.bytes > 0 { Ending::Abandoned } else { ending };
         // Once its books are closed, another request may have its ticket.
-        let request = self.0.worker.slot.request(self.0.ticket);
+        let request = self.pull.worker.slot.request(self.pull.ticket);
         state.left = Some((ending, request));
         let pieces = state.pieces.take();
         drop(state);
         if let Some(pieces) = pieces {
-            close_later(&self.0.worker, pieces, ending, request);
+            close_later(&self.pull.worker, pieces, ending, request);
         }
     }
 }

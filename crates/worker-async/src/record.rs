@@ -10,12 +10,19 @@ use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{ErrorClass, Noted, Ticket};
 use http::{HeaderMap, StatusCode};
 
+use crate::exchange::{Exchange, Waiting};
 use crate::gate::Refused;
 use crate::job::{Job, Over};
 use crate::worker::Worker;
 
 /// How many requests one line names.
 const NAMED: usize = 5;
+
+/// Who watches a request, and its call on an app thread, if there is one. Boxed, since few are watched.
+struct Watched {
+    watch: Box<dyn Watch>,
+    call: Option<Arc<Exchange>>,
+}
 
 /// Made when a request's head has been accepted; dropping it closes the books on the request.
 pub(crate) struct Record {
@@ -32,7 +39,7 @@ pub(crate) struct Record {
     capture: Option<Box<Capture>>,
     log_environ: Vec<Option<String>>,
     /// Who else wants to know what becomes of it.
-    watch: Option<Box<dyn Watch>>,
+    watch: Option<Box<Watched>>,
     /// Whether the connection is the app's, which answers by itself.
     lent: bool,
     /// Whether somebody else has the books now.
@@ -98,17 +105,24 @@ impl Record {
 
     /// Somebody wants to know what becomes of the request.
     pub(crate) fn watch(&mut self, watch: Box<dyn Watch>) {
-        self.watch = Some(watch);
+        self.watch = Some(Box::new(Watched { watch, call: None }));
     }
 
     /// Tells who watches of the response.
     pub(crate) fn answered(&mut self, head: &Head) {
-        if let Some(watch) = &mut self.watch {
-            watch.answered(head);
+        if let Some(watched) = &mut self.watch {
+            watched.watch.answered(head);
         }
     }
 
-    /// The request waited so long for an app thread.
+    /// The request waits for an app thread.
+    pub(crate) fn waits(&mut self, waiting: &Waiting) {
+        if let Some(watched) = &mut self.watch {
+            watched.call = Some(waiting.call().clone());
+        }
+    }
+
+    /// It waited so long.
     pub(crate) fn waited(&mut self, queued: Option<Duration>) {
         self.queued = queued;
     }
@@ -197,17 +211,19 @@ impl Drop for Record {
             let end = End { bytes: self.bytes, elapsed, queued: self.queued, environ: &self.log_environ };
             log.end(*capture, &end);
         }
-        if let Some(watch) = self.watch.take() {
-            over(&self.worker, watch, self.bytes);
+        if let Some(watched) = self.watch.take() {
+            over(&self.worker, *watched, self.bytes);
         }
     }
 }
 
 /// Tells who watched a request that it is over, where the app may be called.
 #[cold]
-fn over(worker: &Arc<Worker>, watch: Box<dyn Watch>, sent: u64) {
+fn over(worker: &Arc<Worker>, watched: Watched, sent: u64) {
+    let Watched { watch, call } = watched;
+    let home = call.and_then(|call| call.home());
     if worker.app.drive().blocks() {
-        worker.seat.submit(Job::Over(Box::new(Over { worker: worker.clone(), watch, sent })));
+        worker.seat.submit(Job::Over(Box::new(Over { worker: worker.clone(), watch, home, sent })));
     } else {
         watch.over(sent);
     }

@@ -25,9 +25,10 @@ use crate::inbound::BodyMemory;
 use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
 use crate::reload::{FailedApp, Watched};
+use crate::tie::Ties;
 use crate::websocket::Pulse;
 use crate::worker::{Attendant, Worker};
-use crate::{connections, door, life, orders, reload, sweeper};
+use crate::{connections, door, life, orders, reload, sweeper, tie};
 
 /// Serves the app on the inherited listeners until the master says otherwise, or is gone.
 ///
@@ -173,9 +174,15 @@ pub(crate) fn assemble(
         connections: Connections::new(),
         doors,
         doze: Arc::default(),
+        ties: Ties::default(),
         pulse: Pulse::default(),
     });
-    driver.enter(|| worker.spawner.spawn(sweeper::run(worker.clone())));
+    driver.enter(|| {
+        worker.spawner.spawn(sweeper::run(worker.clone()));
+        if worker.app.drive().blocks() {
+            worker.spawner.spawn(tie::run(worker.clone()));
+        }
+    });
     Ok((driver, worker))
 }
 

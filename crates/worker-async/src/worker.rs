@@ -21,6 +21,7 @@ use crate::inbound::BodyMemory;
 use crate::job::Job;
 use crate::lifecycle::Lifecycle;
 use crate::seat;
+use crate::tie::Ties;
 use crate::websocket::Pulse;
 
 /// See the module's first line.
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) connections: Connections,
     pub(crate) doors: Arc<Doors>,
     pub(crate) doze: Arc<Doze>,
+    /// The responses that keep app threads.
+    pub(crate) ties: Ties,
     /// The open WebSockets.
     pub(crate) pulse: Pulse,
 }

@@ -88,25 +88,27 @@ pub(super) enum Step {
 
 impl<W: Work> Shared<W> {
     /// What is to be done about calls by an app thread that drives. If it has a response to go on with, they are for
-    /// others, unless there are none; but first it may end soon.
+    /// others, as far as there are any; but first it may end soon.
     fn calls_for(&self, number: usize, impatient: bool) -> Step {
         let mut pool = lock(&self.pool);
         if pool.has_own(number) || pool.is_open() && !self.is_tied(number) {
             return Step::Leave(Turn::Run);
         }
+        let tied = |number| self.is_tied(number);
         if !pool.is_open() {
+            return Step::Stay;
+        }
+        if !pool.may_hire() && !pool.has_untied(tied) {
+            self.short.notify_one();
             return Step::Stay;
         }
         if !impatient {
             return Step::Turn;
         }
-        if let Some(guest) = pool.call_untied(|number| self.is_tied(number)) {
+        if let Some(guest) = pool.call_untied(tied) {
             return Step::Leave(Turn::HandOver(guest));
         }
-        if !pool.may_hire() {
-            return Step::Leave(Turn::Run);
-        }
-        if let Found::New(number) = pool.find(|number| self.is_tied(number)) {
+        if let Found::New(number) = pool.find(tied) {
             drop(pool);
             self.hire(number);
         }
@@ -120,8 +122,10 @@ impl<W: Work> Shared<W> {
             return true;
         }
         let found = pool.find(|number| self.is_tied(number));
+        let short = pool.is_open() && !pool.is_lobby_empty();
         drop(pool);
         match found {
+            Found::Nobody if short => self.short.notify_one(),
             Found::Nobody => {}
             Found::Guest(thread) => thread.unpark(),
             Found::New(number) => self.hire(number),

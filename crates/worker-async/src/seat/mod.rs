@@ -10,9 +10,9 @@
 //! the seat, and app threads wait for calls instead of for the seat. When calls are fast again, it gives the seat back.
 //!
 //! App threads are started when a call waits and none is free (`hire.rs`). Which of them runs what, and who waits where,
-//! is decided in `pool.rs`. Two rules come from what calls are made of:
+//! is decided in `pool.rs`; `batch.rs` is how they run calls, and `lobby.rs` how they wait. Two rules come from what calls are made of:
 //! - what belongs to a call, such as the rest of its response, runs on the same app thread, and until its end that thread
-//!   begins no other call while there is another thread for it;
+//!   begins no other call (`room.rs`), unless its client has kept it waiting (`tie.rs` of the crate);
 //! - no call is begun while one is waiting to enter the app: an interpreter has room for one at a time, and a call that
 //!   keeps it busy gains nothing from others that wait for it beside the queue.
 //!
@@ -24,10 +24,13 @@
 //! Results wait on a list which the next turn of the loop delivers from inside the runtime, because waking a
 //! task from inside costs no system call. Only a thread that lost the seat wakes the loop from outside.
 
+mod batch;
 mod drive;
 mod hire;
+mod lobby;
 mod pace;
 mod pool;
+mod room;
 mod standby;
 #[cfg(test)]
 mod tests;
@@ -37,8 +40,6 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use ferricorn_protocol::AppThread;
 use tokio::runtime::Runtime;
@@ -48,13 +49,10 @@ pub(crate) use hire::Life;
 
 use drive::{Drive, Role, Turn};
 use hire::Hire;
+use lobby::Next;
 use pace::Pace;
 use pool::{Guest, Pool, Put};
 use standby::Standby;
-
-/// How long queued calls may run one after the other before the loop is driven in between, so that the
-/// first ones' answers do not wait for the last ones' calls.
-const BATCH: Duration = Duration::from_micros(200);
 
 /// What app threads do.
 pub(crate) trait Work: Send + 'static {
@@ -104,6 +102,8 @@ pub(crate) struct Shared<W: Work> {
     /// Counts how often an app thread went from a call straight to the next one, though traffic is slow.
     lulls: AtomicU32,
     freed: Notify,
+    /// Notified when calls wait for app threads that are tied.
+    short: Notify,
     stop: AtomicBool,
     standby: Standby,
     hire: OnceLock<Box<Hire>>,
@@ -118,16 +118,6 @@ const STANDBY: u32 = u32::MAX;
 fn app_thread(number: usize) -> u32 {
     // There are as many as the scoreboard has lanes, at most.
     number as u32 + 1
-}
-
-/// What an app thread does next.
-enum Next {
-    /// Try to take the seat.
-    Seat,
-    /// Run calls.
-    Run,
-    /// Nothing more.
-    Stop,
 }
 
 impl<W: Work> Seat<W> {
@@ -211,6 +201,7 @@ impl<W: Work> Shared<W> {
             told_blocked: AtomicBool::new(false),
             lulls: AtomicU32::new(0),
             freed: Notify::new(),
+            short: Notify::new(),
             stop: AtomicBool::new(false),
             standby: Standby::default(),
             hire: OnceLock::new(),
@@ -246,64 +237,9 @@ impl<W: Work> Shared<W> {
         self.standby.hand_over();
     }
 
-    /// Whether no app thread could run another call now, for as long as calls last.
-    pub(crate) fn blocked(&self) -> bool {
-        self.told_blocked.store(true, Ordering::SeqCst);
-        let pool = lock(&self.pool);
-        let busy = self.driver.load(Ordering::SeqCst) == STANDBY && pool.is_lobby_empty() && !pool.may_hire();
-        busy || pool.is_held_up()
-    }
-
-    /// How many lulls there were: calls after which an app thread went on with the next one, while all are busy. Without
-    /// them clients that are there already could keep newcomers out for ever. [`Shared::freed`] tells of each.
-    pub(crate) fn lulls(&self) -> u32 {
-        self.lulls.load(Ordering::SeqCst)
-    }
-
-    fn lull(&self) {
-        self.lulls.fetch_add(1, Ordering::SeqCst);
-        self.unblock();
-    }
-
-    /// Whether the standby drives; if not, [`Shared::blocked`] tells of no call that lasts. Costs a load.
-    pub(crate) fn standby_drives(&self) -> bool {
-        self.driver.load(Ordering::Relaxed) == STANDBY
-    }
-
-    /// Notified when [`Shared::blocked`] may have ended, and at each lull.
-    pub(crate) fn freed(&self) -> &Notify {
-        &self.freed
-    }
-
     /// Whether [`Shared::stop`] was called.
     pub(crate) fn stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
-    }
-
-    /// Says that an app thread has a response to go on with, until [`Shared::untie`]. Open calls go to others meanwhile,
-    /// if there are any: what they do to the thread's own state, such as its database connection, could harm it.
-    pub(crate) fn tie(&self, number: usize) {
-        if let Some(ties) = self.ties.get(number) {
-            ties.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes that back.
-    pub(crate) fn untie(&self, number: usize) {
-        if let Some(ties) = self.ties.get(number) {
-            ties.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn is_tied(&self, number: usize) -> bool {
-        self.ties.get(number).is_some_and(|ties| ties.load(Ordering::Relaxed) > 0)
-    }
-
-    /// Says that an app thread may be free now.
-    fn unblock(&self) {
-        if self.told_blocked.load(Ordering::SeqCst) && self.told_blocked.swap(false, Ordering::SeqCst) {
-            self.freed.notify_waiters();
-        }
     }
 
     /// Takes the seat, if it is free or was given to the one who asks.
@@ -333,114 +269,9 @@ impl<W: Work> Shared<W> {
         }
     }
 
-    /// Runs queued calls until there are none or their time is up, and puts their results on the list.
-    fn run_batch(&self, number: usize) {
-        let mut pool = lock(&self.pool);
-        let (first, mut at_door) = match pool.take_own(number) {
-            Some(own) => (own, false),
-            None => {
-                let Some(open) = pool.take_open() else { return };
-                (open, pool.send_to_door())
-            }
-        };
-        drop(pool);
-        let around = W::surroundings(&first);
-        let mut next = Some(first);
-        W::around(around, &mut || {
-            if std::mem::take(&mut at_door) {
-                self.enter();
-            }
-            let (began, look) = (Instant::now(), self.standby.looks());
-            let mut run = 0_u32;
-            while let Some(work) = next.take() {
-                self.calls.fetch_add(1, Ordering::Relaxed);
-                self.run(work);
-                run += 1;
-                // Reading the clock costs about as much as a lock; every few calls is often enough.
-                let over = run.is_multiple_of(4) && began.elapsed() > BATCH;
-                next = self.another(number, over || look != self.standby.looks());
-            }
-        });
-        // It was not let in.
-        if at_door {
-            self.enter();
-        }
-    }
-
-    /// Runs one call.
-    fn run(&self, work: W) {
-        let since = (self.pace.is_slow() && work.home().is_none()).then(Instant::now);
-        let done = work.run();
-        if since.is_some_and(|since| self.pace.took(since.elapsed())) {
-            // The standby is to give the seat back.
-            self.wake_driver();
-        }
-        self.publish(done);
-    }
-
-    /// A further call for an app thread that is in the app already. If nobody drives, it is to do that itself soon, and
-    /// `over` says that it is time. Beside another app thread that drives it only gets its own: that one runs the others.
-    fn another(&self, number: usize, over: bool) -> Option<W> {
-        let driver = self.driver.load(Ordering::SeqCst);
-        let mut pool = lock(&self.pool);
-        if let own @ Some(_) = pool.take_own(number) {
-            return own;
-        }
-        let may = match driver {
-            NOBODY => !over && !self.is_tied(number),
-            STANDBY => self.pace.is_slow() && !self.leaves_to_others(&pool, number),
-            _ => false,
-        };
-        let open = if may { pool.take_open() } else { None };
-        drop(pool);
-        if open.is_some() && driver == STANDBY {
-            self.lull();
-        }
-        open
-    }
-
-    /// Whether open calls are rather not for this app thread, in slow traffic.
-    fn leaves_to_others(&self, pool: &Pool<W>, number: usize) -> bool {
-        self.is_tied(number) && pool.has_better(number, |number| self.is_tied(number))
-    }
-
-    /// Sees to the calls that were held up by the one who has just entered the app.
-    fn enter(&self) {
-        let mut pool = lock(&self.pool);
-        let more = pool.enter();
-        let mut called = None;
-        if more && self.driver.load(Ordering::SeqCst) == STANDBY && self.pace.is_slow() {
-            called = pool.call_untied(|number| self.is_tied(number));
-        }
-        drop(pool);
-        self.unblock();
-        match called {
-            Some(guest) => guest.thread.unpark(),
-            None if more && self.driver.load(Ordering::SeqCst) != NOBODY => self.wake_driver(),
-            None => {}
-        }
-    }
-
     /// Sets what wakes the loop, if nobody takes the seat of this one: it is a guest.
     pub(crate) fn wake_with(&self, waker: Waker) {
         self.waker.get_or_init(|| waker);
-    }
-
-    /// Runs queued calls for a while, on the thread of a loop that is a guest.
-    pub(crate) fn run_here(&self) {
-        if self.has_calls(0) {
-            self.run_batch(0);
-            self.deliver();
-            if self.has_calls(0) {
-                self.wake_driver();
-            }
-        }
-    }
-
-    /// Whether this app thread could run a call now.
-    fn has_calls(&self, number: usize) -> bool {
-        let pool = lock(&self.pool);
-        pool.has_own(number) || pool.is_open()
     }
 
     /// Brings results to their connections.
@@ -464,58 +295,6 @@ impl<W: Work> Shared<W> {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
-    }
-
-    /// Parks an app thread until there is something for it to do.
-    fn wait_in_lobby(&self, number: usize) -> Next {
-        let thread = thread::current();
-        loop {
-            let mut pool = lock(&self.pool);
-            // Nobody need have called it.
-            pool.leave_lobby(number);
-            if let Some(next) = self.next(&pool, number) {
-                return next;
-            }
-            let left = pool.is_open();
-            pool.enter_lobby(number, &thread);
-            drop(pool);
-            self.unblock();
-            let wanted = match self.driver.load(Ordering::SeqCst) {
-                NOBODY => false,
-                // It gives the seat back.
-                STANDBY if !self.pace.is_slow() => true,
-                // It finds somebody for the call that was left.
-                _ => left,
-            };
-            if wanted {
-                self.wake_driver();
-            }
-            thread::park();
-        }
-    }
-
-    /// What there is to do for an app thread that does not drive.
-    fn next(&self, pool: &Pool<W>, number: usize) -> Option<Next> {
-        if self.stopping() {
-            return Some(Next::Stop);
-        }
-        if pool.has_own(number) {
-            return Some(Next::Run);
-        }
-        match self.driver.load(Ordering::SeqCst) {
-            NOBODY => Some(Next::Seat),
-            given if given == app_thread(number) => Some(Next::Seat),
-            STANDBY if self.pace.is_slow() && pool.is_open() && !self.leaves_to_others(pool, number) => {
-                Some(Next::Run)
-            }
-            _ => None,
-        }
-    }
-
-    /// Wakes an app thread in the lobby, and says whether there was one.
-    fn ring_lobby(&self) -> bool {
-        let called = lock(&self.pool).call(|number| self.is_tied(number));
-        called.map(|thread| thread.unpark()).is_some()
     }
 }
 

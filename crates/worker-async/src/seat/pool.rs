@@ -79,7 +79,7 @@ impl<W: Work> Pool<W> {
 
     /// Queues a call.
     pub(super) fn put(&mut self, work: W) -> Put {
-        let home = work.home().filter(|&home| self.own.len() > 1 && home < self.own.len());
+        let home = work.home().filter(|&home| home < self.own.len());
         let Some(home) = home else {
             self.open.push_back(work);
             return if self.open.len() == 1 { Put::Driver } else { Put::Nobody };
@@ -87,6 +87,8 @@ impl<W: Work> Pool<W> {
         self.own[home].push_back(work);
         match self.leave_lobby(home) {
             Some(thread) => Put::Guest(thread),
+            // Whoever turns the loop is that thread, or waits for it. The thread of a loop that is a guest is in no books.
+            None if self.own.len() == 1 => Put::Driver,
             None => Put::DriverIf(home),
         }
     }
@@ -138,7 +140,7 @@ impl<W: Work> Pool<W> {
         Some(self.lobby.remove(at).thread)
     }
 
-    /// Takes the app thread out of the lobby that came last; rather one of whom nothing else is expected.
+    /// Takes the app thread out of the lobby that came last, to drive; rather one of whom nothing else is expected.
     pub(super) fn call(&mut self, tied: impl Fn(usize) -> bool) -> Option<Thread> {
         let called = self.call_untied(tied).or_else(|| self.lobby.pop());
         called.map(|guest| guest.thread)
@@ -160,9 +162,9 @@ impl<W: Work> Pool<W> {
         self.lobby.is_empty()
     }
 
-    /// Whether a free app thread other than this one, of which nothing else is expected, could run a call.
-    pub(super) fn has_better(&self, number: usize, tied: impl Fn(usize) -> bool) -> bool {
-        self.may_hire() || self.lobby.iter().any(|guest| guest.number != number && !tied(guest.number))
+    /// Whether one waits in the lobby of which nothing else is expected.
+    pub(super) fn has_untied(&self, tied: impl Fn(usize) -> bool) -> bool {
+        self.lobby.iter().any(|guest| !tied(guest.number))
     }
 
     /// Finds somebody for the first open call. `tied` tells of whom something else is expected.
@@ -173,15 +175,12 @@ impl<W: Work> Pool<W> {
         if let Some(guest) = self.call_untied(tied) {
             return Found::Guest(guest.thread);
         }
-        if self.hiring {
+        if self.hiring || !self.may_hire() {
             return Found::Nobody;
         }
-        if self.may_hire() {
-            self.hiring = true;
-            self.started += 1;
-            return Found::New(self.started - 1);
-        }
-        self.lobby.pop().map_or(Found::Nobody, |guest| Found::Guest(guest.thread))
+        self.hiring = true;
+        self.started += 1;
+        Found::New(self.started - 1)
     }
 
     /// Whether a further app thread may be started, or is on its way.

@@ -22,6 +22,7 @@ mod siblings;
 mod slow;
 mod streams;
 mod takeover;
+mod ties;
 mod websocket;
 
 use std::io::{Read, Write};

@@ -1,5 +1,6 @@
 //! Several workers at one listener: no client waits for one that is busy, full or about to leave.
 
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,6 +12,7 @@ use ferricorn_protocol::Drive;
 use ferricorn_unix::listener::Options;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::{Address, Bell, Listener, Notices};
+use nix::unistd::{Pid, gettid};
 use proptest::prelude::*;
 
 use super::app::{TestApp, full};
@@ -26,6 +28,8 @@ struct Family {
     board: Scoreboard,
     bell: Bell,
     workers: Vec<(Arc<Worker>, JoinHandle<()>)>,
+    /// The main thread of each.
+    threads: Vec<Pid>,
 }
 
 impl Family {
@@ -34,7 +38,7 @@ impl Family {
         let listener = Listener::bind(&address, Options { backlog: 256, umask: 0 }).unwrap();
         let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
         let (board, bell) = (Scoreboard::create().unwrap(), Bell::create().unwrap());
-        Self { address, listener, board, bell, workers: Vec::new() }
+        Self { address, listener, board, bell, workers: Vec::new(), threads: Vec::new() }
     }
 
     /// Starts one more, whose app answers with its number.
@@ -64,10 +68,12 @@ impl Family {
                 worker.spawner.spawn(live);
                 worker.spawner.spawn(door::answer(worker.clone(), bell, notices));
             });
-            made.send(worker.clone()).unwrap();
+            made.send((worker.clone(), gettid())).unwrap();
             driver.run(&worker).unwrap();
         });
-        self.workers.push((worker.recv().unwrap(), thread));
+        let (worker, main) = worker.recv().unwrap();
+        self.workers.push((worker, thread));
+        self.threads.push(main);
         ready.recv_timeout(PATIENCE).unwrap();
     }
 
@@ -92,6 +98,14 @@ impl Family {
         let whole = |read: &[u8]| String::from_utf8_lossy(read).contains("\r\n\r\n") && numbered(read);
         let answer = client.read_while(|read| !whole(read));
         (client, body(&answer).parse().unwrap())
+    }
+
+    /// Waits until every worker waits for clients. Who is not asleep is passed over.
+    fn wait_until_asleep(&self) {
+        for thread in &self.threads {
+            let state = || fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+            wait_for("sleep", || state().contains(") S "));
+        }
     }
 
     fn connections(&self) -> Vec<u32> {
@@ -227,7 +241,7 @@ impl Queue {
                 wait_for("slow traffic", || {
                     family.ask("/slow");
                     thread::sleep(Duration::from_millis(20));
-                    seat.standby_drives() && !seat.blocked()
+                    seat.may_be_blocked() && !seat.blocked()
                 });
                 kept[0].send(WAIT);
                 assert_eq!(begun.recv_timeout(PATIENCE), Ok(0));
@@ -315,7 +329,11 @@ fn connections_that_stay_are_shared() {
     for drive in SEATS {
         family.add(drive, |_| {}, |_| {});
     }
-    let kept: Vec<_> = (0..60).map(|_| family.keep()).collect();
+    let next = |_| {
+        family.wait_until_asleep();
+        family.keep()
+    };
+    let kept: Vec<_> = (0..60).map(next).collect();
     let each = family.connections();
     assert!(each.iter().all(|count| (14..=26).contains(count)), "{each:?}");
     drop(kept);
