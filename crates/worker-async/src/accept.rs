@@ -13,7 +13,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::connection;
-use crate::door::Door;
+use crate::door::{COURTESY, Door};
 use crate::timer::{sleep, timeout, turn};
 use crate::worker::Worker;
 
@@ -25,9 +25,6 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// How long the last packet of a client who has begun to connect may take to arrive, when the server ends.
 const HANDSHAKE: Duration = Duration::from_millis(50);
-
-/// How long a client is left to siblings that have far fewer connections.
-const COURTESY: Duration = Duration::from_millis(1);
 
 /// A listener that the runtime watches, with its own address.
 pub(crate) struct Acceptor {
@@ -55,6 +52,7 @@ impl Acceptor {
     /// Accepts until the worker drains.
     pub(crate) async fn run(mut self, worker: Arc<Worker>) {
         let mut told: Option<Instant> = None;
+        let blocks = worker.app.drive().blocks();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -63,12 +61,16 @@ impl Acceptor {
             };
             match accepted {
                 Ok(client) => {
+                    worker.doors.expect();
                     if let Err(error) = spawn(&worker, &self.local, client) {
                         tracing::debug!("A client could not be served: {error}");
                     }
                     worker.doors.accepted(&self.door);
                     // The client's first bytes are often there already; they go before the next client.
                     tokio::task::yield_now().await;
+                    if blocks {
+                        worker.doors.until_called().await;
+                    }
                 }
                 Err(error) if is_passing(&error) => {}
                 Err(error) if !limits::is_shortage(&error) => {
@@ -139,6 +141,8 @@ impl Acceptor {
     async fn next(&mut self, worker: &Worker) -> io::Result<Client> {
         loop {
             self.room(worker).await;
+            // A lull is one that comes while this waits.
+            self.lulls = worker.seat.lulls();
             let Self { door, lulls, .. } = self;
             let listener = door.listener();
             let knocks = async {

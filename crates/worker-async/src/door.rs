@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use ferricorn_unix::listener::Socket;
 use ferricorn_unix::scoreboard::Slot;
@@ -26,7 +27,11 @@ use tokio::sync::Notify;
 use crate::accept;
 use crate::job::Job;
 use crate::seat;
+use crate::timer::timeout;
 use crate::worker::Worker;
+
+/// How long a worker waits for something, at most, before it takes clients that siblings could have.
+pub(crate) const COURTESY: Duration = Duration::from_millis(1);
 
 /// With so many more connections than a sibling a worker goes to the end of the row.
 const LEEWAY: u32 = 4;
@@ -35,10 +40,11 @@ const LEEWAY: u32 = 4;
 const FAR: u32 = 16;
 
 /// Why doors are shut: every app thread is in a call that lasts; there is no room for another connection; the worker
-/// leaves.
+/// leaves; the last app thread is for a client who has just come in.
 const BLOCKED: u8 = 1;
 const FULL: u8 = 2;
 const LEAVING: u8 = 4;
+const TAKEN: u8 = 8;
 
 /// All doors of a worker. They are used from within its loop alone, by whatever thread drives it.
 pub(crate) struct Doors {
@@ -52,6 +58,12 @@ pub(crate) struct Doors {
     seat: OnceLock<Arc<seat::Shared<Job>>>,
     /// Told when the doors were shut because all app threads are busy.
     blocked: Notify,
+    /// Whether a client has come in whose first request has not.
+    expecting: AtomicBool,
+    /// Told when it has.
+    came: Notify,
+    /// Whether the last client that was waited for has said nothing.
+    silent: AtomicBool,
     bell: OnceLock<(Bell, Notices)>,
 }
 
@@ -72,6 +84,9 @@ impl Doors {
             bars: AtomicU8::new(0),
             seat: OnceLock::new(),
             blocked: Notify::new(),
+            expecting: AtomicBool::new(false),
+            came: Notify::new(),
+            silent: AtomicBool::new(false),
             bell: OnceLock::new(),
         }
     }
@@ -100,12 +115,57 @@ impl Doors {
         let Some(seat) = self.seat.get().filter(|seat| seat.may_be_blocked() && seat.blocked()) else {
             return;
         };
+        self.block();
+        if seat.is_short() {
+            seat.short().notify_one();
+        }
+    }
+
+    fn block(&self) {
         if self.bars.load(Relaxed) & BLOCKED == 0 {
             self.bar(BLOCKED, true);
             self.blocked.notify_one();
         }
-        if seat.is_short() {
-            seat.short().notify_one();
+    }
+
+    /// A client comes in, whose first request is expected.
+    pub(crate) fn expect(&self) {
+        self.expecting.store(true, Relaxed);
+    }
+
+    /// A request has come, to be called on an app thread. Costs a load.
+    pub(crate) fn request(&self) {
+        if self.expecting.load(Relaxed) {
+            self.expecting.store(false, Relaxed);
+            self.came.notify_one();
+        }
+    }
+
+    /// Leaves clients to siblings until the one who came in last has had its call begun, if that takes the last app thread.
+    /// One that says nothing is not waited for any longer than [`COURTESY`], and the next ones then not at all.
+    pub(crate) async fn until_called(&self) {
+        let Some(seat) = self.seat.get().filter(|seat| !seat.has_spare()) else { return };
+        if !self.slot.is_one_of_several() {
+            return;
+        }
+        let waits = self.expecting.load(Relaxed) && !self.silent.load(Relaxed);
+        if waits {
+            self.bar(TAKEN, true);
+            let came = timeout(COURTESY, async {
+                while self.expecting.load(Relaxed) {
+                    self.came.notified().await;
+                }
+            });
+            let _ = came.await;
+        }
+        self.silent.store(self.expecting.load(Relaxed), Relaxed);
+        // Who drives leaves for the call before this goes on.
+        tokio::task::yield_now().await;
+        if waits {
+            if seat.blocked() {
+                self.block();
+            }
+            self.bar(TAKEN, false);
         }
     }
 

@@ -70,6 +70,7 @@ impl Exchange {
             taken: AtomicBool::new(false),
         });
         client.worker.seat.submit(Job::Call(exchange.clone()));
+        client.worker.doors.request();
         Waiting(exchange)
     }
 

@@ -156,6 +156,7 @@ fn a_worker_sees_the_siblings_that_take_clients_and_how_many_each_has() {
     let [own, few, many, booting, closed] = [0, 1, 2, 3, 4].map(|index| board.slot(index).unwrap());
     let siblings = || own.siblings().collect::<Vec<_>>();
     assert_eq!(siblings(), []);
+    assert!(!own.is_one_of_several());
     for (slot, state, open, connections) in [
         (own, State::Ready, true, 9),
         (few, State::Ready, true, 1),
@@ -174,4 +175,6 @@ fn a_worker_sees_the_siblings_that_take_clients_and_how_many_each_has() {
     assert_eq!(siblings(), [2, 1]);
     few.clear();
     assert_eq!(siblings(), [1]);
+    booting.clear();
+    assert!(siblings().is_empty() && own.is_one_of_several());
 }

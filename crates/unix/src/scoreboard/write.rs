@@ -205,6 +205,14 @@ impl Slot {
         others.filter(open).map(|slot| slot.connections.load(Relaxed))
     }
 
+    /// Whether another worker serves, be it one that takes clients at this moment or not.
+    #[must_use]
+    pub fn is_one_of_several(&self) -> bool {
+        let (own, given) = (self.memory, self.board.head.given.load(Relaxed) as usize);
+        let mut others = self.board.slots.iter().take(given).filter(|slot| !std::ptr::eq(*slot, own));
+        others.any(|slot| slot.state.load(Relaxed) == State::Ready as u32)
+    }
+
     /// A request failed.
     pub fn error(&self, class: ErrorClass) {
         let counter = match class {

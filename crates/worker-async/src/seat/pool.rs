@@ -157,6 +157,11 @@ impl<W: Work> Pool<W> {
         std::mem::take(&mut self.lobby).into_iter().map(|guest| guest.thread)
     }
 
+    /// How many app threads could begin a call, beside one that drives; `tied` tells which could not.
+    pub(super) fn free(&self, tied: impl Fn(usize) -> bool) -> usize {
+        self.own.len() - self.started + self.lobby.iter().filter(|guest| !tied(guest.number)).count()
+    }
+
     /// Whether nobody waits in the lobby.
     pub(super) fn is_lobby_empty(&self) -> bool {
         self.lobby.is_empty()

@@ -19,6 +19,14 @@ impl<W: Work> Shared<W> {
         busy || pool.is_held_up()
     }
 
+    /// Whether two calls could begin now. It is never so for the app of a loop that is a guest, or in tasks.
+    pub(crate) fn has_spare(&self) -> bool {
+        let driver = self.driver.load(Ordering::SeqCst);
+        let drives = driver != NOBODY && driver != STANDBY && !self.is_tied(driver as usize - 1);
+        let pool = lock(&self.pool);
+        pool.free(|number| self.is_tied(number)) + usize::from(drives) > 1
+    }
+
     /// Whether [`Shared::blocked`] could tell of a call or a response that lasts. Costs two loads.
     pub(crate) fn may_be_blocked(&self) -> bool {
         match self.driver.load(Ordering::SeqCst) {
