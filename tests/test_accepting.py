@@ -1,5 +1,6 @@
 """Which worker gets a client, and what requests on the connections of a busy worker wait for."""
 
+import os
 import resource
 import signal
 import threading
@@ -11,6 +12,7 @@ from harness import until
 
 APP = """
 import os
+import threading
 import time
 
 eaten = []
@@ -23,17 +25,17 @@ def wait():
 
 
 def eat():
-    # Every descriptor that the process may have.
-    try:
-        while True:
+    # Every descriptor that the process may have, those that become free later too.
+    while True:
+        try:
             eaten.append(open("/dev/null"))
-    except OSError:
-        pass
+        except OSError:
+            time.sleep(0.001)
 
 
 def app(environ, start_response):
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
-    {"/wait": wait, "/eat": eat, "/sleep": lambda: time.sleep(float(query))}.get(path, lambda: None)()
+    {"/wait": wait, "/eat": threading.Thread(target=eat, daemon=True).start, "/sleep": lambda: time.sleep(float(query))}.get(path, lambda: None)()
     start_response("200 OK", [])
     return [str(os.getpid()).encode()]
 """
@@ -122,6 +124,7 @@ def test_a_worker_that_is_out_of_descriptors_passes_its_clients_on(serve):
     started(server, 2)
     # With one client at a time the kernel wakes the same one first, again and again.
     eater, = served(asked(server, "/eat"))
+    until(lambda: len(os.listdir(f"/proc/{eater}/fd")) == 100, "all to be gone")
     for _ in range(10):
         assert served(asked(server, "/")) != [eater]
 

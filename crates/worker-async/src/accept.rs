@@ -13,7 +13,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::connection;
-use crate::door::{COURTESY, Door};
+use crate::door::{COURTESY, Door, has_client};
 use crate::timer::{sleep, timeout, turn};
 use crate::worker::Worker;
 
@@ -69,7 +69,7 @@ impl Acceptor {
                     // The client's first bytes are often there already; they go before the next client.
                     tokio::task::yield_now().await;
                     if blocks {
-                        worker.doors.until_called().await;
+                        self.backlog &= worker.doors.until_called(&self.door).await;
                     }
                 }
                 Err(error) if is_passing(&error) => {}
@@ -139,6 +139,7 @@ impl Acceptor {
 
     /// The next client, once there is room for it and an app thread that can serve it, or a lull.
     async fn next(&mut self, worker: &Worker) -> io::Result<Client> {
+        let mut polite = true;
         loop {
             self.room(worker).await;
             // A lull is one that comes while this waits.
@@ -156,6 +157,11 @@ impl Acceptor {
             };
             if worker.seat.blocked() {
                 worker.doors.pass_on(door);
+                continue;
+            }
+            // A request has come at the same time, and its call may last. Who drives leaves for it now.
+            if std::mem::take(&mut polite) && worker.doors.is_taken() {
+                tokio::task::yield_now().await;
                 continue;
             }
             if !self.backlog && worker.doors.is_crowded() {
@@ -205,7 +211,10 @@ impl Queue {
             match self.socket.accept().and_then(|client| spawn(worker, &self.local, client)) {
                 Ok(()) => {}
                 Err(error) if is_passing(&error) => {}
-                Err(error) if limits::is_shortage(&error) => make_room(worker).await,
+                // The kernel tells of this before it tells that nobody waits.
+                Err(error) if limits::is_shortage(&error) && has_client(&self.socket) => {
+                    make_room(worker).await
+                }
                 Err(_) => return,
             }
         }

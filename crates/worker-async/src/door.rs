@@ -13,6 +13,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -141,32 +142,50 @@ impl Doors {
         }
     }
 
-    /// Leaves clients to siblings until the one who came in last has had its call begun, if that takes the last app thread.
-    /// One that says nothing is not waited for any longer than [`COURTESY`], and the next ones then not at all.
-    pub(crate) async fn until_called(&self) {
-        let Some(seat) = self.seat.get().filter(|seat| !seat.has_spare()) else { return };
+    /// Whether the last app thread is about to begin a call, and there are siblings.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.seat.get().is_some_and(|seat| seat.has_open_calls() && !seat.has_spare())
+            && self.slot.is_one_of_several()
+    }
+
+    /// Leaves clients to siblings until the one who came in last, at this door, has had its call begun, if that takes the
+    /// last app thread. One that says nothing is not waited for any longer than [`COURTESY`], and the next ones then not at
+    /// all. True if somebody may wait now.
+    pub(crate) async fn until_called(&self, door: &Door) -> bool {
+        let Some(seat) = self.seat.get().filter(|seat| !seat.has_spare()) else { return true };
         if !self.slot.is_one_of_several() {
-            return;
+            return true;
         }
-        let waits = self.expecting.load(Relaxed) && !self.silent.load(Relaxed);
-        if waits {
-            self.bar(TAKEN, true);
-            let came = timeout(COURTESY, async {
+        let (mut knocked, mut quiet) = (false, false);
+        if self.expecting.load(Relaxed) && !self.silent.load(Relaxed) {
+            let came = async {
                 while self.expecting.load(Relaxed) {
                     self.came.notified().await;
                 }
-            });
-            let _ = came.await;
+            };
+            let _ = timeout(COURTESY, async {
+                let mut came = pin!(came);
+                tokio::select! {
+                    biased;
+                    () = &mut came => return,
+                    () = door.knock(&mut quiet) => {}
+                }
+                knocked = true;
+                self.bar(TAKEN, true);
+                came.await;
+            })
+            .await;
         }
         self.silent.store(self.expecting.load(Relaxed), Relaxed);
         // Who drives leaves for the call before this goes on.
         tokio::task::yield_now().await;
-        if waits {
+        if knocked {
             if seat.blocked() {
                 self.block();
             }
             self.bar(TAKEN, false);
         }
+        knocked || !quiet
     }
 
     /// There is no room for another connection, or there is again.
@@ -270,9 +289,20 @@ impl Door {
         self.watch.get()
     }
 
+    /// Returns when the kernel has told of a client who waits; `quiet` becomes true if there is none at first.
+    async fn knock(&self, quiet: &mut bool) {
+        while let Ok(mut told) = self.listener().readable().await {
+            if self.has_client() {
+                return;
+            }
+            told.clear_ready();
+            *quiet = true;
+        }
+    }
+
     /// Whether somebody waits at it.
     pub(crate) fn has_client(&self) -> bool {
-        poll::readable(&[self.listener().as_fd()], Some(0)).is_ok_and(|readable| readable == [true])
+        has_client(self.listener())
     }
 
     /// The listener, which the runtime does not watch any more.
@@ -303,6 +333,11 @@ pub(crate) async fn answer(worker: Arc<Worker>, bell: Bell, notices: Notices) ->
         }
         worker.doors.look_again();
     }
+}
+
+/// Whether somebody waits at a listener.
+pub(crate) fn has_client(listener: &impl AsFd) -> bool {
+    poll::readable(&[listener.as_fd()], Some(0)).is_ok_and(|readable| readable == [true])
 }
 
 /// Whether one has far fewer connections than another.

@@ -27,6 +27,11 @@ impl<W: Work> Shared<W> {
         pool.free(|number| self.is_tied(number)) + usize::from(drives) > 1
     }
 
+    /// Whether calls wait that any app thread could begin.
+    pub(crate) fn has_open_calls(&self) -> bool {
+        lock(&self.pool).is_open()
+    }
+
     /// Whether [`Shared::blocked`] could tell of a call or a response that lasts. Costs two loads.
     pub(crate) fn may_be_blocked(&self) -> bool {
         match self.driver.load(Ordering::SeqCst) {
@@ -77,7 +82,7 @@ impl<W: Work> Shared<W> {
 
     /// Whether calls wait, or clients may, for app threads that have responses to go on with.
     pub(crate) fn is_short(&self) -> bool {
-        let waits = lock(&self.pool).is_open();
+        let waits = self.has_open_calls();
         (0..self.ties.len()).any(|number| self.is_tied(number)) && (waits || self.blocked())
     }
 

@@ -324,23 +324,6 @@ fn who_has_fewer_connections_gets_the_next_clients() {
 }
 
 #[test]
-fn clients_who_say_nothing_yet_are_shared_since_each_may_take_an_app_thread() {
-    let mut family = Family::new();
-    for drive in SEATS {
-        family.add(drive, |_| {}, |_| {});
-    }
-    let connect = |number: u32| {
-        family.wait_until_asleep();
-        let client = family.client();
-        wait_for("the accept", || family.connections().iter().sum::<u32>() == number);
-        client
-    };
-    let clients: Vec<_> = (1..=3).map(connect).collect();
-    assert_eq!(family.connections(), [1, 1, 1]);
-    drop(clients);
-}
-
-#[test]
 fn connections_that_stay_are_shared() {
     let mut family = Family::new();
     for drive in SEATS {
