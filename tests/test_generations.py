@@ -2,11 +2,12 @@
 
 import re
 import signal
+import socket
 import threading
 
 import pytest
 
-from harness import until
+from harness import Client, until
 from harness.procs import children
 
 pytestmark = pytest.mark.only_ferricorn("gunicorn starts all new workers at once, and stops if they fail")
@@ -183,3 +184,90 @@ def test_a_replacement_that_does_not_load_leaves_the_old_worker_serving(serve):
         until(lambda: b"b" in load.bodies, "the replacement")
     assert load.failures == [] and load.refused == 0
     assert server.log.count("Traceback") == 1
+
+
+# Addresses and settings.
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("before, after", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "localhost")])
+def test_an_address_that_leaves_no_room_for_the_next_one_is_changed_under_load(serve, before, after):
+    port = free_port()
+    settings = "bind = '{}:%d'\nworkers = 2\n" % port
+    server = serve("features:app", bind=None, files={"gunicorn.conf.py": settings.format(before)})
+    workers = server.wait_workers(2)
+    server.address = ("127.0.0.1", port)
+    with server.load("/pid", clients=2, limit=100000) as kept, server.load("/pid", clients=3, keepalive=False, limit=100000) as new:
+        kept.wait_answered(50)
+        (server.folder / "gunicorn.conf.py").write_text(settings.format(after))
+        server.send(signal.SIGHUP)
+        server.wait_for("Reloaded")
+        until(lambda: not set(workers) & set(server.workers()), "the old workers are gone")
+        kept.wait_answered(50)
+        new.wait_answered(50)
+    assert kept.failures == new.failures == [] and kept.refused == new.refused == 0
+    if after == "0.0.0.0":
+        with Client(("127.0.0.2", port)) as client:
+            assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().body == b"hello"
+    elif before == "0.0.0.0":
+        with pytest.raises(ConnectionRefusedError):
+            Client(("127.0.0.2", port))
+
+
+def test_an_address_that_is_given_up_serves_whom_it_has_let_in(serve):
+    ports = [free_port(), free_port()]
+    settings = "bind = '127.0.0.1:{}'\nworkers = 2\n"
+    server = serve("features:app", bind=None, files={"gunicorn.conf.py": settings.format(ports[0])})
+    server.wait_workers(2)
+    # More than both workers can take at once: they wait in the kernel's queue.
+    clients = [Client(("127.0.0.1", ports[0])) for _ in range(30)]
+    for client in clients:
+        client.send(b"GET /sleep?0.1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    (server.folder / "gunicorn.conf.py").write_text(settings.format(ports[1]))
+    server.send(signal.SIGHUP)
+    for client in clients:
+        assert client.response().body == b"slept"
+        client.close()
+    server.wait_for(f"Listening at: http://127.0.0.1:{ports[1]}")
+
+    def refused():
+        try:
+            Client(("127.0.0.1", ports[0]), timeout=5).close()
+        except (ConnectionRefusedError, TimeoutError):
+            return True
+        return False
+
+    until(refused, "nobody listens at the old address")
+    server.address = ("127.0.0.1", ports[1])
+    assert server.get().body == b"hello"
+
+
+def test_an_address_that_another_program_has_fails_the_reload(serve):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        server = serve("features:app", bind=None, files={"gunicorn.conf.py": "bind = '127.0.0.1:0'\n"})
+        worker = server.wait_workers(1)
+        server.get()
+        (server.folder / "gunicorn.conf.py").write_text(f"bind = ['127.0.0.1:0', '127.0.0.1:{other.getsockname()[1]}']\n")
+        server.send(signal.SIGHUP)
+        server.wait_for(r"Reload failed, the workers go on as before: Can't connect to .*the address is in use")
+        assert server.get().body == b"hello" and server.workers() == worker
+
+
+def test_what_a_reload_cannot_change_is_told(serve):
+    server = serve("features:app", files={"gunicorn.conf.py": "umask = 0o22\nbacklog = 100\n"})
+    server.get()
+    for _ in range(2):
+        mark = server.mark()
+        (server.folder / "gunicorn.conf.py").write_text("umask = 0o77\nbacklog = 200\n")
+        server.send(signal.SIGHUP)
+        server.wait_for(r"\[WARNING\] umask is 0o77 now; that needs a restart, and a reload leaves it at 0o22", after=mark)
+        server.wait_for("Reloaded", after=mark)
+        until(lambda: len(server.workers()) == 1, "the end of the reload")
+    assert "backlog" not in server.log

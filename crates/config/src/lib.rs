@@ -22,6 +22,7 @@ mod resolve;
 mod settings;
 pub mod table;
 mod toml_file;
+mod unchanged;
 mod value;
 
 pub use asgi::{AsgiLoop, AsgiSettings, Interface, Lifespan, WebSocketSettings};

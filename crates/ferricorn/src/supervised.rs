@@ -9,7 +9,7 @@ use ferricorn_protocol::Hooks;
 use ferricorn_unix::{Away, Fork};
 
 use crate::Host;
-use crate::configuration::Configuration;
+use crate::configuration::{self, Configuration};
 use crate::origin::Origin;
 use crate::run;
 use crate::stop::Stop;
@@ -19,6 +19,8 @@ pub(crate) struct Supervised<'a> {
     configuration: &'a Configuration,
     origin: &'a Origin,
     host: &'a dyn Host,
+    /// With which the server was started, if that is not what counts.
+    first: RefCell<Option<Resolved>>,
     /// What counts.
     taken: RefCell<Resolved>,
     /// What was read last and may count soon.
@@ -32,12 +34,16 @@ impl<'a> Supervised<'a> {
         host: &'a dyn Host,
         resolved: Resolved,
     ) -> Self {
-        Self { configuration, origin, host, taken: RefCell::new(resolved), read: RefCell::default() }
+        let first = RefCell::default();
+        Self { configuration, origin, host, first, taken: RefCell::new(resolved), read: RefCell::default() }
     }
 
     fn read_again(&self) -> Result<(Settings, Arc<dyn Hooks>), Stop> {
         let resolved = self.resolve().inspect_err(|_| self.restore_environment())?;
         let hooks = self.adopt(&resolved).inspect_err(|_| self.go_back())?;
+        configuration::log(
+            &resolved.unchangeable(self.first.borrow().as_ref().unwrap_or(&self.taken.borrow())),
+        );
         let settings = resolved.settings.clone();
         self.read.replace(Some(resolved));
         Ok((settings, hooks))
@@ -89,7 +95,8 @@ impl ferricorn_master::Host for Supervised<'_> {
     fn settle(&self, taken: bool) {
         let Some(read) = self.read.take() else { return };
         if taken {
-            self.taken.replace(read);
+            let before = self.taken.replace(read);
+            self.first.borrow_mut().get_or_insert(before);
         } else {
             self.go_back();
         }

@@ -22,9 +22,9 @@ use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::post::Post;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, Slot, State};
-use ferricorn_unix::signal::{Kill, Signal, Signals, send};
+use ferricorn_unix::signal::{self, Kill, Signal, Signals, send};
 use ferricorn_unix::upgrade::Predecessor;
-use ferricorn_unix::{Bell, Fork, Notices, clock, memory, poll, wait};
+use ferricorn_unix::{Bell, Fork, Notices, OomKills, clock, memory, poll, wait};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
 
@@ -48,6 +48,8 @@ pub(crate) struct Driver<'a> {
     /// Settings and sockets by generation.
     generations: BTreeMap<u64, Generation>,
     molds: Molds,
+    /// Sockets that only workers of older generations have.
+    given_up: Sockets,
     last_generation: u64,
     board: Scoreboard,
     notices: Notices,
@@ -67,6 +69,9 @@ pub(crate) struct Driver<'a> {
     told: usize,
     /// The current generation and the one on trial, as the host knows them.
     settled: (u64, Option<u64>),
+    oom_kills: OomKills,
+    /// Those among the workers that are being reaped for which no victim was found yet.
+    oom_left: u64,
     /// Whether a hook has failed, for which the server ends.
     hook_failed: bool,
 }
@@ -108,12 +113,15 @@ impl<'a> Driver<'a> {
             host,
             told: settings.workers,
             settled: (1, None),
+            oom_kills: OomKills::watch(),
+            oom_left: 0,
             hook_failed: false,
             supervisor,
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
             generations: BTreeMap::from([(1, Generation { settings, hooks, sockets, pidfile: None })]),
             molds: Molds::default(),
+            given_up: Sockets::default(),
             last_generation: 1,
             board: Scoreboard::create()?,
             notices: Notices::create()?,
@@ -191,6 +199,7 @@ impl<'a> Driver<'a> {
             return;
         }
         self.notices.announce_end();
+        std::mem::take(&mut self.given_up).refuse();
         for generation in self.generations.values_mut() {
             std::mem::take(&mut generation.sockets).refuse();
         }
@@ -304,6 +313,7 @@ impl<'a> Driver<'a> {
     /// Whether there are clients that no worker has accepted yet.
     fn clients_wait(&self) -> bool {
         let sockets = self.generations.values().flat_map(|generation| generation.sockets.listeners());
+        let sockets = sockets.chain(self.given_up.listeners());
         let fds: Vec<BorrowedFd<'_>> = sockets.map(AsFd::as_fd).collect();
         let readable = poll::readable(&fds, Some(0)).unwrap_or_else(|error| {
             tracing::debug!("The queues of the listeners cannot be seen: {error}");
@@ -410,6 +420,7 @@ impl<'a> Driver<'a> {
     }
 
     fn reap(&mut self) {
+        self.oom_left = 0;
         loop {
             match wait::next() {
                 Ok(Some((pid, change))) => {
@@ -447,7 +458,19 @@ impl<'a> Driver<'a> {
             // If it fails, that must be known before the last worker's end lets the master go.
             self.call_hook(Moment::Gone { age, pid });
         }
+        self.tell_out_of_memory(age, change);
         self.events.push_back(Event::Changed { age, change });
+    }
+
+    /// Tells whose end the kernel has counted as one for lack of memory.
+    fn tell_out_of_memory(&mut self, age: u64, change: wait::Change) {
+        if change == wait::Change::Killed(signal::KILL)
+            && let Some(kills) = self.oom_kills.since()
+        {
+            let kills = self.oom_left + kills;
+            self.oom_left = kills.saturating_sub(1);
+            self.events.push_back(Event::OutOfMemory { age, struck: kills > 0 });
+        }
     }
 }
 

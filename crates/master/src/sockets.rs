@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use ferricorn_config::{Bind, Settings};
 use ferricorn_protocol::Listening;
 use ferricorn_unix::listener::{BindError, Options};
-use ferricorn_unix::{Address, Listener};
+use ferricorn_unix::{Address, Listener, Local};
 
 use crate::identity;
 
@@ -129,14 +129,61 @@ impl Sockets {
             let source = Source::Bind(bind.clone());
             let listener = match self.open.iter().find(|(known, _)| *known == source) {
                 Some((_, listener)) => listener.clone(),
-                None => {
-                    let address = address(bind);
-                    open(&address, settings).map_err(|error| refusal(&address, &error.to_string()))?
-                }
+                None => self.find_room(bind, settings, &sockets)?,
             };
             sockets.open.push((source, listener));
         }
         Ok(sockets)
+    }
+
+    /// A socket for an address that is new, beside those that are given up for it.
+    fn find_room(&self, bind: &Bind, settings: &Settings, sockets: &Self) -> Result<Listener, String> {
+        let address = address(bind);
+        let refused = |error: BindError| refusal(&address, &error.to_string());
+        match open(&address, settings) {
+            Err(BindError::InUse) => {}
+            bound => return bound.map_err(refused),
+        }
+        let is_given_up = |source: &Source| match source {
+            Source::Bind(open) => {
+                matches!(open, Bind::Tcp { .. }) && !wanted(settings).any(|bind| bind == open)
+            }
+            Source::Activation => false,
+        };
+        let given_up =
+            || self.open.iter().filter(|(source, _)| is_given_up(source)).map(|(_, listener)| listener);
+        // The same address in other words.
+        let taken = |local: &Local| sockets.listeners().any(|listener| listener.local() == local);
+        if let Some(same) = given_up().find(|open| open.is_for(&address) && !taken(open.local())) {
+            return Ok(same.clone());
+        }
+        let is_near = |open: &&Listener| match (open.local(), bind) {
+            (Local::Tcp(local), Bind::Tcp { port, .. }) => local.port() == *port,
+            _ => false,
+        };
+        let near: Vec<&Listener> = given_up().filter(is_near).collect();
+        Listener::bind_beside(&address, options(settings), &near).map_err(refused)
+    }
+
+    /// Takes out those that others do not have. Each is still open.
+    pub(crate) fn without(mut self, others: &Self) -> Self {
+        self.open.retain(|(_, listener)| !others.listeners().any(|other| other.local() == listener.local()));
+        self
+    }
+
+    /// Adds those of others.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.open.extend(others.open);
+    }
+
+    /// Has so many clients wait at each socket that is the master's own.
+    pub(crate) fn set_backlog(&self, settings: &Settings) {
+        for (source, listener) in &self.open {
+            let own = matches!(source, Source::Bind(Bind::Tcp { .. } | Bind::Unix(_)));
+            if own && let Err(error) = listener.set_backlog(options(settings)) {
+                tracing::error!("The backlog of {listener} stays as it is: {error}");
+            }
+        }
     }
 
     /// Lets no new client in, where the socket is the master's own. Workers serve those who are in the queues.

@@ -97,6 +97,8 @@ pub(crate) enum Event {
         /// Whether clients wait to be accepted.
         clients: bool,
     },
+    /// The kernel's OOM killer has killed a worker, or has not; its end is told next.
+    OutOfMemory { age: u64, struck: bool },
     /// The answer to [`Action::Weigh`]: how many bytes each worker has for itself.
     Weighed(Vec<(u64, u64)>),
     /// The answer to [`Action::Reload`]: new settings, and the number of their generation.
@@ -239,6 +241,11 @@ impl Supervisor {
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
+            Event::OutOfMemory { age, struck } => {
+                if let Some(child) = self.children.get_mut(age) {
+                    child.out_of_memory = Some(struck);
+                }
+            }
             Event::Weighed(bytes) => self.on_weighed(&bytes),
             Event::Reloaded { generation, policy } => self.on_reloaded(Trial { generation, policy }),
             Event::NotReloaded(why) => self.on_not_reloaded(&why, &mut actions),

@@ -56,7 +56,8 @@ fn a_dead_worker_is_replaced_and_its_death_is_told_truthfully() {
     let server = Server::ready(2, &[]);
     let victim = server.worker_pids()[0];
     signal_to(victim, Signal::SIGKILL);
-    server.wait_for(&format!("[ERROR] Worker (pid:{victim}) was sent SIGKILL! Perhaps out of memory?"));
+    // The rest depends on whether the control group tells.
+    server.wait_for(&format!("[ERROR] Worker (pid:{victim}) was sent SIGKILL! "));
     server.wait_for_lines("is ready", 3);
     server.send("exit 7");
     server.wait_for("exited with code 7");

@@ -129,9 +129,21 @@ impl Listener {
     /// [`BindError`]; its text names neither the address nor what to do about it.
     pub fn bind(address: &Address, options: Options) -> Result<Self, BindError> {
         match address {
-            Address::Tcp { host, port } => bind::tcp(host, *port, options),
+            Address::Tcp { host, port } => bind::tcp(host, *port, options, &[]),
             Address::Unix(path) => bind::unix(path, options),
             Address::Fd(fd) => Self::inherit(*fd),
+        }
+    }
+
+    /// The same beside others on the same port, one of which leaves no room for it (`127.0.0.1` for `0.0.0.0`, or the
+    /// other way round). Clients of an address that both have go to the one that names it more exactly.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub fn bind_beside(address: &Address, options: Options, others: &[&Self]) -> Result<Self, BindError> {
+        match address {
+            Address::Tcp { host, port } => bind::tcp(host, *port, options, others),
+            _ => Self::bind(address, options),
         }
     }
 

@@ -180,11 +180,11 @@ impl Acceptor {
         }
     }
 
-    /// Closes the listener. If nobody accepts after this worker, it first takes in the clients that the kernel has
-    /// queued: they would be reset. Else they are left to others, who are not about to leave.
+    /// Closes the listener. If nobody accepts after this worker, since the server ends or listens there no more, it first
+    /// takes in the clients that the kernel has queued: they would be reset. Else they are left to others, who are not about to leave.
     async fn close(self, worker: &Arc<Worker>) {
         worker.doors.leave(&self.door);
-        if !worker.lifecycle.is_last() {
+        if !worker.lifecycle.is_last() && !self.door.listener().get_ref().is_refused() {
             return worker.doors.pass_on(&self.door);
         }
         // Nobody else keeps it for longer than a look.

@@ -41,5 +41,5 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--backlog"])
     .int(0, 2_147_483_647, 2048)
-    .reload(Reload::Restart),
+    .reload(Reload::Master),
 ];

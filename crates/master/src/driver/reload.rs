@@ -60,6 +60,10 @@ impl Driver<'_> {
         } else if tried.is_some() && trial.is_none() {
             self.host.settle(false);
         }
+        // The last workers that accept there are about to be told to leave, and take in whoever waits.
+        if !self.given_up.is_empty() && !self.supervisor.has_old_ones_ready() {
+            std::mem::take(&mut self.given_up).refuse();
+        }
         if self.settled != (before, tried) {
             let kept = |number| number == current || Some(number) == trial;
             self.generations.retain(|&number, _| kept(number));
@@ -73,12 +77,16 @@ impl Driver<'_> {
         let Some(generation) = self.generations.get_mut(&current) else { return };
         let settings = generation.settings.clone();
         let listening = generation.sockets.list();
+        if before.as_ref().is_some_and(|before| before.settings.backlog != settings.backlog) {
+            generation.sockets.set_backlog(&settings);
+        }
+        if let Some(before) = before.filter(|before| before.sockets.list() != listening) {
+            tracing::info!("Listening at: {listening} ({})", std::process::id());
+            self.given_up.add(before.sockets.without(&generation.sockets));
+        }
         self.pidfile = generation.pidfile.take().or(self.pidfile.take());
         if let Err(error) = self.move_pidfile(settings.pidfile.as_deref()) {
             tracing::error!("{error}");
-        }
-        if before.is_some_and(|before| before.sockets.list() != listening) {
-            tracing::info!("Listening at: {listening} ({})", std::process::id());
         }
         title::set(&title_of(&settings, self.predecessor.is_some()));
         warn_if_nobody_serves(&settings);

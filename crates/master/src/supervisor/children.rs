@@ -66,6 +66,8 @@ pub(super) struct Child {
     pub(super) spent: Option<Reason>,
     /// Whether another one is to take its place.
     pub(super) replaced: bool,
+    /// Whether the kernel has killed it for lack of memory, if that is known.
+    pub(super) out_of_memory: Option<bool>,
     /// What it was asked and has not answered.
     pub(super) question: Option<Question>,
 }
@@ -127,6 +129,7 @@ impl Children {
             answered: (0, now),
             spent: None,
             replaced: false,
+            out_of_memory: None,
             question: None,
         };
         self.by_age.insert(child.age, child);

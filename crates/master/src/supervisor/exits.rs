@@ -107,7 +107,12 @@ fn tell_end(child: &Child, change: Change) -> Action {
             (LogLevel::Info, format!("Worker (pid:{pid}) ended at SIGABRT"))
         }
         Change::Killed(signal::KILL) if !by_us => {
-            (LogLevel::Error, format!("Worker (pid:{pid}) was sent SIGKILL! Perhaps out of memory?"))
+            let why = match child.out_of_memory {
+                None => "Perhaps out of memory?",
+                Some(true) => "Out of memory: the kernel's OOM killer has struck in its cgroup",
+                Some(false) => "Not by the kernel's OOM killer, says its cgroup",
+            };
+            (LogLevel::Error, format!("Worker (pid:{pid}) was sent SIGKILL! {why}"))
         }
         Change::Killed(number) => {
             let level = match number {

@@ -138,6 +138,11 @@ impl Supervisor {
         self.children.count(|child| child.generation < current && !matches!(child.life, Life::Killed { .. }))
     }
 
+    /// Whether workers of generations before the current one accept clients.
+    pub(crate) fn has_old_ones_ready(&self) -> bool {
+        self.children.iter().any(|child| child.generation < self.generation && child.is_ready())
+    }
+
     /// Whether a reload has begun and is not over.
     pub(super) fn is_rolling_over(&self) -> bool {
         self.requests.reading

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use socket2::SockAddr;
 
-use super::Socket;
+use super::{Socket, refuse};
 
 /// A client that was accepted; its socket is non-blocking and closed on exec.
 #[derive(Debug)]
@@ -43,6 +43,17 @@ impl Socket {
                 // The client was gone before it was accepted.
                 None => Err(io::ErrorKind::ConnectionAborted.into()),
             },
+        }
+    }
+}
+
+impl Socket {
+    /// Whether no new client gets into the queue ([`Listener::refuse`](super::Listener::refuse)).
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Tcp(_) => refuse::is_tcp(self.as_fd()),
+            Self::Unix(_) => refuse::is_unix(self.as_fd()),
         }
     }
 }

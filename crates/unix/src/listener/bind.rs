@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReusePort;
 use nix::sys::stat::{Mode, umask};
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -28,14 +30,23 @@ fn failed(what: &str, permission: &str, error: &io::Error) -> BindError {
     })
 }
 
-pub(super) fn tcp(host: &str, port: u16, options: Options) -> Result<Listener, BindError> {
+/// With `beside` the kernel is told, for a moment, that all of these sockets may have the same port.
+pub(super) fn tcp(
+    host: &str,
+    port: u16,
+    options: Options,
+    beside: &[&Listener],
+) -> Result<Listener, BindError> {
     let address = resolve(host, port)?;
     let open = || {
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
         socket.set_reuse_address(true)?;
+        let shared = beside.iter().map(|other| other.as_fd()).chain([socket.as_fd()]);
+        let shared = SharedPort::among(shared.filter(|_| !beside.is_empty()))?;
         socket.bind(&address.into())?;
         socket.listen(backlog(options))?;
+        drop(shared);
         Listener::new(socket, None)
     };
     open().map_err(|error| {
@@ -98,6 +109,26 @@ pub(super) fn inherited(fd: RawFd) -> Result<Listener, BindError> {
         return Err(no_listener("is no listening stream socket"));
     }
     Listener::new(socket, None).map_err(|error| no_listener(&format!("cannot be used: {error}")))
+}
+
+/// Sockets that let each other have their port, as long as this value lives.
+struct SharedPort<'a>(Vec<BorrowedFd<'a>>);
+
+impl<'a> SharedPort<'a> {
+    fn among(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Self> {
+        let shared = Self(sockets.collect());
+        shared.0.iter().try_for_each(|socket| setsockopt(socket, ReusePort, &true))?;
+        Ok(shared)
+    }
+}
+
+impl Drop for SharedPort<'_> {
+    fn drop(&mut self) {
+        for socket in &self.0 {
+            // It fails for what is no socket.
+            let _ = setsockopt(socket, ReusePort, &false);
+        }
+    }
 }
 
 /// Another umask, as long as this value lives.

@@ -12,6 +12,31 @@ use nix::sys::socket::{Shutdown, shutdown};
 const FLAGS: u32 = 13;
 const SYN: u32 = 0x02;
 
+/// Whether that was done to a TCP socket. The kernel tells how long the filter is that drops packets.
+pub(super) fn is_tcp(socket: BorrowedFd<'_>) -> bool {
+    let mut steps: libc::socklen_t = 0;
+    // SAFETY: with no room for steps the kernel writes nothing but their number, to a valid place.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            // The same number asks for the filter (SO_GET_FILTER).
+            libc::SO_ATTACH_FILTER,
+            std::ptr::null_mut(),
+            &raw mut steps,
+        )
+    };
+    result == 0 && steps > 0
+}
+
+/// Whether that was done to a Unix socket.
+pub(super) fn is_unix(socket: BorrowedFd<'_>) -> bool {
+    let mut socket = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one valid entry, which is not waited for.
+    let polled = unsafe { libc::poll(&raw mut socket, 1, 0) };
+    polled > 0 && socket.revents & libc::POLLRDHUP != 0
+}
+
 /// New clients of a Unix socket are refused from now on.
 pub(super) fn unix(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(shutdown(socket.as_raw_fd(), Shutdown::Read)?)

@@ -142,6 +142,36 @@ fn a_unix_socket_that_was_shut_refuses_at_once() {
 }
 
 #[test]
+fn a_queue_that_was_shut_tells_so_to_whoever_has_the_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    for address in [tcp("127.0.0.1", 0), Address::Unix(dir.path().join("a.sock"))] {
+        let listener = Listener::bind(&address, OPTIONS).unwrap();
+        let other = listener.to_socket().unwrap();
+        assert!(!other.is_refused());
+        listener.refuse().unwrap();
+        assert!(other.is_refused(), "{address}");
+    }
+}
+
+#[test]
+fn addresses_that_leave_no_room_for_each_other_do_for_a_moment() {
+    for (first, second) in [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")] {
+        let old = Listener::bind(&tcp(first, 0), OPTIONS).unwrap();
+        let Local::Tcp(local) = old.local().clone() else { panic!("no TCP") };
+        let address = tcp(second, local.port());
+        assert!(matches!(Listener::bind(&address, OPTIONS), Err(BindError::InUse)));
+        let new = Listener::bind_beside(&address, OPTIONS, &[&old]).unwrap();
+        drop(old);
+        let _client = std::net::TcpStream::connect(("127.0.0.1", local.port())).unwrap();
+        let socket = new.to_socket().unwrap();
+        assert!(socket.accept().is_ok());
+        // Nobody else gets in for that.
+        let other = tcp(first, local.port());
+        assert!(matches!(Listener::bind(&other, OPTIONS), Err(BindError::InUse)));
+    }
+}
+
+#[test]
 fn an_inherited_socket_works_and_its_file_stays() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sock");

@@ -4,7 +4,7 @@ use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Order, Report};
 use ferricorn_unix::wait::Change;
 
-use super::{MARGIN, POLICY, Policy, World};
+use super::{Event, MARGIN, POLICY, Policy, World};
 
 #[test]
 fn it_forks_as_many_as_were_asked_for_and_replaces_the_dead_at_once() {
@@ -14,6 +14,16 @@ fn it_forks_as_many_as_were_asked_for_and_replaces_the_dead_at_once() {
     world.end(1, Change::Killed(9));
     assert_eq!(world.ages(), [2, 3]);
     assert!(world.said("Worker (pid:1001) was sent SIGKILL! Perhaps out of memory?"));
+    world.give(Event::OutOfMemory { age: 3, struck: true });
+    world.end(3, Change::Killed(9));
+    assert!(world.said(
+        "(pid:1003) was sent SIGKILL! Out of memory: the kernel's OOM killer has struck in its cgroup"
+    ));
+    world.pass(1_000);
+    world.give(Event::OutOfMemory { age: 4, struck: false });
+    world.end(4, Change::Killed(9));
+    assert!(world.said("(pid:1004) was sent SIGKILL! Not by the kernel's OOM killer, says its cgroup"));
+    world.pass(1_000);
     world.end(2, Change::Exited(1));
     assert!(world.said("Worker (pid:1002) exited with code 1"));
 }
