@@ -95,6 +95,11 @@ pub trait Host {
     /// all threads go to `stack_fd`.
     fn prepare_worker(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32);
 
+    /// The same for a mold, before it imports the app.
+    fn prepare_mold(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32) {
+        let _ = (stack_fd, stack_signal);
+    }
+
     /// Called last in each process: the server has nothing left to do here, and the host may have. What holds up the
     /// end is to be logged; `who` is the process, and `bound` a sentence on what bounds its wait. With `give_up` the
     /// process must end soon, if need be without more ado, and with this status.

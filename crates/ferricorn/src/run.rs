@@ -74,6 +74,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
 /// The life of a mold, or of a worker that was forked from it.
 fn preload(host: &dyn Host, mold: Mold, supervised: &Supervised<'_>) -> ExitCode {
     let loader = host.loader(mold.settings());
+    host.prepare_mold(mold.stacks(), signal::STACK);
     if let Err(error) = loader.preload() {
         match &error.traceback {
             Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),

@@ -20,7 +20,6 @@ use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
 use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::pidfile::Pidfile;
-use ferricorn_unix::post::Post;
 use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, Slot, State};
 use ferricorn_unix::signal::{self, Kill, Signal, Signals, send};
 use ferricorn_unix::upgrade::Predecessor;
@@ -29,7 +28,7 @@ use ferricorn_unix::{Bell, Fork, Notices, OomKills, clock, memory, poll, wait};
 pub(crate) use upgrade::{pidfile_path, title_of};
 
 use manager::Line;
-use molds::Molds;
+use molds::{Molds, Seed};
 
 use crate::identity::provide_logs;
 use crate::say::say;
@@ -156,8 +155,8 @@ impl<'a> Driver<'a> {
                             return Outcome::Exit(code);
                         }
                         ControlFlow::Break(End::Child(cradle)) => return self.become_worker(*cradle),
-                        ControlFlow::Break(End::Mold { generation, link }) => {
-                            return self.become_mold(generation, link);
+                        ControlFlow::Break(End::Mold(seed)) => {
+                            return self.become_mold(seed);
                         }
                     }
                 }
@@ -173,6 +172,7 @@ impl<'a> Driver<'a> {
         match action {
             Action::Spawn { age, generation } => return self.spawn(age, generation),
             Action::Mold { generation } => return self.restart_mold(generation),
+            Action::EndMold { generation, after } => self.end_late_mold(generation, after),
             Action::Order { age, order } => self.order(age, order),
             Action::Kill { age, kill } => self.kill(age, kill),
             Action::Look => self.look(),
@@ -480,8 +480,8 @@ enum End {
     Halt(ExitCode),
     /// This process is a new worker.
     Child(Box<Cradle>),
-    /// This process is the new mold of a generation, with its end of the link to the master.
-    Mold { generation: u64, link: Post },
+    /// This process is the new mold of a generation.
+    Mold(Seed),
 }
 
 fn policy(settings: &Settings) -> Policy {

@@ -3,13 +3,14 @@
 mod message;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{Hooks, Moment};
 use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{Alive, Incoming, Order};
+use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::post::{Parcel, Post};
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::signal::WorkerSignals;
@@ -27,6 +28,7 @@ pub struct Mold {
     pub(crate) settings: Settings,
     pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) link: Post,
+    pub(crate) stacks: StackFile,
     pub(crate) alive: Alive,
     pub(crate) signals: WorkerSignals,
     pub(crate) board: Scoreboard,
@@ -39,6 +41,12 @@ impl Mold {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Where its stack is to be written when [`signal::STACK`](ferricorn_unix::signal::STACK) arrives.
+    #[must_use]
+    pub fn stacks(&self) -> BorrowedFd<'_> {
+        self.stacks.as_fd()
     }
 
     /// Tells the master that the app is here, and forks the workers that it asks for. It returns in each of these.

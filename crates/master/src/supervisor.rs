@@ -16,7 +16,7 @@ mod recycle;
 mod reload;
 mod standing;
 mod upgrade;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod properties;
@@ -131,6 +131,8 @@ pub(crate) enum Action {
     Spawn { age: u64, generation: u64 },
     /// Start the process that forks the workers of a generation, before one is wanted of it.
     Mold { generation: u64 },
+    /// Show where the same process is, which has not forked a worker after so long, and end it.
+    EndMold { generation: u64, after: Millis },
     /// Give an order to a worker, by message and by signal.
     Order { age: u64, order: Order },
     /// Send a worker a signal that is no order.
@@ -227,7 +229,7 @@ impl Supervisor {
         match event {
             Event::Tick => self.on_tick(now, &mut actions),
             Event::Signal(signal) => self.on_signal(signal, now, &mut actions),
-            Event::Spawned { age, pid } => self.children.spawned(age, pid),
+            Event::Spawned { age, pid } => self.children.spawned(age, pid, now),
             Event::NotSpawned { age, why } => {
                 let child = self.children.remove(age);
                 // One that was to be forked for a generation that is no more is no loss.

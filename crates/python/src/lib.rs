@@ -32,5 +32,5 @@ pub use environment::set_environment;
 pub use hooks::{PythonHooks, forget_config};
 pub use load::{AppLoader, Kind};
 pub use logging::{PythonLogger, forget_logger};
-pub use process::{command, fork_with_interpreter, prepare_worker};
+pub use process::{command, fork_with_interpreter, prepare_mold, prepare_worker};
 pub use threads::name_threads_that_hold_up;

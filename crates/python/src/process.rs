@@ -66,6 +66,18 @@ pub fn prepare_worker(stacks: RawFd, stack_signal: i32) -> Result<(), String> {
     })
 }
 
+/// Prepares the interpreter of a mold, on its main thread and before the app is imported: on `stack_signal` the stacks are
+/// written to `stacks`. Its workers are prepared for themselves.
+///
+/// # Errors
+/// One line that says what could not be done.
+pub fn prepare_mold(stacks: RawFd, stack_signal: i32) -> Result<(), String> {
+    Python::attach(|py| {
+        dump_stacks_on(py, stacks, stack_signal)
+            .map_err(|error| format!("cannot prepare the interpreter of a mold: {}", one_line(py, &error)))
+    })
+}
+
 fn dump_stacks_on(py: Python<'_>, stacks: RawFd, signal: i32) -> PyResult<()> {
     let options = PyDict::new(py);
     options.set_item("file", stacks)?;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ferricorn_config::LogLevel;
 use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Incoming, MasterEnd};
 use ferricorn_unix::memfd::StackFile;
@@ -17,12 +18,17 @@ use ferricorn_unix::{Fork, adopt_orphans, end_with_parent, title};
 
 use super::claims::Claims;
 use super::{Driver, End, Generation, Worker};
+use crate::Outcome;
 use crate::mold::{Answer, Mold, Wish};
-use crate::supervisor::{Broken, Event};
-use crate::{Outcome, spawn::Cradle};
+use crate::say::say;
+use crate::spawn::Cradle;
+use crate::supervisor::{Broken, Event, Millis, words};
 
 /// How long the end of a mold that was killed is waited for when the master itself ends.
 const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// How long the stack of a mold that is late is waited for.
+const STACK: Duration = Duration::from_millis(300);
 
 /// The molds that were forked and not reaped, by generation.
 #[derive(Default)]
@@ -37,13 +43,23 @@ struct Known {
     link: Post,
     /// Whether the other end of `link` is closed.
     silent: bool,
+    stacks: StackFile,
     loaded: bool,
+    /// Whether it was killed, since it had not forked a worker in time.
+    late: bool,
     /// Whether it was killed, since nobody needs it any more.
     discarded: bool,
     /// The worker that it was asked for and has not forked yet.
     asked: Option<(u64, Unborn)>,
     /// The ages of those that it will be asked for.
     waiting: VecDeque<u64>,
+}
+
+/// What a mold is given, made by the master before the fork.
+pub(super) struct Seed {
+    generation: u64,
+    link: Post,
+    stacks: StackFile,
 }
 
 /// What the master keeps for a worker that is not there yet.
@@ -113,7 +129,7 @@ impl Driver<'_> {
         if !self.molds.by_generation.contains_key(&generation) {
             match self.start_mold(generation) {
                 Ok(None) => {}
-                Ok(Some(link)) => return ControlFlow::Break(End::Mold { generation, link }),
+                Ok(Some(seed)) => return ControlFlow::Break(End::Mold(seed)),
                 Err(error) => {
                     self.events.push_back(Event::NotSpawned { age, why: error.to_string() });
                     return ControlFlow::Continue(());
@@ -134,24 +150,28 @@ impl Driver<'_> {
         }
         match self.start_mold(generation) {
             Ok(None) => {}
-            Ok(Some(link)) => return ControlFlow::Break(End::Mold { generation, link }),
+            Ok(Some(seed)) => return ControlFlow::Break(End::Mold(seed)),
             Err(error) => tracing::warn!("Cannot start a mold; the next worker needs one: {error}"),
         }
         ControlFlow::Continue(())
     }
 
-    /// Forks a mold. In the child it returns its end of the link.
-    fn start_mold(&mut self, generation: u64) -> io::Result<Option<Post>> {
+    /// Forks a mold. In the child it returns what was made for it.
+    fn start_mold(&mut self, generation: u64) -> io::Result<Option<Seed>> {
         adopt_orphans()?;
         let (link, other) = post::pair()?;
+        let stacks = StackFile::create()?;
+        let seed = Seed { generation, link: other, stacks: stacks.try_clone()? };
         match self.host.fork()? {
-            Fork::Child => Ok(Some(other)),
+            Fork::Child => Ok(Some(seed)),
             Fork::Parent(pid) => {
                 let mold = Known {
                     pid,
                     link,
                     silent: false,
+                    stacks,
                     loaded: false,
+                    late: false,
                     discarded: false,
                     asked: None,
                     waiting: VecDeque::new(),
@@ -163,7 +183,8 @@ impl Driver<'_> {
     }
 
     /// The first steps of a mold, which has nothing of the master's open afterwards.
-    pub(super) fn become_mold(mut self, generation: u64, link: Post) -> Outcome {
+    pub(super) fn become_mold(mut self, seed: Seed) -> Outcome {
+        let Seed { generation, link, stacks } = seed;
         let steps = || -> io::Result<Outcome> {
             let Some(Generation { settings, hooks, .. }) = self.generations.remove(&generation) else {
                 return Err(io::Error::other("its settings are gone"));
@@ -178,7 +199,8 @@ impl Driver<'_> {
             end_with_parent()?;
             title::set(&format!("ferricorn: mold [{}]", settings.proc_name));
             tracing::info!("Booting mold with pid: {}", std::process::id());
-            let mold = Mold { generation, settings, hooks, link, alive, signals, board, notices, bell };
+            let mold =
+                Mold { generation, settings, hooks, link, stacks, alive, signals, board, notices, bell };
             Ok(Outcome::Mold(Box::new(mold)))
         };
         steps().unwrap_or_else(|error| {
@@ -219,6 +241,38 @@ impl Driver<'_> {
             return Err(error);
         }
         Ok(Unborn { slot, control, stacks })
+    }
+
+    /// Shows where a mold is that takes too long, and kills it.
+    pub(super) fn end_late_mold(&mut self, generation: u64, after: Millis) {
+        let Some(mold) = self.molds.by_generation.get_mut(&generation).filter(|mold| !mold.discarded) else {
+            return;
+        };
+        let pid = mold.pid;
+        let what = if mold.loaded { "forked the next worker" } else { "loaded the app" };
+        let line = format!(
+            "Mold (pid:{pid}) has not {what} after {} (--boot-timeout), and is killed; this is where it is",
+            words::duration(after)
+        );
+        say(LogLevel::Critical, &line);
+        mold.late = true;
+        let asked = send(pid, Kill::Stack);
+        let limit = Instant::now() + STACK;
+        let stack = loop {
+            match mold.stacks.read() {
+                Ok(text) if text.trim().is_empty() && asked.is_ok() && Instant::now() < limit => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                read => break read.unwrap_or_default(),
+            }
+        };
+        match stack.trim_end() {
+            "" => tracing::warn!("Mold (pid:{pid}) wrote no stack"),
+            stack => say(LogLevel::Critical, &format!("Stack of mold (pid:{pid}):\n{stack}")),
+        }
+        if let Err(error) = send(pid, Kill::Kill) {
+            tracing::debug!("Cannot end mold (pid:{pid}): {error}");
+        }
     }
 
     /// Reads what a mold has said.
@@ -302,13 +356,13 @@ impl Driver<'_> {
 
     fn forget_mold(&mut self, generation: u64, change: Change) {
         let Some(mold) = self.molds.by_generation.remove(&generation) else { return };
-        let Known { pid, loaded, discarded, asked, waiting, .. } = mold;
+        let Known { pid, loaded, late, discarded, asked, waiting, .. } = mold;
         let ages: Vec<u64> = asked.map(|(age, _)| age).into_iter().chain(waiting).collect();
         if discarded {
             let gone = |age| Event::NotSpawned { age, why: "its mold was ended".to_owned() };
             self.events.extend(ages.into_iter().map(gone));
         } else {
-            self.events.push_back(Event::MoldEnded(Broken { generation, pid, change, loaded, ages }));
+            self.events.push_back(Event::MoldEnded(Broken { generation, pid, change, loaded, late, ages }));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Workers that take too long to load the app: they show where they are, and end.
 
+use std::collections::BTreeSet;
+
 use ferricorn_config::LogLevel;
 use ferricorn_unix::signal::Kill;
 
@@ -11,12 +13,17 @@ impl Supervisor {
     /// Ends those that are not ready when `--boot-timeout` is over.
     pub(super) fn end_late(&mut self, now: Millis, actions: &mut Vec<Action>) {
         let mut ended = Vec::new();
+        let mut late_molds = BTreeSet::new();
         for child in self.children.iter_mut() {
             let pid = child.pid.unwrap_or_default();
             match child.life {
                 Life::Asked if child.boot_is_over(now) => {
                     child.boot = None;
                     ended.push(child.clone());
+                    let after = now - child.running_since;
+                    if late_molds.insert(child.generation) {
+                        actions.push(Action::EndMold { generation: child.generation, after });
+                    }
                 }
                 Life::Booting if child.boot_is_over(now) => {
                     let line = format!(

@@ -137,10 +137,12 @@ impl Children {
     }
 
     /// The fork was answered.
-    pub(super) fn spawned(&mut self, age: u64, pid: i32) {
+    pub(super) fn spawned(&mut self, age: u64, pid: i32, now: Millis) {
         if let Some(child) = self.by_age.get_mut(&age) {
             child.pid = Some(pid);
             child.life = Life::Booting;
+            // A mold may have had to load the app first.
+            child.running_since = now;
         }
     }
 
@@ -189,7 +191,7 @@ mod tests {
         let mut children = Children::default();
         let age = children.ask(1, 100_000, 0);
         assert_eq!(children.serving(1), 1);
-        children.spawned(age, 100);
+        children.spawned(age, 100, 0);
         assert_eq!((children.serving(1), children.serving(2)), (1, 0));
         children.get_mut(age).unwrap().life = Life::Leaving { since: 0, deadline: 5 };
         assert_eq!(children.serving(1), 0);
@@ -200,7 +202,7 @@ mod tests {
     fn a_stopped_worker_is_due_when_the_timeout_is_over() {
         let mut children = Children::default();
         let age = children.ask(1, 100_000, 0);
-        children.spawned(age, 100);
+        children.spawned(age, 100, 0);
         let child = children.get_mut(age).unwrap();
         child.frozen = Some(1_000);
         assert_eq!(child.deadline(Some(30)), Some(1_030));

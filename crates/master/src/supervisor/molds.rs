@@ -19,6 +19,8 @@ pub(crate) struct Broken {
     pub(crate) change: Change,
     /// Whether it had loaded the app.
     pub(crate) loaded: bool,
+    /// Whether it was killed for being late, which was told.
+    pub(crate) late: bool,
     /// The workers that it was asked for.
     pub(crate) ages: Vec<u64>,
 }
@@ -31,17 +33,24 @@ impl Supervisor {
         if matches!(self.phase, Phase::Stopping(_) | Phase::Halted) {
             return;
         }
-        actions.push(tell_end(mold));
+        if !mold.late {
+            actions.push(tell_end(mold));
+        }
         let (current, trial) = self.generations();
         if mold.generation != current && Some(mold.generation) != trial {
             return;
         }
-        let (pid, lost) = (mold.pid, !mold.loaded || !mold.ages.is_empty());
+        let pid = mold.pid;
         let failed = match mold.change {
             Change::Exited(code) if !mold.loaded => boot_failure(code).is_some(),
             _ => false,
         };
-        if Some(mold.generation) == trial && lost {
+        if mold.ages.is_empty() {
+            // Nobody waits for it. One that cannot load the app any more is tried again when somebody does.
+            if mold.loaded {
+                actions.push(Action::Mold { generation: mold.generation });
+            }
+        } else if Some(mold.generation) == trial {
             let why = match failed {
                 true => format!("mold (pid:{pid}) could not load the app, and has logged why"),
                 false => format!("mold (pid:{pid}) ended before a worker was ready"),
@@ -50,8 +59,6 @@ impl Supervisor {
         } else if self.phase == Phase::Starting && failed {
             // As gunicorn, which loads the app in its master.
             self.stop(true, ExitCode::CONFIG, Some("App failed to load."), now, actions);
-        } else if !lost {
-            actions.push(Action::Mold { generation: mold.generation });
         } else {
             let wait = words::duration(self.backoff.failed(now));
             let line = format!("The next mold is started when a worker is needed, but not before {wait}");

@@ -28,6 +28,8 @@ enum Step {
     FailReload,
     Resize(usize),
     FailFork,
+    Fork,
+    MoldEnds(Change, bool),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -57,8 +59,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::FailReload),
         1 => (1..=MOST).prop_map(Step::Resize),
         1 => Just(Step::FailFork),
+        4 => Just(Step::Fork),
+        1 => mold_ends(),
     ];
     prop::collection::vec(step, 1..80)
+}
+
+/// The end of a mold, and whether it had loaded the app; nothing where there are none.
+fn mold_ends() -> impl Strategy<Value = Step> {
+    let change = prop_oneof![Just(Change::Exited(3)), Just(Change::Killed(9)), Just(Change::Exited(0))];
+    (change, any::<bool>()).prop_map(|(change, loaded)| Step::MoldEnds(change, loaded))
 }
 
 /// What happens around reloads.
@@ -75,6 +85,8 @@ fn changes() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::FailReload),
         1 => (1..=MOST).prop_map(Step::Resize),
         1 => Just(Step::FailFork),
+        4 => Just(Step::Fork),
+        1 => mold_ends(),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -118,6 +130,8 @@ fn take(world: &mut World, step: Step) {
         Step::FailReload => world.reloads.push(Err("broken".to_owned())),
         Step::Resize(workers) => world.reloads.push(Ok(policy(workers))),
         Step::FailFork => world.failing_forks += 1,
+        Step::Fork => world.fork(),
+        Step::MoldEnds(change, loaded) => world.end_mold(change, loaded),
     }
 }
 
@@ -138,8 +152,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn there_are_never_more_workers_than_wanted_per_generation(steps in steps()) {
-        let mut world = World::new(policy(2));
+    fn there_are_never_more_workers_than_wanted_per_generation(preload: bool, steps in steps()) {
+        let mut world = World::begin(policy(2), preload);
         for step in steps {
             take(&mut world, step);
             if world.halted.is_some() {
@@ -156,8 +170,8 @@ proptest! {
     }
 
     #[test]
-    fn a_reload_takes_no_worker_away_and_adds_few(steps in changes(), surge in 1..3_usize) {
-        let mut world = World::ready(Policy { surge, ..policy(3) });
+    fn a_reload_takes_no_worker_away_and_adds_few(preload: bool, steps in changes(), surge in 1..3_usize) {
+        let mut world = World::begin_ready(Policy { surge, ..policy(3) }, preload);
         let mut most = 3;
         for step in steps {
             let before = world.serving();
@@ -196,8 +210,8 @@ proptest! {
     }
 
     #[test]
-    fn a_halt_always_ends(steps in steps(), stop in prop::sample::select(vec![Signal::Term, Signal::Int]), immortal: bool) {
-        let mut world = World::new(policy(2));
+    fn a_halt_always_ends(preload: bool, steps in steps(), stop in prop::sample::select(vec![Signal::Term, Signal::Int]), immortal: bool) {
+        let mut world = World::begin(policy(2), preload);
         steps.into_iter().for_each(|step| if world.halted.is_none() { take(&mut world, step) });
         world.processes.values_mut().for_each(|process| process.immortal = immortal);
         if world.halted.is_none() {
@@ -211,8 +225,8 @@ proptest! {
     }
 
     #[test]
-    fn no_worker_that_makes_progress_is_ever_killed(steps in steps()) {
-        let mut world = World::new(policy(2));
+    fn no_worker_that_makes_progress_is_ever_killed(preload: bool, steps in steps()) {
+        let mut world = World::begin(policy(2), preload);
         for step in steps {
             // Processes that are stopped make none, and those told to leave have a deadline.
             if matches!(step, Step::Freeze(_) | Step::Call(_)) {
@@ -233,8 +247,8 @@ proptest! {
     }
 
     #[test]
-    fn the_wanted_number_is_reached_once_workers_boot_again(steps in steps()) {
-        let mut world = World::new(policy(2));
+    fn the_wanted_number_is_reached_once_workers_boot_again(preload: bool, steps in steps()) {
+        let mut world = World::begin(policy(2), preload);
         steps.into_iter().for_each(|step| if world.halted.is_none() { take(&mut world, step) });
         if matches!(world.supervisor.phase, Phase::Stopping(_) | Phase::Halted) {
             return Ok(());
@@ -253,8 +267,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_ever_served_is_lost_to_a_boot_failure(steps in steps()) {
-        let mut world = World::ready(policy(2));
+    fn nothing_ever_served_is_lost_to_a_boot_failure(preload: bool, steps in steps()) {
+        let mut world = World::begin_ready(policy(2), preload);
         for step in steps {
             take(&mut world, step);
             prop_assert_eq!(world.halted, None);

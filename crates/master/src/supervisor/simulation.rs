@@ -1,5 +1,7 @@
 //! A scripted kernel and a virtual clock: the supervisor's world without a single process.
 
+mod molds;
+
 use std::collections::BTreeMap;
 
 use ferricorn_config::LogLevel;
@@ -51,7 +53,11 @@ pub(super) struct World {
     pub(super) spawns: Vec<(Millis, u64)>,
     /// How often a new master was asked for.
     pub(super) upgrades: usize,
-    /// For which generations a mold was asked for.
+    /// Whether molds fork the workers.
+    preload: bool,
+    /// The workers that molds were not yet told to fork, by generation.
+    waiting: BTreeMap<u64, Vec<u64>>,
+    /// For which generations a mold was started or ended without a worker being wanted.
     pub(super) molds: Vec<u64>,
     policy: Policy,
     generation: u64,
@@ -60,6 +66,11 @@ pub(super) struct World {
 impl World {
     /// A master that has just forked its first workers.
     pub(super) fn new(policy: Policy) -> Self {
+        Self::begin(policy, false)
+    }
+
+    /// The same, with molds if they are wanted; then nothing is forked yet.
+    pub(super) fn begin(policy: Policy, preload: bool) -> Self {
         let now = 1_000_000;
         let mut world = Self {
             supervisor: Supervisor::new(policy, now),
@@ -75,6 +86,8 @@ impl World {
             failing_forks: 0,
             spawns: Vec::new(),
             upgrades: 0,
+            preload,
+            waiting: BTreeMap::new(),
             molds: Vec::new(),
             policy,
             generation: 1,
@@ -85,7 +98,12 @@ impl World {
 
     /// The same, and all of them are ready.
     pub(super) fn ready(policy: Policy) -> Self {
-        let mut world = Self::new(policy);
+        Self::begin_ready(policy, false)
+    }
+
+    /// The same, with molds if they are wanted.
+    pub(super) fn begin_ready(policy: Policy, preload: bool) -> Self {
+        let mut world = Self::begin(policy, preload);
         world.all_ready();
         world
     }
@@ -98,6 +116,7 @@ impl World {
             for action in self.supervisor.on(event, self.now) {
                 self.perform(action, &mut events);
             }
+            events.extend(self.discard_molds());
         }
     }
 
@@ -107,6 +126,10 @@ impl World {
             Action::Spawn { age, generation: _ } if self.failing_forks > 0 => {
                 self.failing_forks -= 1;
                 events.push(Event::NotSpawned { age, why: "no memory".to_owned() });
+            }
+            Action::Spawn { age, generation } if self.preload => {
+                self.spawns.push((self.now, generation));
+                self.waiting.entry(generation).or_default().push(age);
             }
             Action::Spawn { age, generation } => {
                 let generations = self.supervisor.generations();
@@ -124,6 +147,10 @@ impl World {
                 }
             }
             Action::Mold { generation } => self.molds.push(generation),
+            Action::EndMold { generation, .. } => {
+                self.molds.push(generation);
+                events.push(self.late(generation));
+            }
             Action::Order { age, order: Order::Abort } => {
                 self.process(age).aborted = true;
                 if !self.process(age).stubborn {
@@ -204,6 +231,7 @@ impl World {
 
     /// Every process that has not said so says that it is ready.
     pub(super) fn all_ready(&mut self) {
+        self.fork_all();
         for age in self.ages() {
             self.report(age, Report::Ready);
         }

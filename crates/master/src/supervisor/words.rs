@@ -8,7 +8,7 @@ use super::Millis;
 const NAMED: usize = 5;
 
 /// `31.2 s`.
-pub(super) fn duration(millis: Millis) -> String {
+pub(crate) fn duration(millis: Millis) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
 }
 

@@ -59,7 +59,7 @@ fn a_mold_holds_no_listener_and_its_workers_nothing_of_the_mold() {
         let open = open(pid);
         ["socket:", "/memfd:", "pipe:"].map(|text| open.iter().filter(|link| link.starts_with(text)).count())
     };
-    eventually("the mold has nothing but the link to its master", || held(molds(&server)[0]) == [1, 0, 3]);
+    eventually("the mold has nothing but the link to its master", || held(molds(&server)[0]) == [1, 1, 3]);
     for pid in server.worker_pids() {
         // As a worker that the master forks.
         assert_eq!(held(pid), [3, 1, 3], "{:?}", open(pid));
@@ -138,6 +138,27 @@ fn a_mold_that_is_killed_while_it_loads_is_replaced_after_a_while() {
     signal_to(molds(&server)[0], Signal::SIGKILL);
     server.wait_for("The next mold is started when a worker is needed");
     server.wait_for_lines("is ready", 2);
+}
+
+#[test]
+fn a_mold_that_hangs_is_killed_when_the_boot_timeout_is_over_and_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("preload"), "hang").unwrap();
+    let server = Server::start_in(dir, &["workers=2", "boot_timeout=1", PRELOAD]);
+    server.wait_for("Booting mold");
+    let mold = molds(&server)[0];
+    let told = format!("[CRITICAL] Mold (pid:{mold}) has not loaded the app after 1.");
+    server.wait_for(&told);
+    server.write("preload", "");
+    server.wait_for_lines("is ready", 2);
+    assert!(!lives(mold) && server.lines_with("SIGKILL").is_empty());
+    // And a reload is given up for it.
+    server.write("preload", "hang");
+    server.signal(Signal::SIGHUP);
+    server.wait_for(
+        "Reload failed: no worker was ready within 1.0 s (--boot-timeout). 2 workers go on serving",
+    );
+    eventually("the late mold is gone", || molds(&server).iter().filter(|&&pid| lives(pid)).count() == 1);
 }
 
 #[test]

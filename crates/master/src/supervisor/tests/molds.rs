@@ -1,0 +1,100 @@
+//! Workers that a mold forks.
+
+use ferricorn_protocol::ExitCode;
+use ferricorn_unix::signal::Signal;
+use ferricorn_unix::wait::Change;
+
+use super::super::simulation::World;
+use super::{POLICY, Policy};
+
+fn policy(workers: usize) -> Policy {
+    Policy { workers, ..POLICY }
+}
+
+fn preloaded(workers: usize) -> World {
+    World::begin_ready(policy(workers), true)
+}
+
+#[test]
+fn a_mold_that_cannot_load_the_app_ends_the_start_with_gunicorns_code() {
+    for code in [3, 4] {
+        let mut world = World::begin(policy(2), true);
+        world.end_mold(Change::Exited(code), false);
+        assert_eq!(world.halted, Some(ExitCode::CONFIG));
+        assert!(world.said("Reason: App failed to load."));
+    }
+}
+
+#[test]
+fn a_mold_that_is_killed_while_it_loads_is_tried_again_after_pauses_that_grow() {
+    let mut world = World::begin(policy(2), true);
+    let begin = world.now;
+    for _ in 0..3 {
+        world.end_mold(Change::Killed(9), false);
+        world.pass(1_000);
+    }
+    assert_eq!(world.halted, None);
+    let times: Vec<u64> = world.spawns.iter().map(|(time, _)| time - begin).collect();
+    assert_eq!(times, [0, 0, 100, 100, 1_200, 1_200, 2_400, 2_400]);
+}
+
+#[test]
+fn a_reload_whose_mold_fails_leaves_everything_as_it_was() {
+    for (change, why) in
+        [(Change::Exited(3), "has logged why"), (Change::Killed(11), "before a worker was ready")]
+    {
+        let mut world = preloaded(2);
+        world.signal(Signal::Hup);
+        world.end_mold(change, false);
+        assert!(world.said(why) && world.said("2 workers go on serving"), "{:?}", world.lines);
+        assert_eq!((world.supervisor.generations(), world.untold().len()), ((1, None), 2));
+    }
+}
+
+#[test]
+fn a_mold_that_dies_when_it_is_idle_is_replaced_and_no_worker_minds() {
+    let mut world = preloaded(2);
+    world.end_mold(Change::Killed(9), true);
+    assert_eq!((world.molds.as_slice(), world.untold().len()), (&[1][..], 2));
+    // Also while the first worker of a reload is loading: it needs no mold any more.
+    world.signal(Signal::Hup);
+    world.fork_all();
+    world.end_mold(Change::Killed(9), true);
+    assert_eq!(world.molds, [1, 2]);
+    world.all_ready();
+    assert!(world.said("Reloaded"));
+}
+
+#[test]
+fn a_mold_that_is_late_is_ended_and_tried_again_or_the_reload_given_up() {
+    let mut world = World::begin(policy(2), true);
+    let limit = policy(2).boot;
+    world.pass(limit);
+    assert!(world.molds == [1] && !world.said("SIGKILL"));
+    world.pass(1_000);
+    world.all_ready();
+    assert_eq!(world.untold().len(), 2);
+    world.signal(Signal::Hup);
+    world.pass(limit);
+    assert!(world.said("Reload failed: no worker was ready within"), "{:?}", world.lines);
+    assert_eq!((world.supervisor.generations(), world.untold().len()), ((1, None), 2));
+}
+
+#[test]
+fn the_time_that_the_mold_took_to_load_the_app_is_not_the_workers() {
+    let mut world = World::begin(policy(1), true);
+    let limit = policy(1).boot;
+    world.pass(limit - 1_000);
+    world.fork_all();
+    world.pass(limit - 1_000);
+    assert!(!world.said("--boot-timeout"));
+    world.all_ready();
+    assert_eq!(world.untold().len(), 1);
+}
+
+#[test]
+fn a_stop_waits_for_no_mold() {
+    let mut world = World::begin(policy(2), true);
+    world.signal(Signal::Term);
+    assert_eq!(world.halted, Some(ExitCode::OK));
+}
