@@ -155,6 +155,18 @@ def test_an_app_that_cannot_be_loaded_ends_the_program(serve):
     assert "LookupError: no app" in server.log and "main.py" in server.log
 
 
+@only_ferricorn("it is gunicorn")
+def test_a_program_may_go_on_to_import_gunicorn_where_it_is_not_installed(serve):
+    source = HIDE_GUNICORN + "import ferricorn.app\n" + STANDALONE.replace("from ferricorn.app", "from gunicorn.app") + """
+from gunicorn.glogging import Logger
+class Mine(Logger):
+    error_fmt = "mine|%(message)s"
+Standalone(app, {"bind": "127.0.0.1:0", "logger_class": Mine}).run()
+"""
+    server = program(serve, source)
+    assert server.get("/").status == 200 and "mine|Listening at" in server.log
+
+
 # `import gunicorn` where it is not installed, and where it is.
 
 IMPORTS = """

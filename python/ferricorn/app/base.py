@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 
-from ferricorn import _native, standin
+from ferricorn import _native
 from ferricorn.config import Config, get_default_config_file
 from ferricorn.errors import ConfigError
 
@@ -64,7 +64,6 @@ class BaseApplication:
 
     def run(self):
         """Serves until a signal ends it, and ends the process."""
-        standin.register()
         given = sys.argv[1:] if self._from_outside else []
         sys.exit(_native.embed(self, [self.prog or os.path.basename(sys.argv[0]) or "ferricorn", *given]))
 
