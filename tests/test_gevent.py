@@ -177,6 +177,17 @@ def test_pieces_leave_as_they_are_made_and_the_iterable_is_closed_in_its_greenle
     assert fresh.noted("closed") == "Greenlet"
 
 
+@only_ferricorn("gunicorn begins no other request before")
+def test_a_response_is_whole_before_its_iterable_is_closed(fresh):
+    fresh.touch("one")
+    client = ask(fresh, "/long-close")
+    assert client.response().text == "one"
+    assert client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().text == "fine"
+    assert not fresh.has("closed")
+    fresh.touch("close")
+    assert fresh.noted("closed") == "Greenlet"
+
+
 def test_what_is_written_leaves_before_the_app_goes_on(fresh):
     client = ask(fresh, "/write?one,two")
     fresh.touch("one")

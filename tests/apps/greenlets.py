@@ -80,6 +80,14 @@ def read_on(body):
             note(name, str(error))
 
 
+class LongClose(Pieces):
+    """Pieces whose close() takes its time."""
+
+    def close(self):
+        until_touched("close")
+        super().close()
+
+
 def waits(path, environ):
     """Waits as the path says; gives the body."""
     match path:
@@ -183,6 +191,9 @@ def app(environ, start_response):
     if path == "/pieces":
         start_response("200 OK", [])
         return Pieces(environ["QUERY_STRING"].split(","))
+    if path == "/long-close":
+        start_response("200 OK", [])
+        return LongClose(["one"])
     if path == "/endless":
         start_response("200 OK", [])
 

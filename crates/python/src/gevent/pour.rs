@@ -100,7 +100,7 @@ fn produce(
     (ended, rest)
 }
 
-/// Closes the iterable, as PEP 3333 has it, and tells the connection of the end.
+/// Tells the connection of the end, and closes the iterable, as PEP 3333 has it: the client need not wait for that.
 fn finish(exchange: &Exchange, (ended, mut rest): (Ended, Box<dyn Pieces>)) {
     let (line, agenda) = (exchange.request(), exchange.agenda());
     if let Ended::Sent = ended {
@@ -112,11 +112,11 @@ fn finish(exchange: &Exchange, (ended, mut rest): (Ended, Box<dyn Pieces>)) {
             Err(fault) => tell(&format!("Error after the end of the response to {line}"), &fault, agenda),
         }
     }
-    close(rest, &line, agenda);
     match ended {
         Ended::Made(Err(fault)) => exchange.fail(fault),
         Ended::Made(Ok(())) | Ended::Sent | Ended::Unwanted => exchange.end(Ok(())),
     }
+    close(rest, &line, agenda);
 }
 
 fn send_file(py: Python<'_>, exchange: &Exchange, body: &mut FileBody) -> Result<(), AppFault> {
@@ -141,11 +141,11 @@ fn send_file(py: Python<'_>, exchange: &Exchange, body: &mut FileBody) -> Result
 }
 
 fn finish_file(exchange: &Exchange, file: FileBody, ended: Result<(), AppFault>) {
-    if let Some(rest) = file.rest {
-        close(rest, &exchange.request(), exchange.agenda());
-    }
     match ended {
         Ok(()) => exchange.end(Ok(())),
         Err(fault) => exchange.fail(fault),
+    }
+    if let Some(rest) = file.rest {
+        close(rest, &exchange.request(), exchange.agenda());
     }
 }
