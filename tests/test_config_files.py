@@ -121,6 +121,46 @@ def test_names_that_are_no_settings_are_told_at_level_debug(serve):
     server.wait_for(r"DEBUG\] \S*gunicorn\.conf\.py also sets what is no setting: cores\n")
 
 
+def test_a_hook_that_does_not_take_what_it_is_given_is_named_with_its_place(cli, tmp_path):
+    conf = "def pre_fork(server): pass\n\npost_fork = 'no_such_module.hook'\n"
+    result = run(cli, "--check-config", files={"gunicorn.conf.py": conf})
+    assert result.returncode == 1
+    assert "pre_fork: Value must have an arity of: 2 (it has 1)" in result.stderr
+    assert f"(from {tmp_path}/gunicorn.conf.py, line 1)" in result.stderr
+    assert "post_fork: cannot load 'no_such_module.hook'" in result.stderr
+    assert f"(from {tmp_path}/gunicorn.conf.py, line 3)" in result.stderr
+
+
+@pytest.mark.parametrize("code, status, said", [("7", 7, "SystemExit: 7"), ("'no DATABASE_URL'", 1, "SystemExit: no DATABASE_URL")])
+def test_a_file_may_end_the_process(cli, code, status, said):
+    result = run(cli, "--check-config", files={"gunicorn.conf.py": f"import sys\nsys.exit({code})\n"})
+    assert result.returncode == status
+    assert said in result.stderr and "Traceback" not in result.stderr
+
+
+NEGLIGIBLE = """
+import ssl
+tmp_upload_dir, worker_tmp_dir, ssl_version, suppress_ragged_eofs = "/tmp", "/dev/shm", ssl.PROTOCOL_TLS_SERVER, False
+do_handshake_on_connect, http_parser, sendfile, spew, enable_backlog_metric = True, "fast", False, True, True
+raw_paste_global_conf, default_proc_name, enable_stdio_inheritance, uwsgi_allow_ips = ["a=b"], "x", True, "10.0.0.1"
+dirty_apps, dirty_workers, dirty_timeout, dirty_threads, dirty_graceful_timeout = ["a:B"], 2, 4, 3, 9
+control_socket, control_socket_mode, control_socket_disable, http2_max_frame_size = "/tmp/x.ctl", 0o640, True, 20000
+def on_dirty_starting(arbiter): pass
+def dirty_post_fork(arbiter, worker): pass
+"""
+
+
+def test_what_nobody_would_miss_is_accepted(serve):
+    server = serve("hello:app", files={"gunicorn.conf.py": NEGLIGIBLE})
+    assert server.get().body == b"Hello, world!\n"
+    assert "ERROR" not in server.log
+
+
+def test_the_printed_configuration_shows_what_has_no_effect(cli, tmp_path):
+    shown = origin(cli, "worker_tmp_dir", files={"gunicorn.conf.py": "worker_tmp_dir = '/dev/shm'\n"})
+    assert shown == f'"/dev/shm"  # {tmp_path}/gunicorn.conf.py, line 1; no effect'
+
+
 def test_tls_stops_the_start_with_one_line(cli):
     conf = "def ssl_context(config, factory): return factory()\ncertfile = 'a.pem'\nkeyfile = 'a.key'\n"
     result = run(cli, "--ciphers", "DEFAULT", files={"gunicorn.conf.py": conf})

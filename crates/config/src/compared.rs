@@ -155,7 +155,7 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     (
         "print_config",
         Different(
-            "each value has its origin behind it, and texts have quotes; settings without an effect are left out",
+            "each value has its origin behind it, and texts have quotes; settings without an effect are shown if they are set",
         ),
     ),
     ("preload_app", Better("a reload (HUP) loads the new code, too")),

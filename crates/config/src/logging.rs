@@ -12,9 +12,10 @@ const SYSLOG_PORT: u16 = 514;
 const STATSD_PORT: u16 = 8125;
 
 /// gunicorn's own loggers, which this server does without Python.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "",
     "simple",
+    "egg:gunicorn#simple",
     "gunicorn.glogging.Logger",
     "<class 'gunicorn.glogging.Logger'>",
     "gunicorn.instrument.statsd.Statsd",

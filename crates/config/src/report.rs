@@ -39,11 +39,13 @@ impl Layers {
         merged.get(setting.name).and_then(typed) != typed(&setting.default.value())
     }
 
-    /// One line for each setting that this version acts on, sorted by name: `name = value  # source`.
+    /// One line for each setting that this version acts on, and for each other that is set, sorted by name:
+    /// `name = value  # source`.
     #[must_use]
     pub fn report(&self) -> String {
-        let mut settings: Vec<_> =
-            table::settings().filter(|setting| setting.support == Support::Yes).collect();
+        let mut settings: Vec<_> = table::settings()
+            .filter(|setting| setting.support == Support::Yes || self.is_changed(setting))
+            .collect();
         settings.sort_by_key(|setting| setting.name);
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         let merged = self.merged();
@@ -55,8 +57,9 @@ impl Layers {
                 _ => value::show(value),
             };
             let source = self.source_of(setting, Some(value));
+            let effect = if setting.support == Support::Yes { "" } else { "; no effect" };
             // Writing to a string cannot fail.
-            let _ = writeln!(report, "{:width$} = {shown}  # {source}", setting.name);
+            let _ = writeln!(report, "{:width$} = {shown}  # {source}{effect}", setting.name);
         }
         report
     }

@@ -1,5 +1,6 @@
 //! From layers to [`Settings`]: key by key, so that all errors come at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Resolved {
     pub values: Dict,
     /// What the operator should know, to be logged.
     pub notes: Vec<Note>,
+    /// Where each hook that is set comes from.
+    pub hook_sources: BTreeMap<&'static str, String>,
     /// Whether the configuration and the app are only to be checked.
     pub check_config: bool,
     /// Whether the configuration is to be printed.
@@ -76,10 +79,12 @@ impl Layers {
             return Err(reader.errors);
         }
         let values = reader.values();
+        let hook_sources = settings.hooks.iter().map(|&hook| (hook, self.source(hook))).collect();
         Ok(Resolved {
             settings,
             values,
             notes: reader.notes,
+            hook_sources,
             check_config: check || print,
             print_config: print,
         })

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use ferricorn::hosting::{
-    Away, Fork, Hooks, Loader, Logger, NoHooks, fork_away, fork_beside_threads, write_raw,
+    AppFault, Away, Fork, Hooks, Loader, Logger, NoHooks, fork_away, fork_beside_threads, write_raw,
 };
 use ferricorn::{ConfigFile, FileValues, Host, Resolved, Settings, Told};
 use ferricorn_python::{AppLoader, Embedding, PythonHooks, PythonLogger};
@@ -79,7 +79,7 @@ impl Host for Interpreter {
         ferricorn_python::command()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, AppFault> {
         match source {
             ConfigFile::Path(path) | ConfigFile::Toml(path) => ferricorn_python::read_config_file(path),
             ConfigFile::Module(name) => ferricorn_python::read_config_module(name),

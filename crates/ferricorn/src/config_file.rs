@@ -21,7 +21,7 @@ pub(crate) fn named(directory: &Path, name: &str) -> Result<ConfigFile, Stop> {
     }
     let path = directory.join(name.strip_prefix("file:").unwrap_or(name));
     if !path.exists() {
-        return Err(Stop::ConfigFile(path.display().to_string(), "the file does not exist".to_owned()));
+        return Err(Stop::config_file(path.display(), "the file does not exist"));
     }
     Ok(if is_toml(&path) { ConfigFile::Toml(path) } else { ConfigFile::Path(path) })
 }
@@ -47,8 +47,11 @@ pub(crate) fn usual(
 
 /// What a config file says; `None` if it is a `pyproject.toml` that has nothing for this server.
 pub(crate) fn read(file: &ConfigFile, host: &dyn Host) -> Result<Option<FileValues>, Stop> {
-    let stop = |fault| Stop::ConfigFile(file.to_string(), fault);
-    let ConfigFile::Toml(path) = file else { return host.read_config(file).map(Some).map_err(stop) };
+    let stop = |fault: String| Stop::config_file(file, fault);
+    let ConfigFile::Toml(path) = file else {
+        let read = host.read_config(file).map(Some);
+        return read.map_err(|fault| Stop::ConfigFile(file.to_string(), fault));
+    };
     let text = fs::read_to_string(path).map_err(|error| stop(format!("the file cannot be read: {error}")))?;
     let said = if path.file_name().is_some_and(|name| name == PROJECT) {
         FileValues::from_project(&text).map_err(stop)?

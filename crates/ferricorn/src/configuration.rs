@@ -56,7 +56,7 @@ impl Configuration {
     /// Reads all sources and lays them over one another.
     pub(crate) fn layers(&self, host: &dyn Host) -> Result<Layers, Stop> {
         let layers = Layers::new().environment(environment);
-        let fault = |fault| Stop::ConfigFile(PROGRAM.to_owned(), fault);
+        let fault = |fault: String| Stop::config_file(PROGRAM, fault);
         let mut layers = match host.told().map_err(fault)? {
             None => self.gather(layers, host)?,
             Some(told) if told.with_others => {
@@ -182,7 +182,7 @@ impl Configuration {
         let file = config_file::named(&self.directory, name)?;
         match config_file::read(&file, host)? {
             Some(said) => Ok(Some((file, said, Vec::new()))),
-            None => Err(Stop::ConfigFile(file.to_string(), "it has no table [tool.ferricorn]".to_owned())),
+            None => Err(Stop::config_file(file, "it has no table [tool.ferricorn]")),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferricorn_config::{Dict, FileValues, Resolved, Settings};
-use ferricorn_protocol::{Hooks, Loader, NoHooks};
+use ferricorn_protocol::{AppFault, Hooks, Loader, NoHooks};
 use ferricorn_telemetry::Logger;
 use ferricorn_unix::{Away, Fork};
 
@@ -26,7 +26,7 @@ pub trait Host {
     ///
     /// # Errors
     /// What is wrong with the file, with the traceback of its code if it is that which failed.
-    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String>;
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, AppFault>;
 
     /// The configuration has no file that is Python, or none any more.
     fn forget_config(&self) {}

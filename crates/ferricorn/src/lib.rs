@@ -34,7 +34,7 @@ pub use body::Body;
 pub use ferricorn_config::{Dict, FileValues, Resolved, Settings, Value};
 /// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
 pub mod hosting {
-    pub use ferricorn_protocol::{Hooks, Loader, NoHooks};
+    pub use ferricorn_protocol::{AppFault, Hooks, Loader, NoHooks};
     pub use ferricorn_telemetry::Logger;
     pub use ferricorn_telemetry::error_log::write_raw;
     pub use ferricorn_unix::{Away, Fork, fork_away, fork_beside_threads};

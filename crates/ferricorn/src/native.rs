@@ -9,7 +9,7 @@ use std::process;
 use std::sync::Arc;
 
 use ferricorn_config::{FileValues, Settings};
-use ferricorn_protocol::{App, LoadError, Loader, WorkerInfo};
+use ferricorn_protocol::{App, AppFault, LoadError, Loader, WorkerInfo};
 use ferricorn_unix::{Away, Fork, environment};
 use tower_service::Service;
 
@@ -51,10 +51,10 @@ impl Host for NativeHost {
         "native".to_owned()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
-        Err(format!(
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, AppFault> {
+        Err(AppFault::new(format!(
             "{source} is Python, which an app written in Rust does not run; write ferricorn.toml instead"
-        ))
+        )))
     }
 
     fn fork(&self) -> io::Result<Fork> {

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferricorn_config::{Resolved, Settings};
+use ferricorn_config::{Resolved, SettingError, Settings};
 use ferricorn_master::{Mold, Outcome};
 use ferricorn_protocol::{ExitCode, Hooks, Loader, Moment};
 use ferricorn_telemetry::{AccessLog, error_log};
@@ -43,7 +43,7 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
         messages::answer(layers.report());
     }
     enter(&resolved.settings, host)?;
-    let hooks = host.hooks(&resolved).map_err(Stop::Fault)?;
+    let hooks = hooks(host, &resolved)?;
     if resolved.check_config {
         return check::all(host, &layers, &resolved);
     }
@@ -102,6 +102,19 @@ pub(crate) fn enter(settings: &Settings, host: &dyn Host) -> Result<(), Stop> {
     std::env::set_current_dir(&settings.chdir)
         .map_err(|error| Stop::Fault(format!("chdir: cannot go to {}: {error}", settings.chdir.display())))?;
     host.set_environment(&settings.raw_env).map_err(Stop::Fault)
+}
+
+/// The hooks of the settings; what is wrong with one is told with the place where it is set.
+pub(crate) fn hooks(host: &dyn Host, resolved: &Resolved) -> Result<Arc<dyn Hooks>, Stop> {
+    host.hooks(resolved).map_err(|faults| {
+        let told = |line: &str| {
+            let (key, message) = line.split_once(": ")?;
+            let (key, message) = (key.to_owned(), message.to_owned());
+            let source = resolved.hook_sources.get(key.as_str())?.clone();
+            Some(SettingError { key, also: Vec::new(), source, message, hint: None, usage: false })
+        };
+        faults.lines().map(told).collect::<Option<_>>().map_or(Stop::Fault(faults), Stop::Settings)
+    })
 }
 
 /// Opens the logs that the settings name, so that a worker cannot fail at it, and logs what was noticed.

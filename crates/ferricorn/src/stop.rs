@@ -1,7 +1,7 @@
 //! Why the program stops before it serves: what to say, and the exit code that goes with it.
 
 use ferricorn_config::SettingError;
-use ferricorn_protocol::{ExitCode, LoadError};
+use ferricorn_protocol::{AppFault, ExitCode, LoadError};
 
 use crate::messages;
 
@@ -12,7 +12,7 @@ pub(crate) enum Stop {
     /// from the command line itself.
     CommandLine(Option<&'static str>, clap::Error),
     /// The config file could not be run: its name, and what is wrong.
-    ConfigFile(String, String),
+    ConfigFile(String, AppFault),
     /// Settings are wrong.
     Settings(Vec<SettingError>),
     /// The app cannot be loaded.
@@ -22,6 +22,11 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
+    /// What is wrong with a config file, if it is none of Python's exceptions.
+    pub(crate) fn config_file(name: impl ToString, message: impl Into<String>) -> Self {
+        Self::ConfigFile(name.to_string(), AppFault::new(message))
+    }
+
     /// Tells the operator.
     pub(crate) fn tell(&self) {
         match self {
@@ -33,7 +38,10 @@ impl Stop {
                 ));
             }
             Self::ConfigFile(name, fault) => {
-                messages::complain(format_args!("Error: Failed to read config file: {name}\n{fault}"));
+                messages::complain(format_args!(
+                    "Error: Failed to read config file: {name}\n{}",
+                    details(fault)
+                ));
             }
             Self::Settings(errors) => match errors.as_slice() {
                 [error] => messages::complain(format_args!("Error: {error}")),
@@ -63,6 +71,7 @@ impl Stop {
                 }
             }
             Self::Settings(errors) if errors.iter().any(|error| error.usage) => ExitCode::USAGE,
+            Self::ConfigFile(_, AppFault { exit: Some(status), .. }) => ExitCode(*status),
             Self::ConfigFile(..) | Self::Settings(_) | Self::App(_) | Self::Fault(_) => ExitCode::CONFIG,
         }
     }
@@ -73,7 +82,9 @@ impl Stop {
             Self::CommandLine(variable, error) => {
                 format!("{} cannot be understood: {}", variable.unwrap_or("the command line"), error.render())
             }
-            Self::ConfigFile(name, fault) => format!("failed to read config file: {name}\n{fault}"),
+            Self::ConfigFile(name, fault) => {
+                format!("failed to read config file: {name}\n{}", details(fault))
+            }
             Self::Settings(errors) => {
                 let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
                 lines.join("\n")
@@ -81,5 +92,13 @@ impl Stop {
             Self::App(error) => error.message.clone(),
             Self::Fault(fault) => fault.clone(),
         }
+    }
+}
+
+/// What is wrong with a config file. Who ends the process means it, and needs no traceback.
+fn details(fault: &AppFault) -> String {
+    match fault.exit {
+        Some(_) => format!("It ends the process: {}", fault.message),
+        None => fault.details().to_owned(),
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Supervised<'a> {
     /// Makes the process what the settings say.
     fn adopt(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, Stop> {
         run::enter(&resolved.settings, self.host)?;
-        let hooks = self.host.hooks(resolved).map_err(Stop::Fault)?;
+        let hooks = run::hooks(self.host, resolved)?;
         run::adopt(resolved, self.host)?;
         Ok(hooks)
     }

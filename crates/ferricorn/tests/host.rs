@@ -25,9 +25,10 @@ impl Host for Made {
         "made up".to_owned()
     }
 
-    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, String> {
+    fn read_config(&self, source: &ConfigFile) -> Result<FileValues, AppFault> {
         self.asked.borrow_mut().push(source.clone());
-        self.config.clone().unwrap_or_else(|| Ok(Dict::new())).map(FileValues::from)
+        let said = self.config.clone().unwrap_or_else(|| Ok(Dict::new()));
+        said.map(FileValues::from).map_err(AppFault::new)
     }
 
     fn fork(&self) -> io::Result<Fork> {

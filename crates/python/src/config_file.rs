@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ferricorn_config::table::{self, Kind};
 use ferricorn_config::{FileValues, Foreign};
+use ferricorn_protocol::AppFault;
 use figment::value::{Dict, Empty, Tag, Value};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -13,7 +14,7 @@ use pyo3::types::{
     PyString, PyTuple,
 };
 
-use crate::fault::{one_line, traceback};
+use crate::fault::{app_fault, one_line, traceback};
 use crate::hooks;
 
 /// Python's `ast.PyCF_ONLY_AST`: the syntax tree is wanted, not its code.
@@ -28,17 +29,18 @@ const DEPTH: usize = 16;
 ///
 /// # Errors
 /// What the operator must be told: that it cannot be read, or the traceback of its code.
-pub fn read_config_file(path: &Path) -> Result<FileValues, String> {
-    let source = std::fs::read(path).map_err(|error| format!("the file cannot be read: {error}"))?;
-    Python::attach(|py| execute(py, path, &source).map_err(|error| explain(py, &error)))
+pub fn read_config_file(path: &Path) -> Result<FileValues, AppFault> {
+    let source =
+        std::fs::read(path).map_err(|error| AppFault::new(format!("the file cannot be read: {error}")))?;
+    Python::attach(|py| execute(py, path, &source).map_err(|error| app_fault(py, &error)))
 }
 
 /// Runs a module as a configuration file, anew each time; else as [`read_config_file`].
 ///
 /// # Errors
 /// The traceback of its import.
-pub fn read_config_module(name: &str) -> Result<FileValues, String> {
-    Python::attach(|py| import(py, name).map_err(|error| explain(py, &error)))
+pub fn read_config_module(name: &str) -> Result<FileValues, AppFault> {
+    Python::attach(|py| import(py, name).map_err(|error| app_fault(py, &error)))
 }
 
 pub(crate) fn explain(py: Python<'_>, error: &PyErr) -> String {

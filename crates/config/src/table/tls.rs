@@ -4,7 +4,7 @@ use super::Section::Ssl;
 use super::{Kind, Preset, Setting};
 
 pub(super) const NO_TLS: &str = "let a proxy in front, such as nginx or the load balancer, end TLS";
-const NO_MEANING: &str = "it has no effect";
+const NO_MEANING: &str = "it has a meaning only with TLS";
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new("keyfile", Ssl, "The TLS key.").flags(&["--keyfile"]).refused(NO_TLS),

@@ -49,7 +49,10 @@ impl PythonLogger {
         let cfg = hooks::config(py, resolved)?;
         let wanted = match resolved.values.get("logger_class") {
             Some(Value::String(_, name)) if !name.starts_with('<') => {
-                let named = name != "simple" && !name.is_empty() && !name.starts_with(OURS);
+                let named = name != "simple"
+                    && name != "egg:gunicorn#simple"
+                    && !name.is_empty()
+                    && !name.starts_with(OURS);
                 named.then(|| name.into_pyobject(py)).transpose()?.map(Bound::into_any)
             }
             _ => hooks::value(py, "logger_class")?,

@@ -9,7 +9,7 @@ fn read(code: &[u8]) -> Result<Dict, String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gunicorn.conf.py");
     std::fs::write(&path, code).unwrap();
-    read_config_file(&path).map(|said| said.values)
+    read_config_file(&path).map(|said| said.values).map_err(|fault| fault.details().to_owned())
 }
 
 #[test]
@@ -115,7 +115,8 @@ fn a_file_that_fails_is_told_with_its_traceback_and_no_frame_of_ours() {
     assert_eq!(message.matches("  File ").count(), 1, "{message}");
     assert!(read(b"def x(:").unwrap_err().contains("SyntaxError"));
     assert!(read(b"raise SystemExit(3)").unwrap_err().contains("SystemExit: 3"));
-    let missing = read_config_file(std::path::Path::new("/nonexistent/gunicorn.conf.py")).unwrap_err();
+    let missing =
+        read_config_file(std::path::Path::new("/nonexistent/gunicorn.conf.py")).unwrap_err().message;
     assert!(missing.starts_with("the file cannot be read: No such file or directory"), "{missing}");
 }
 
@@ -132,5 +133,10 @@ fn a_module_runs_again_each_time() {
     let second = read_config_module(&name);
     assert_eq!(first.unwrap().values["workers"].to_i128(), Some(2));
     assert_eq!(second.unwrap().values["workers"].to_i128(), Some(3));
-    assert!(read_config_module("no_such_module_").unwrap_err().contains("No module named 'no_such_module_'"));
+    assert!(
+        read_config_module("no_such_module_")
+            .unwrap_err()
+            .message
+            .contains("No module named 'no_such_module_'")
+    );
 }
