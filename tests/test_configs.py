@@ -225,8 +225,9 @@ def test_the_format_of_a_platform(serve):
 
 
 def test_pools_are_closed_when_workers_end(serve):
-    server = started(serve, "sessions")
-    server.wait_workers(2)
-    server.wait_for("pool of 2 for worker", count=2)
+    server = started(serve, "sessions", "-w", "1")
+    server.wait_for("pool of 2 for worker 1")
+    # One that has not begun to serve ends without its hooks.
+    assert server.get("/").status == 200
     assert server.stop() == 0
-    assert len(re.findall(r"pool of worker \d is closed", server.log)) == 2
+    assert "pool of worker 1 is closed" in server.log

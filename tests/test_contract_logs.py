@@ -242,7 +242,8 @@ def test_the_error_log(serve, scene):
     told = records(log, folder)
     for case in [case for case in LINES if case.startswith(f"{scene}: ")]:
         line = wanted(case, LINES[case])
-        assert line == "-" or line in told, f"{line!r} is not in:\n" + "\n".join(told)
+        # What a kernel tells depends on the machine.
+        assert line == "-" or any(one in told for one in line.split(" or ")), f"{line!r} is not in:\n" + "\n".join(told)
 
 
 # Exit codes.
