@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -132,6 +133,7 @@ def test_term_serves_whom_a_full_worker_had_left_in_the_queue(serve):
 THREADS = """
 import threading
 import time
+from pathlib import Path
 
 
 def start():
@@ -525,3 +527,50 @@ def test_max_requests_replaces_a_worker(serve):
         server.get("/pid")
     server.wait_workers(1, without=[int(first)])
     assert server.get("/pid").text != first
+
+
+# What ps shows.
+
+
+def title(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+@only_ferricorn("gunicorn's titles take a package, and say no state")
+def test_titles_show_what_each_process_is_about(serve):
+    server = serve("slow_start:app", "-n", "mysite", files={"slow_start.py": """
+import pathlib, time
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+from features import app
+"""})
+    (worker,) = server.wait_workers(1)
+    assert title(server.pid) == "ferricorn: master [mysite]"
+    until(lambda: title(worker) == "ferricorn: worker [mysite] starting", "the first title")
+    server.touch("go")
+    until(lambda: title(worker) == "ferricorn: worker [mysite] serving", "the second")
+    with server.connect() as client:
+        client.send(b"GET /sleep?1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: server.has("entered"), "the call")
+        server.send(signal.SIGTERM)
+        until(lambda: title(worker) == "ferricorn: worker [mysite] leaving", "the last")
+        assert client.response().body == b"slept"
+
+
+@only_ferricorn("it takes a package")
+def test_a_title_of_the_apps_own_stays(serve):
+    server = serve("""
+import ctypes
+# As a package such as setproctitle does: it writes where the arguments are.
+fields = open("/proc/self/stat").read().rpartition(")")[2].split()
+start, end = int(fields[45]), int(fields[46])
+ctypes.memset(start, 0, end - start)
+ctypes.memmove(start, b"shop", 4)
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+""")
+    assert server.get().body == b"ok"
+    (worker,) = server.wait_workers(1)
+    assert title(worker) == "shop"

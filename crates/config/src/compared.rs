@@ -102,7 +102,7 @@ const NOBODY_WAITS: Compared = Better(
 );
 
 /// What is to be said where a setting is not the same.
-const DIFFERENCES: [(&str, Compared); 50] = [
+const DIFFERENCES: [(&str, Compared); 51] = [
     ("config", More("it may be TOML too; errors name the line")),
     (
         "worker_connections",
@@ -162,10 +162,11 @@ const DIFFERENCES: [(&str, Compared); 50] = [
     (
         "reuse_port",
         Better(
-            "the master binds one socket for each worker, so that no connection is lost when a worker is replaced",
+            "the master keeps the sockets and every worker serves them all: nobody is reset, or waits for a busy worker",
         ),
     ),
-    ("daemon", Different("see docs/deploy.md; systemd and containers want the server in the foreground")),
+    ("daemon", Better("the command ends when the server listens, or with 1 if its start has failed")),
+    ("group", Different("workers are in no other group; that of `user` is the default")),
     ("raw_env", Different("each entry must be `KEY=VALUE`")),
     ("umask", Different("a mode up to `0o777`")),
     ("pythonpath", More("it may be a list too")),

@@ -80,6 +80,12 @@ pub struct Settings {
     pub group: Option<Account>,
     /// Whether workers are in all groups of `user`.
     pub initgroups: bool,
+    /// Whether the server goes to the background.
+    pub daemon: bool,
+    /// Whether standard output and error are kept there.
+    pub enable_stdio_inheritance: bool,
+    /// Whether there is a socket for each worker at each TCP address.
+    pub reuse_port: bool,
     /// What responses say in `Server`; `None` for no such header.
     pub server: Option<&'static str>,
     /// Whose word counts, and for what.

@@ -183,12 +183,9 @@ fn only_a_malformed_number_on_the_command_line_is_a_usage_error() {
 #[test]
 fn what_would_be_missed_is_refused_and_its_default_is_not() {
     let refused = |name: &str, value: Value| file([(name, value)]).resolve(&facts()).is_err();
-    for (name, value) in [
-        ("certfile", "a.pem".into()),
-        ("daemon", "true".into()),
-        ("protocol", "uwsgi".into()),
-        ("worker_class", "tornado".into()),
-    ] {
+    for (name, value) in
+        [("certfile", "a.pem".into()), ("protocol", "uwsgi".into()), ("worker_class", "tornado".into())]
+    {
         assert!(refused(name, value), "{name}");
     }
     for (name, value) in [

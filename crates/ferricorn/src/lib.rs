@@ -19,6 +19,7 @@ mod check;
 mod command_line;
 mod config_file;
 mod configuration;
+mod daemon;
 mod host;
 mod identity;
 mod messages;

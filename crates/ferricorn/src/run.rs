@@ -15,7 +15,7 @@ use crate::configuration::{self, Configuration};
 use crate::origin::Origin;
 use crate::stop::Stop;
 use crate::supervised::Supervised;
-use crate::{Host, check, messages};
+use crate::{Host, check, daemon, messages};
 
 /// How long a worker that ends waits for its logger.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -47,13 +47,15 @@ fn start(argv: Vec<OsString>, host: &dyn Host) -> Result<ExitCode, Stop> {
     if resolved.check_config {
         return check::all(host, &layers, &resolved);
     }
+    let waiting = daemon::enter(&resolved.settings, host)?;
     adopt(&resolved, host)?;
+    daemon::warn(&resolved.settings);
     tracing::debug!("ferricorn {} on {}", env!("CARGO_PKG_VERSION"), host.description());
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!("The limit of open files stays as it is: {error}");
     }
     let settings = resolved.settings.clone();
-    let supervised = Supervised::new(&configuration, &origin, host, resolved);
+    let supervised = Supervised::new(&configuration, &origin, host, waiting, resolved);
     match ferricorn_master::run(settings, hooks, &supervised) {
         Outcome::Exit(code) => {
             host.ending(

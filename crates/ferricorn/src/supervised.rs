@@ -10,6 +10,7 @@ use ferricorn_unix::{Away, Fork};
 
 use crate::Host;
 use crate::configuration::{self, Configuration};
+use crate::daemon::Waiting;
 use crate::origin::Origin;
 use crate::run;
 use crate::stop::Stop;
@@ -19,6 +20,7 @@ pub(crate) struct Supervised<'a> {
     configuration: &'a Configuration,
     origin: &'a Origin,
     host: &'a dyn Host,
+    waiting: Waiting,
     /// With which the server was started, if that is not what counts.
     first: RefCell<Option<Resolved>>,
     /// What counts.
@@ -32,10 +34,12 @@ impl<'a> Supervised<'a> {
         configuration: &'a Configuration,
         origin: &'a Origin,
         host: &'a dyn Host,
+        waiting: Waiting,
         resolved: Resolved,
     ) -> Self {
         let first = RefCell::default();
-        Self { configuration, origin, host, first, taken: RefCell::new(resolved), read: RefCell::default() }
+        let (taken, read) = (RefCell::new(resolved), RefCell::default());
+        Self { configuration, origin, host, waiting, first, taken, read }
     }
 
     fn read_again(&self) -> Result<(Settings, Arc<dyn Hooks>), Stop> {
@@ -90,6 +94,10 @@ impl ferricorn_master::Host for Supervised<'_> {
 
     fn detached(&self, wait: &mut dyn FnMut()) {
         self.host.detached(wait);
+    }
+
+    fn begun(&self) {
+        self.waiting.end();
     }
 
     fn settle(&self, taken: bool) {

@@ -27,6 +27,9 @@ pub trait Host {
     /// Calls `wait` once, which blocks, in such a way that the interpreter's other threads can run meanwhile.
     fn detached(&self, wait: &mut dyn FnMut());
 
+    /// The master listens, and is about to fork: whoever waits for its start need not any more.
+    fn begun(&self) {}
+
     /// Reads the configuration again, after a HUP: command line, environment and file. Gives what it says, and what it
     /// wants done.
     ///

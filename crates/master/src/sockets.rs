@@ -65,6 +65,7 @@ impl Sockets {
             };
             sockets.open.push((Source::Bind(bind.clone()), listener));
         }
+        sockets.multiply(settings)?;
         Ok(sockets)
     }
 
@@ -87,9 +88,39 @@ impl Sockets {
                 }
                 None => open(&address, settings).map_err(|error| refusal(&address, &error.to_string()))?,
             };
-            sockets.open.push((Source::Bind(bind.clone()), listener));
+            // Further ones of the same address: whoever waits at them waits on.
+            let local = listener.local().clone();
+            let twins: Vec<Listener> = inherited.extract_if(.., |other| *other.local() == local).collect();
+            let all = std::iter::once(listener).chain(twins);
+            sockets.open.extend(all.map(|listener| (Source::Bind(bind.clone()), listener)));
         }
+        sockets.multiply(settings)?;
         Ok(sockets)
+    }
+
+    /// Opens further sockets at each TCP address until there is one for each worker, if the settings want that. None is ever
+    /// closed before its address is: that would reset whoever waits at it.
+    fn multiply(&mut self, settings: &Settings) -> Result<(), String> {
+        if !settings.reuse_port {
+            return Ok(());
+        }
+        for bind in wanted(settings) {
+            let source = Source::Bind(bind.clone());
+            let known: Vec<Local> = self.of(&source).map(|listener| listener.local().clone()).collect();
+            let Some(Local::Tcp(local)) = known.first() else { continue };
+            let address = Address::Tcp { host: local.ip().to_string(), port: local.port() };
+            for _ in known.len()..settings.workers {
+                let listener =
+                    open(&address, settings).map_err(|error| refusal(&address, &error.to_string()))?;
+                self.open.push((source.clone(), listener));
+            }
+        }
+        Ok(())
+    }
+
+    /// The sockets of an address.
+    fn of(&self, wanted: &Source) -> impl Iterator<Item = &Listener> {
+        self.open.iter().filter(move |(source, _)| source == wanted).map(|(_, listener)| listener)
     }
 
     /// Leaves the files of Unix sockets to the master after this one.
@@ -127,12 +158,13 @@ impl Sockets {
         let mut sockets = Self::default();
         for bind in wanted(settings) {
             let source = Source::Bind(bind.clone());
-            let listener = match self.open.iter().find(|(known, _)| *known == source) {
-                Some((_, listener)) => listener.clone(),
-                None => self.find_room(bind, settings, &sockets)?,
-            };
-            sockets.open.push((source, listener));
+            let mut listeners: Vec<Listener> = self.of(&source).cloned().collect();
+            if listeners.is_empty() {
+                listeners.push(self.find_room(bind, settings, &sockets)?);
+            }
+            sockets.open.extend(listeners.into_iter().map(|listener| (source.clone(), listener)));
         }
+        sockets.multiply(settings)?;
         Ok(sockets)
     }
 
@@ -204,7 +236,9 @@ impl Sockets {
 
     /// `http://127.0.0.1:8000,unix:/run/app.sock`, as gunicorn lists them.
     pub(crate) fn list(&self) -> String {
-        let names: Vec<String> = self.open.iter().map(|(_, listener)| listener.to_string()).collect();
+        let mut names: Vec<String> = self.open.iter().map(|(_, listener)| listener.to_string()).collect();
+        // Several sockets of one address are one to whoever connects.
+        names.dedup();
         names.join(",")
     }
 
@@ -255,7 +289,7 @@ fn open(address: &Address, settings: &Settings) -> Result<Listener, BindError> {
 }
 
 fn options(settings: &Settings) -> Options {
-    Options { backlog: settings.backlog, umask: settings.umask }
+    Options { backlog: settings.backlog, umask: settings.umask, reuse_port: settings.reuse_port }
 }
 
 fn refusal(address: &Address, why: &str) -> String {

@@ -81,7 +81,7 @@ fn introduce(cradle: Cradle, signals: WorkerSignals, legacy: Legacy) -> Outcome 
     let Legacy { settings, hooks, listeners, alive } = legacy;
     cradle.slot.claim(std::process::id(), cradle.age, cradle.generation);
     // So that ps and the log tell it, too.
-    title::set(&format!("ferricorn: worker [{}]", settings.proc_name));
+    title::set(&title::of_worker(&settings.proc_name, "starting"));
     tracing::info!("Booting worker with pid: {}", std::process::id());
     let inheritance = Inheritance {
         listeners,

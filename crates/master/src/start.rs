@@ -53,6 +53,7 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
     tracing::info!("Using worker: {class}");
     warn_if_nobody_serves(&settings);
     tell(&*hooks, Moment::Ready(&sockets.listening()))?;
+    host.begun();
     Driver::new(settings, hooks, sockets, signals, pidfile, predecessor, host)
         .map_err(|error| config_error(&format!("Cannot prepare for workers: {error}")))
 }

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod away;
+pub mod background;
 mod bell;
 pub mod clock;
 pub mod control;

@@ -80,6 +80,8 @@ pub struct Options {
     pub backlog: u32,
     /// The umask under which the file of a Unix socket is made.
     pub umask: u32,
+    /// Whether others, of the same user, may open a socket at the same TCP address (`SO_REUSEPORT`).
+    pub reuse_port: bool,
 }
 
 /// Why an address cannot be listened on.

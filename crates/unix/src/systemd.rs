@@ -2,7 +2,7 @@
 
 mod notify;
 
-pub use notify::{Manager, is_main_process, monotonic_us, watchdog};
+pub use notify::{Manager, is_main_process, is_notified, monotonic_us, watchdog};
 
 use std::env;
 use std::io;

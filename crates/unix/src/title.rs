@@ -19,6 +19,21 @@ pub fn set(title: &str) {
     }
 }
 
+/// Sets a title in the place of another one, unless the app has set its own since.
+pub fn replace(before: &str, now: &str) {
+    let shown = fs::read_to_string("/proc/self/cmdline").unwrap_or_default();
+    let shown = shown.trim_end_matches('\0');
+    if !shown.is_empty() && before.starts_with(shown) {
+        set(now);
+    }
+}
+
+/// The title of a worker, with a word for what it is about.
+#[must_use]
+pub fn of_worker(name: &str, about: &str) -> String {
+    format!("ferricorn: worker [{name}] {about}")
+}
+
 /// Fields 48 and 49 of `/proc/self/stat` (proc(5)): `arg_start` and `arg_end`.
 fn argument_area() -> Option<Range<usize>> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
@@ -59,6 +74,9 @@ mod tests {
                 let shown = shown.trim_end_matches('\0');
                 assert!(shown.len() < room && text.starts_with(shown) && !shown.is_empty(), "{shown}");
             }
+            super::replace("somebody else", "nobody");
+            super::replace("ferricorn", "new");
+            assert!(std::fs::read_to_string("/proc/self/cmdline").unwrap().starts_with("new\0"));
             assert_eq!(std::fs::read_to_string("/proc/self/comm").unwrap(), "ferricorn\n");
             i32::from(std::fs::read("/proc/self/environ").unwrap() != environment)
         });

@@ -61,6 +61,12 @@ pub(crate) fn keep(fd: BorrowedFd<'_>) -> io::Result<RawFd> {
     Ok(fd.as_raw_fd())
 }
 
+/// Whether a master has started this process to take its place, and nobody has asked for what it left yet.
+#[must_use]
+pub fn is_successor() -> bool {
+    env::var(TIES).is_ok_and(|ties| parse(&ties).is_some())
+}
+
 /// Whether a variable of the environment is one of those by which masters speak to each other.
 #[must_use]
 pub fn is_variable(name: &OsStr) -> bool {
@@ -129,7 +135,7 @@ mod tests {
     fn what_was_left_is_there_in_the_process_that_it_was_left_to() {
         let end = in_child(|| {
             let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
-            let options = listener::Options { backlog: 1, umask: 0 };
+            let options = listener::Options { backlog: 1, umask: 0, reuse_port: false };
             let socket = Listener::bind(&address, options).unwrap();
             let (_life, alive) = control::life().unwrap();
             let bell = Bell::create().unwrap();

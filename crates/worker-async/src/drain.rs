@@ -19,6 +19,7 @@ const IDLE_GRACE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(worker: &Worker, tell: impl FnOnce()) -> Term {
     worker.lifecycle.drains().await;
     worker.slot.set_state(State::Draining);
+    worker.show("serving", "leaving");
     if worker.lifecycle.own_accord() {
         tell();
     }

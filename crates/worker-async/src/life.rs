@@ -48,6 +48,7 @@ pub(crate) async fn live(
     // What only the start needed.
     heap::give_back();
     worker.slot.set_state(State::Ready);
+    worker.show("starting", "serving");
     tell(Report::Ready);
     let term = tokio::select! {
         biased;

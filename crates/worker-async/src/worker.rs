@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, AppThread, Attended, ExitCode};
 use ferricorn_telemetry::AccessLog;
-use ferricorn_unix::clock;
 use ferricorn_unix::scoreboard::{Slot, Ticket};
+use ferricorn_unix::{clock, title};
 use http::HeaderValue;
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
@@ -52,6 +52,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// Has `ps` show what the worker is about, if it shows what it was about before and not what the app wants it to show.
+    pub(crate) fn show(&self, before: &str, now: &str) {
+        let title = |about| title::of_worker(&self.settings.proc_name, about);
+        title::replace(&title(before), &title(now));
+    }
+
     /// Enters a request into the scoreboard's table of requests in flight.
     pub(crate) fn request_begins(&self, head: &Parts) -> Ticket {
         self.slot.request_begin(clock::coarse_ms(), head.method.as_str(), head.uri.path().as_bytes())

@@ -140,10 +140,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         .text("user")
         .metavar("FACILITY")
         .reload(Reload::Master),
-    Setting::new("enable_stdio_inheritance", Logging, "Keep redirected stdio when going to the background.")
-        .flags(&["--enable-stdio-inheritance", "-R"])
-        .switch()
-        .ignored("stdio is always inherited"),
+    Setting::new(
+        "enable_stdio_inheritance",
+        Logging,
+        "Keep standard output and standard error with `daemon`, unless they are a terminal.",
+    )
+    .flags(&["--enable-stdio-inheritance", "-R"])
+    .switch()
+    .reload(Reload::Restart),
     Setting::new(
         "statsd_host",
         Logging,

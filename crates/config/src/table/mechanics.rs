@@ -17,10 +17,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         .kind(Kind::Switch(false), Preset::Unset)
         .env("SENDFILE")
         .ignored("the server chooses how it sends files"),
-    Setting::new("reuse_port", ServerMechanics, "Let each worker bind a socket of its own (`SO_REUSEPORT`).")
-        .flags(&["--reuse-port"])
-        .switch()
-        .refused("without it all workers share the master's socket"),
+    Setting::new(
+        "reuse_port",
+        ServerMechanics,
+        "Open a socket for each worker at each TCP address (`SO_REUSEPORT`), among which the kernel spreads clients, and let other \
+         servers listen there, too. The master keeps the sockets and every worker serves them all, so no client waits for a worker \
+         that is busy or gone.",
+    )
+    .flags(&["--reuse-port"])
+    .switch()
+    .reload(Reload::Restart),
     Setting::new(
         "chdir",
         ServerMechanics,
@@ -29,10 +35,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     )
     .flags(&["--chdir"])
     .metavar("DIR"),
-    Setting::new("daemon", ServerMechanics, "Go to the background.")
-        .flags(&["--daemon", "-D"])
-        .switch()
-        .refused("let systemd or a container run the server in the foreground"),
+    Setting::new(
+        "daemon",
+        ServerMechanics,
+        "Go to the background, in a session of its own. The command ends when the server listens, with 0, or when its start has \
+         failed, with 1. Name an `errorlog`: nothing that goes to the standard streams is seen after the start. Not for \
+         systemd or containers, which run servers in the foreground.",
+    )
+    .flags(&["--daemon", "-D"])
+    .switch()
+    .reload(Reload::Restart),
     Setting::new(
         "raw_env",
         ServerMechanics,

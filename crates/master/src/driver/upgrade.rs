@@ -76,7 +76,9 @@ impl Driver<'_> {
     /// Whether WINCH comes from somebody who means it, and not from a window that was resized, or from a container engine
     /// that passes such a signal on.
     pub(super) fn winch_counts(&self) -> bool {
-        self.supervisor.has_successor() && !terminal::is_controlled()
+        let current = self.generations.get(&self.supervisor.generations().0);
+        let daemon = current.is_some_and(|current| current.settings.daemon);
+        (daemon || self.supervisor.has_successor()) && !terminal::is_controlled()
     }
 
     /// The master before this one is gone: this one has its name, its pidfile and its socket files now.

@@ -42,11 +42,13 @@ pub(super) fn tcp(
         let domain = Domain::for_address(address);
         let socket = Socket::new(domain, Type::STREAM.cloexec().nonblocking(), None)?;
         socket.set_reuse_address(true)?;
+        socket.set_reuse_port(options.reuse_port)?;
         let shared = beside.iter().map(|other| other.as_fd()).chain([socket.as_fd()]);
         let shared = SharedPort::among(shared.filter(|_| !beside.is_empty()))?;
         socket.bind(&address.into())?;
         socket.listen(backlog(options))?;
         drop(shared);
+        socket.set_reuse_port(options.reuse_port)?;
         Listener::new(socket, None)
     };
     open().map_err(|error| {

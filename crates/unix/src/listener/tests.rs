@@ -12,7 +12,7 @@ use super::{Address, BindError, Listener, Local, Options, Socket};
 use crate::fork::tests::in_child;
 use crate::wait::Change;
 
-const OPTIONS: Options = Options { backlog: 16, umask: 0o077 };
+const OPTIONS: Options = Options { backlog: 16, umask: 0o077, reuse_port: false };
 
 fn tcp(host: &str, port: u16) -> Address {
     Address::Tcp { host: host.to_owned(), port }

@@ -48,6 +48,12 @@ impl Manager {
     }
 }
 
+/// Whether a manager wants to hear from this process, or from the one that has started it.
+#[must_use]
+pub fn is_notified() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty())
+}
+
 /// How often the manager wants to hear that this process lives, at the least (sd_watchdog_enabled(3)).
 #[must_use]
 pub fn watchdog() -> Option<Duration> {

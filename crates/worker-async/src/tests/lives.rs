@@ -106,7 +106,8 @@ impl Life {
         let mut settings = settings();
         change(&mut settings);
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
-        let listener = Listener::bind(&address, Options { backlog: 64, umask: 0 }).unwrap();
+        let listener =
+            Listener::bind(&address, Options { backlog: 64, umask: 0, reuse_port: false }).unwrap();
         let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
         let slot = Scoreboard::create().unwrap().slot(0).unwrap();
         let (made, worker) = mpsc::channel();

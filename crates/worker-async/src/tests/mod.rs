@@ -75,7 +75,8 @@ impl Server {
         let mut settings = settings();
         change(&mut settings);
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
-        let listener = Listener::bind(&address, Options { backlog: 64, umask: 0 }).unwrap();
+        let listener =
+            Listener::bind(&address, Options { backlog: 64, umask: 0, reuse_port: false }).unwrap();
         let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
         let scoreboard = Scoreboard::create().unwrap();
         let slot = scoreboard.slot(0).unwrap();

@@ -35,7 +35,8 @@ struct Family {
 impl Family {
     fn new() -> Self {
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
-        let listener = Listener::bind(&address, Options { backlog: 256, umask: 0 }).unwrap();
+        let listener =
+            Listener::bind(&address, Options { backlog: 256, umask: 0, reuse_port: false }).unwrap();
         let ferricorn_unix::Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
         let (board, bell) = (Scoreboard::create().unwrap(), Bell::create().unwrap());
         Self { address, listener, board, bell, workers: Vec::new(), threads: Vec::new() }
