@@ -572,5 +572,5 @@ def app(environ, start_response):
     return [b"ok"]
 """)
     assert server.get().body == b"ok"
-    (worker,) = server.wait_workers(1)
+    worker = int(server.wait_for(r"Booting worker with pid: (\d+)").group(1))
     assert title(worker) == "shop"
