@@ -96,12 +96,13 @@ def test_clients_go_to_the_worker_that_is_free(serve, number):
     served(clients)
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_clients_who_come_at_once_are_served_at_once(serve, count):
-    server = serve(APP, "-w", count, "-k", "sync")
-    started(server, count)
-    clients = asked(server, "/wait", count)
-    assert len(set(wait_inside(server, count))) == count
+@pytest.mark.parametrize("workers, threads", [(2, 1), (4, 1), (2, 2), (4, 2), (2, 4)])
+def test_clients_who_come_at_once_are_served_at_once(serve, workers, threads):
+    server = serve(APP, "-w", workers, "-k", "gthread" if threads > 1 else "sync", "--threads", threads)
+    started(server, workers)
+    clients = asked(server, "/wait", workers * threads)
+    inside = wait_inside(server, workers * threads)
+    assert {inside.count(pid) for pid in inside} == {threads}
     server.touch("go")
     served(clients)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Unanswered
+from harness import Unanswered, gone, until
 
 pytestmark = pytest.mark.only_ferricorn("gunicorn has no deadline for a request")
 
@@ -43,6 +43,11 @@ def spin():
 def held():
     """C code that never looks whether there is a signal, and holds the interpreter's lock."""
     ctypes.PyDLL(None).sleep(60)
+
+
+def holds():
+    """The same, but it ends."""
+    ctypes.PyDLL(None).sleep(2)
 
 
 def naps():
@@ -160,6 +165,19 @@ def test_an_app_that_catches_the_interruption_costs_its_worker_when_all_else_is_
     server.wait_workers(1, without=[worker])
     server.wait_for(rf"Worker exiting \(pid: {worker}\)")
     assert "killed" not in server.log
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_call_that_held_the_interpreter_for_too_long_lets_its_worker_end_in_order(serve, threads):
+    server = serve(APP, *LIMIT, "--threads", threads)
+    worker, = server.wait_workers(1)
+    assert server.get("/holds").status == 504
+    server.wait_for(r"GET /holds goes on 1 s after its interruption")
+    server.wait_workers(1, without=[worker])
+    server.wait_for(rf"Worker exiting \(pid: {worker}\)")
+    until(lambda: gone(worker), "its end")
+    assert server.get().body != str(worker).encode()
+    assert f"(pid:{worker}) was sent" not in server.log and f"(pid:{worker}) exited" not in server.log
 
 
 def test_a_call_that_cannot_be_interrupted_is_killed_with_its_worker_at_the_graceful_timeout(serve):

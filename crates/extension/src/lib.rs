@@ -146,6 +146,7 @@ impl Host for Interpreter {
     }
 
     fn ending(&self, who: &str, bound: &str, give_up: Option<u8>) {
+        ferricorn_python::end_visits();
         ferricorn_python::name_threads_that_hold_up(who, bound, give_up);
     }
 

@@ -23,6 +23,7 @@ mod logging;
 mod process;
 mod raw;
 mod threads;
+mod visit;
 pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
@@ -34,3 +35,4 @@ pub use load::{AppLoader, Kind};
 pub use logging::{PythonLogger, forget_logger};
 pub use process::{command, fork_with_interpreter, prepare_mold, prepare_worker};
 pub use threads::name_threads_that_hold_up;
+pub use visit::end_visits;

@@ -15,6 +15,7 @@ use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use super::{RequestTimeout, stack};
 use crate::fault::one_line;
 use crate::raw::{set_async_exception, thread_ident};
+use crate::visit::visit;
 
 /// The signal that interrupts the main thread: a real-time signal, next to the one for stacks, that apps do not use.
 const INTERRUPT: i32 = 51;
@@ -97,7 +98,7 @@ impl Steps {
         }
         let steps = self.clone();
         let interrupt = move || {
-            Python::try_attach(|py| {
+            visit(|py| {
                 if let Err(error) = steps.interrupt_attached(py, number, tell) {
                     tracing::error!("A call cannot be interrupted: {}", one_line(py, &error));
                 }

@@ -7,12 +7,14 @@ use pyo3::exceptions::PySyntaxError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTraceback};
 
+use crate::visit::visit;
+
 /// The modules that are imported.
 pub(super) struct Modules;
 
 impl Sources for Modules {
     fn files(&self) -> Option<Vec<PathBuf>> {
-        Python::try_attach(|py| imported(py).unwrap_or_default())
+        visit(|py| imported(py).unwrap_or_default())
     }
 }
 

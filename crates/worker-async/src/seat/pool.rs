@@ -167,6 +167,13 @@ impl<W: Work> Pool<W> {
         self.lobby.is_empty()
     }
 
+    /// Whether every app thread that could begin a call, at once or when it is started, is needed for one that waits.
+    pub(super) fn is_spoken_for(&self, tied: impl Fn(usize) -> bool) -> bool {
+        let free = self.lobby.iter().filter(|guest| !tied(guest.number)).count();
+        let others = if self.may_hire() { self.own.len() - self.started } else { 0 };
+        self.open.len() >= free + others + usize::from(self.hiring)
+    }
+
     /// Whether one waits in the lobby of which nothing else is expected.
     pub(super) fn has_untied(&self, tied: impl Fn(usize) -> bool) -> bool {
         self.lobby.iter().any(|guest| !tied(guest.number))

@@ -14,8 +14,7 @@ impl<W: Work> Shared<W> {
     pub(crate) fn blocked(&self) -> bool {
         self.told_blocked.store(true, Ordering::SeqCst);
         let pool = lock(&self.pool);
-        let busy =
-            self.may_be_blocked() && !pool.has_untied(|number| self.is_tied(number)) && !pool.may_hire();
+        let busy = self.may_be_blocked() && pool.is_spoken_for(|number| self.is_tied(number));
         busy || pool.is_held_up()
     }
 
