@@ -144,7 +144,7 @@ def test_a_syslog_that_reads_nothing_holds_nobody_up(serve):
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         server = serve("features:app", "--log-syslog", "--log-syslog-to", f"tcp://127.0.0.1:{deaf.getsockname()[1]}",
                        "--access-logformat", "x" * 7000)
-        with server.load("/list", clients=4, limit=2000) as load:
+        with server.load("/list", clients=4, limit=4000) as load:
             load.wait_answered(2000)
         assert load.failures == []
 
