@@ -40,6 +40,15 @@ def test_its_commands_start_a_server(serve, command):
         shutil.rmtree(folder)
 
 
+def test_its_command_for_root_is_understood(cli, tmp_path):
+    """It would leave a server, a pidfile and a log on this machine; tests/test_daemon.py starts such servers."""
+    (command,) = re.findall(r"(?m)^ +sudo ferricorn (.*)$", PAGE)
+    (tmp_path / "mysite").mkdir()
+    (tmp_path / "mysite" / "wsgi.py").write_text("from hello import app as application\n")
+    done = cli("--check-config", *shlex.split(command))
+    assert done.returncode == 0, done.stderr
+
+
 def test_its_time_limits_are_those_of_the_files():
     site, proxy = ((DEPLOY / "nginx" / name).read_text() for name in ("mysite.conf", "ferricorn.conf"))
     assert "keepalive_timeout 60s;" in site and "proxy_read_timeout 60s;" in proxy
