@@ -15,12 +15,12 @@ import contextlib
 import os
 import socket
 import statistics
-import sys
 import threading
 import time
 
-from rig import catalog, prepare, processes
-from rig.servers import Fault, cores, running
+from rig import processes
+from rig.options import parse, ready, wsgi
+from rig.servers import Fault, running
 
 NAMES = ["ferricorn", "sync", "gthread", "granian"]
 ROUNDS = {"one client": ("/", 1), "sixteen clients": ("/", 16), "eight clients, calls of 10 ms": ("/wait", 8)}
@@ -30,11 +30,7 @@ HEAD += "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
 
 def main():
     options = arguments()
-    server_core, own_core = cores()
-    prepare.peers(options.python)
-    if any(server.name == "ferricorn" for server in options.servers):
-        prepare.ferricorn(options.wheel)
-    os.sched_setaffinity(0, {own_core})
+    server_core = ready(options)
     print(HEAD)
     for workers in options.workers:
         for server in [server.with_workers(workers) for server in options.servers]:
@@ -48,13 +44,7 @@ def arguments():
     numbers = lambda text: [int(word) for word in text.split(",")]  # noqa: E731
     parser.add_argument("--workers", type=numbers, default=[4, 8], metavar="N,M", help="how many (default 4,8)")
     parser.add_argument("--seconds", type=int, default=3, help="length of a measurement (default 3)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
-    options = parser.parse_args()
-    able = [server for server in catalog.WSGI if server.name in NAMES]
-    options.servers = catalog.choose(able, options.servers, parser.error)
-    return options
+    return parse(parser, wsgi(NAMES))
 
 
 def measure(server, workers, path, clients, seconds, core):

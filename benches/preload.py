@@ -10,15 +10,14 @@ Memory is the sum of the proportional set sizes (PSS) of the whole tree of proce
 import argparse
 import collections
 import contextlib
-import os
 import socket
-import sys
 import threading
 import time
 from dataclasses import replace
 
-from rig import catalog, prepare, processes
-from rig.servers import Fault, cores, running
+from rig import processes
+from rig.options import parse, ready, wsgi
+from rig.servers import Fault, running
 
 NAMES = ["ferricorn", "sync"]
 HEAD = "| server | workers | requests of each, least–most | all PSS MiB |\n| --- | ---: | ---: | ---: |"
@@ -28,11 +27,7 @@ PATIENCE = 180
 
 def main():
     options = arguments()
-    server_core, own_core = cores()
-    prepare.peers(options.python)
-    if any(server.is_ours for server in options.servers):
-        prepare.ferricorn(options.wheel)
-    os.sched_setaffinity(0, {own_core})
+    server_core = ready(options)
     print(HEAD)
     for plain in options.servers:
         for server in (plain, preloaded(plain)):
@@ -44,13 +39,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="Measures the memory of workers that are forked from one process.")
     parser.add_argument("--workers", type=int, default=8, help="how many (default 8)")
     parser.add_argument("--requests", type=int, default=1000, help="of each worker (default 1000)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
-    options = parser.parse_args()
-    able = [server for server in catalog.WSGI if server.name in NAMES]
-    options.servers = catalog.choose(able, options.servers, parser.error)
-    return options
+    return parse(parser, wsgi(NAMES))
 
 
 def preloaded(server):

@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from rig import catalog, prepare
-from rig.servers import ROOT, Fault, cores, running
+from rig.options import parse, ready, wsgi
+from rig.servers import ROOT, Fault, running
 
 sys.path.insert(0, str(ROOT / "tests"))
 from harness.client import Unanswered, request  # noqa: E402  the tests' own clients
@@ -42,11 +42,7 @@ BAD_SECONDS = 12
 
 def main():
     options = arguments()
-    server_core, own_core = cores()
-    prepare.peers(options.python)
-    if any(server.is_ours for server in options.servers):
-        prepare.ferricorn(options.wheel)
-    os.sched_setaffinity(0, {own_core})
+    server_core = ready(options)
     print(HEAD)
     for server in [server.with_workers(2) for server in options.servers]:
         print(f"| {server.title} | {options.reloads} | {row(server, options.reloads, server_core)} |", flush=True)
@@ -55,13 +51,7 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description="Measures what reloads cost clients.")
     parser.add_argument("--reloads", type=int, default=5, help="how many with good code (default 5)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
-    options = parser.parse_args()
-    able = [server for server in catalog.WSGI if server.name in NAMES]
-    options.servers = catalog.choose(able, options.servers, parser.error)
-    return options
+    return parse(parser, wsgi(NAMES))
 
 
 def row(server, reloads, core):

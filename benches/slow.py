@@ -14,8 +14,9 @@ import statistics
 import sys
 import time
 
-from rig import catalog, prepare, processes
-from rig.servers import ROOT, cores, get, running
+from rig import processes
+from rig.options import parse, ready, wsgi
+from rig.servers import ROOT, get, running
 
 sys.path.insert(0, str(ROOT / "tests"))
 from harness.crowd import SIZES, Crowd  # noqa: E402  the tests' own crowd
@@ -26,10 +27,7 @@ HEAD = "| server | crowd | answered | median ms | slowest ms | MiB more |\n| ---
 
 def main():
     options = arguments()
-    server_core, _ = cores()
-    prepare.peers(options.python)
-    if any(server.name == "ferricorn" for server in options.servers):
-        prepare.ferricorn(options.wheel)
+    server_core = ready(options, pin=False)
     print(f"{options.requests} requests each, given up after {options.patience} s\n\n{HEAD}")
     for server in options.servers:
         for kind in ["nobody", *SIZES, "all of them"]:
@@ -40,13 +38,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="Measures what slow clients cost a normal one.")
     parser.add_argument("--requests", type=int, default=100, help="of the normal client (default 100)")
     parser.add_argument("--patience", type=float, default=2, help="seconds that it waits for an answer (default 2)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), default=NAMES, help=", ".join(NAMES))
-    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
-    options = parser.parse_args()
-    able = [server for server in catalog.WSGI if server.name in NAMES]
-    options.servers = catalog.choose(able, options.servers, parser.error)
-    return options
+    return parse(parser, wsgi(NAMES))
 
 
 def row(server, kind, core, options):

@@ -11,12 +11,11 @@ the end each client reads, and must get all of it.
 import argparse
 import contextlib
 import http.client
-import os
-import sys
 import time
 
-from rig import catalog, prepare, processes, websocket
-from rig.servers import Fault, cores, get, running
+from rig import catalog, processes, websocket
+from rig.options import parse, ready
+from rig.servers import Fault, get, running
 
 PIECE, PIECES = b"x" * 65536, 960
 HEAD = "| server | over | MiB per client | all of it read in the end |\n| --- | --- | ---: | --- |"
@@ -24,11 +23,7 @@ HEAD = "| server | over | MiB per client | all of it read in the end |\n| --- | 
 
 def main():
     options = arguments()
-    server_core, own_core = cores()
-    prepare.peers(options.python)
-    if any(server.name == "ferricorn" for server in options.servers):
-        prepare.ferricorn(options.wheel)
-    os.sched_setaffinity(0, {own_core})
+    server_core = ready(options)
     print(f"{options.clients} clients that read nothing for {options.seconds} s\n\n{HEAD}")
     for server in options.servers:
         for kind, reader in {"HTTP": OverHttp, "WebSocket": OverWebSocket}.items():
@@ -39,13 +34,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="Measures what clients cost that do not read.")
     parser.add_argument("--clients", type=int, default=10, help="how many at a time (default 10)")
     parser.add_argument("--seconds", type=int, default=3, help="how long they read nothing (default 3)")
-    parser.add_argument("--servers", type=lambda text: text.split(","), help="their names, separated by commas")
-    parser.add_argument("--wheel", help="a wheel of ferricorn, instead of building one")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that all servers use")
-    options = parser.parse_args()
-    able = [server for server in catalog.ASGI if server.python]
-    options.servers = catalog.choose(able, options.servers, parser.error)
-    return options
+    return parse(parser, [server for server in catalog.ASGI if server.python])
 
 
 def row(server, reader, core, options):
