@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ferricorn_protocol::{AppFault, AppThread, Pieces, ResponseBody};
 
 use super::app::{TestApp, answer, full, head};
-use super::{PATIENCE, Server};
+use super::{Client, PATIENCE, Server};
 
 const STREAM: &[u8] = b"GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const CALL: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -61,20 +61,21 @@ fn app(steps: &Steps, pieces: usize, size: usize, pause: Duration) -> (TestApp, 
     (app, begun)
 }
 
+/// A client whose response has begun.
+fn streaming(server: &Server, begun: &mpsc::Receiver<()>) -> Client {
+    let mut client = server.client();
+    client.send(STREAM);
+    begun.recv_timeout(PATIENCE).unwrap();
+    client
+}
+
 #[test]
 fn calls_wait_for_the_end_of_the_response_that_an_app_thread_has_begun() {
     for threads in [1, 3] {
         let steps = Steps::default();
         let (app, begun) = app(&steps, 30, 10, Duration::from_millis(2));
         let server = Server::with(app, |settings| settings.threads = threads);
-        let clients: Vec<_> = (0..threads)
-            .map(|_| {
-                let mut client = server.client();
-                client.send(STREAM);
-                begun.recv_timeout(PATIENCE).unwrap();
-                client
-            })
-            .collect();
+        let clients: Vec<_> = (0..threads).map(|_| streaming(&server, &begun)).collect();
         let mut other = server.client();
         other.send(CALL);
         assert!(other.read_to_end().ends_with("called"));
@@ -94,14 +95,7 @@ fn a_client_that_is_slow_to_take_its_response_keeps_no_app_thread() {
         let (app, begun) = app(&steps, 400, size, Duration::ZERO);
         let server = Server::with(app, |settings| settings.threads = threads);
         // They read nothing.
-        let clients: Vec<_> = (0..threads)
-            .map(|_| {
-                let mut client = server.client();
-                client.send(STREAM);
-                begun.recv_timeout(PATIENCE).unwrap();
-                client
-            })
-            .collect();
+        let clients: Vec<_> = (0..threads).map(|_| streaming(&server, &begun)).collect();
         for _ in 0..3 {
             let mut other = server.client();
             other.send(CALL);
