@@ -61,7 +61,6 @@ impl Acceptor {
             };
             match accepted {
                 Ok(client) => {
-                    worker.doors.expect();
                     if let Err(error) = spawn(&worker, &self.local, client) {
                         tracing::debug!("A client could not be served: {error}");
                     }
@@ -139,7 +138,8 @@ impl Acceptor {
 
     /// The next client, once there is room for it and an app thread that can serve it, or a lull.
     async fn next(&mut self, worker: &Worker) -> io::Result<Client> {
-        let mut polite = true;
+        // Each time another app thread begins a call, or the same one has run some.
+        let mut polite = worker.settings.threads;
         loop {
             self.room(worker).await;
             // A lull is one that comes while this waits.
@@ -159,8 +159,9 @@ impl Acceptor {
                 worker.doors.pass_on(door);
                 continue;
             }
-            // A request has come at the same time, and its call may last. Who drives leaves for it now.
-            if std::mem::take(&mut polite) && worker.doors.is_taken() {
+            // Requests have come at the same time, and their calls may last. Who drives leaves for one now.
+            if polite > 0 && worker.doors.is_taken() {
+                polite -= 1;
                 tokio::task::yield_now().await;
                 continue;
             }

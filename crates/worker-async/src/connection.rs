@@ -34,6 +34,7 @@ pub(crate) fn spawn<S: Socket>(worker: &Arc<Worker>, stream: S, connection: Conn
         worker: worker.clone(),
         connection,
         gate: shared,
+        newcomer: worker.doors.expect(),
         accepted: Accepted::default(),
         wish: Wish::default(),
         lent: Lent::default(),

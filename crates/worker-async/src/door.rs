@@ -27,12 +27,16 @@ use tokio::sync::Notify;
 
 use crate::accept;
 use crate::job::Job;
+use crate::newcomers::{Newcomer, Newcomers};
 use crate::seat;
 use crate::timer::timeout;
 use crate::worker::Worker;
 
 /// How long a worker waits for something, at most, before it takes clients that siblings could have.
 pub(crate) const COURTESY: Duration = Duration::from_millis(1);
+
+/// So many times that long it waits for the first requests of clients who have come in, if siblings do take the others.
+const PATIENCE: u32 = 50;
 
 /// With so many more connections than a sibling a worker goes to the end of the row.
 const LEEWAY: u32 = 4;
@@ -41,7 +45,7 @@ const LEEWAY: u32 = 4;
 const FAR: u32 = 16;
 
 /// Why doors are shut: every app thread is in a call that lasts; there is no room for another connection; the worker
-/// leaves; the last app thread is for a client who has just come in.
+/// leaves; the last app threads are for clients who have just come in.
 const BLOCKED: u8 = 1;
 const FULL: u8 = 2;
 const LEAVING: u8 = 4;
@@ -59,12 +63,7 @@ pub(crate) struct Doors {
     seat: OnceLock<Arc<seat::Shared<Job>>>,
     /// Told when the doors were shut because all app threads are busy.
     blocked: Notify,
-    /// Whether a client has come in whose first request has not.
-    expecting: AtomicBool,
-    /// Told when it has.
-    came: Notify,
-    /// Whether the last client that was waited for has said nothing.
-    silent: AtomicBool,
+    newcomers: Arc<Newcomers>,
     bell: OnceLock<(Bell, Notices)>,
 }
 
@@ -85,9 +84,7 @@ impl Doors {
             bars: AtomicU8::new(0),
             seat: OnceLock::new(),
             blocked: Notify::new(),
-            expecting: AtomicBool::new(false),
-            came: Notify::new(),
-            silent: AtomicBool::new(false),
+            newcomers: Newcomers::new(),
             bell: OnceLock::new(),
         }
     }
@@ -130,53 +127,48 @@ impl Doors {
     }
 
     /// A client comes in, whose first request is expected.
-    pub(crate) fn expect(&self) {
-        self.expecting.store(true, Relaxed);
+    pub(crate) fn expect(&self) -> Newcomer {
+        self.newcomers.enter()
     }
 
-    /// A request has come, to be called on an app thread. Costs a load.
-    pub(crate) fn request(&self) {
-        if self.expecting.load(Relaxed) {
-            self.expecting.store(false, Relaxed);
-            self.came.notify_one();
-        }
-    }
-
-    /// Whether the last app thread is about to begin a call, and there are siblings.
+    /// Whether calls are about to begin that take all app threads, and there are siblings.
     pub(crate) fn is_taken(&self) -> bool {
-        self.seat.get().is_some_and(|seat| seat.has_open_calls() && !seat.has_spare())
+        self.seat.get().is_some_and(|seat| seat.has_open_calls() && !seat.has_room(0))
             && self.slot.is_one_of_several()
     }
 
-    /// Leaves clients to siblings until the one who came in last, at this door, has had its call begun, if that takes the
-    /// last app thread. One that says nothing is not waited for any longer than [`COURTESY`], and the next ones then not at
-    /// all. True if somebody may wait now.
+    /// Leaves clients to siblings, at this door, while those who came in last need all app threads: until their calls have
+    /// begun. Who says nothing is waited for while siblings take clients, but for [`PATIENCE`] at most, and the next ones
+    /// then not at all. True if somebody may wait now.
     pub(crate) async fn until_called(&self, door: &Door) -> bool {
-        let Some(seat) = self.seat.get().filter(|seat| !seat.has_spare()) else { return true };
+        let Some(seat) = self.seat.get().filter(|seat| !seat.has_room(self.newcomers.count())) else {
+            return true;
+        };
         if !self.slot.is_one_of_several() {
             return true;
         }
         let (mut knocked, mut quiet) = (false, false);
-        if self.expecting.load(Relaxed) && !self.silent.load(Relaxed) {
-            let came = async {
-                while self.expecting.load(Relaxed) {
-                    self.came.notified().await;
+        if self.newcomers.are_expected() {
+            let mut came = pin!(self.newcomers.all_came());
+            for _ in 0..PATIENCE {
+                let all = timeout(COURTESY, async {
+                    if !knocked {
+                        tokio::select! {
+                            biased;
+                            () = &mut came => return,
+                            () = door.knock(&mut quiet) => {}
+                        }
+                        knocked = true;
+                        self.bar(TAKEN, true);
+                    }
+                    came.as_mut().await;
+                });
+                if all.await.is_ok() || !self.has_siblings() {
+                    break;
                 }
-            };
-            let _ = timeout(COURTESY, async {
-                let mut came = pin!(came);
-                tokio::select! {
-                    biased;
-                    () = &mut came => return,
-                    () = door.knock(&mut quiet) => {}
-                }
-                knocked = true;
-                self.bar(TAKEN, true);
-                came.await;
-            })
-            .await;
+            }
         }
-        self.silent.store(self.expecting.load(Relaxed), Relaxed);
+        self.newcomers.give_up();
         // Who drives leaves for the call before this goes on.
         tokio::task::yield_now().await;
         if knocked {

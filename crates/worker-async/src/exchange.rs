@@ -70,7 +70,7 @@ impl Exchange {
             taken: AtomicBool::new(false),
         });
         client.worker.seat.submit(Job::Call(exchange.clone()));
-        client.worker.doors.request();
+        client.newcomer.has_come();
         Waiting(exchange)
     }
 

@@ -25,6 +25,7 @@ mod inbound;
 mod job;
 mod life;
 mod lifecycle;
+mod newcomers;
 mod orders;
 mod outbound;
 mod outflow;

@@ -19,6 +19,7 @@ use crate::deadline::Limit;
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
 use crate::job::{dispose, log_fault};
+use crate::newcomers::Newcomer;
 use crate::outbound::OutBody;
 use crate::policy::{self, Forbidden};
 use crate::real_ip;
@@ -32,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) worker: Arc<Worker>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) gate: Arc<Shared>,
+    /// Tells the acceptor that the first request has come.
+    pub(crate) newcomer: Newcomer,
     /// The WebSocket that the answer before the last byte of HTTP has begun.
     pub(crate) accepted: Accepted,
     /// The wish of an app that answers with a future to take the connection over.

@@ -98,7 +98,7 @@ impl<W: Work> Shared<W> {
         if !pool.is_open() {
             return Step::Stay;
         }
-        if !pool.may_hire() && !pool.has_untied(tied) {
+        if pool.free(tied) == 0 {
             self.short.notify_one();
             return Step::Stay;
         }

@@ -157,26 +157,22 @@ impl<W: Work> Pool<W> {
         std::mem::take(&mut self.lobby).into_iter().map(|guest| guest.thread)
     }
 
-    /// How many app threads could begin a call, beside one that drives; `tied` tells which could not.
+    /// How many app threads could begin a call, now or when they have been started, beside one that drives; `tied` tells
+    /// which could not.
     pub(super) fn free(&self, tied: impl Fn(usize) -> bool) -> usize {
-        self.own.len() - self.started + self.lobby.iter().filter(|guest| !tied(guest.number)).count()
+        let present = self.lobby.iter().filter(|guest| !tied(guest.number)).count();
+        let others = if self.may_hire() { self.own.len() - self.started } else { 0 };
+        present + others + usize::from(self.hiring)
+    }
+
+    /// How many calls wait that any app thread could begin.
+    pub(super) fn waiting(&self) -> usize {
+        self.open.len()
     }
 
     /// Whether nobody waits in the lobby.
     pub(super) fn is_lobby_empty(&self) -> bool {
         self.lobby.is_empty()
-    }
-
-    /// Whether every app thread that could begin a call, at once or when it is started, is needed for one that waits.
-    pub(super) fn is_spoken_for(&self, tied: impl Fn(usize) -> bool) -> bool {
-        let free = self.lobby.iter().filter(|guest| !tied(guest.number)).count();
-        let others = if self.may_hire() { self.own.len() - self.started } else { 0 };
-        self.open.len() >= free + others + usize::from(self.hiring)
-    }
-
-    /// Whether one waits in the lobby of which nothing else is expected.
-    pub(super) fn has_untied(&self, tied: impl Fn(usize) -> bool) -> bool {
-        self.lobby.iter().any(|guest| !tied(guest.number))
     }
 
     /// Finds somebody for the first open call. `tied` tells of whom something else is expected.

@@ -14,16 +14,17 @@ impl<W: Work> Shared<W> {
     pub(crate) fn blocked(&self) -> bool {
         self.told_blocked.store(true, Ordering::SeqCst);
         let pool = lock(&self.pool);
-        let busy = self.may_be_blocked() && pool.is_spoken_for(|number| self.is_tied(number));
+        let busy = self.may_be_blocked() && pool.waiting() >= pool.free(|number| self.is_tied(number));
         busy || pool.is_held_up()
     }
 
-    /// Whether two calls could begin now. It is never so for the app of a loop that is a guest, or in tasks.
-    pub(crate) fn has_spare(&self) -> bool {
+    /// Whether an app thread is left for one more call, beside those that wait and so many that are expected. It is never
+    /// so for the app of a loop that is a guest, or in tasks.
+    pub(crate) fn has_room(&self, expected: usize) -> bool {
         let driver = self.driver.load(Ordering::SeqCst);
         let drives = driver != NOBODY && driver != STANDBY && !self.is_tied(driver as usize - 1);
         let pool = lock(&self.pool);
-        pool.free(|number| self.is_tied(number)) + usize::from(drives) > 1
+        pool.free(|number| self.is_tied(number)) + usize::from(drives) > pool.waiting() + expected
     }
 
     /// Whether calls wait that any app thread could begin.
