@@ -57,6 +57,11 @@ def count():
     return f"{threading.get_ident()} {local.count}"
 
 
+class LongClose(Stream):
+    def close(self):
+        wait()
+
+
 def wait():
     open("waits", "a").write("x")
     while not os.path.exists("go"):
@@ -74,6 +79,8 @@ def app(environ, start_response):
     path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
     if path == "/stream":
         return Stream(20)
+    if path == "/long-close":
+        return LongClose(int(query))
     if path == "/large":
         open("large", "a").write("x")
         return (b"x" * 100_000 for _ in range(1000))
@@ -177,6 +184,16 @@ def test_a_response_is_made_and_closed_by_the_thread_that_began_it(serve):
     assert not load.failures
     lines = until(lambda: (lines := server.noted("streams").splitlines()) and len(lines) == 8 and lines, "all to be closed")
     assert set(lines) == {"22 1"}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_response_is_whole_before_its_iterable_is_closed(serve, pieces):
+    server = serve(APP)
+    with server.connect() as client:
+        client.send(f"GET /long-close?{pieces} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.response().text == "piece " * pieces
+    wait_inside(server, 1)
+    server.touch("go")
 
 
 def test_traffic_that_turns_from_fast_to_slow_and_back_is_answered(serve):

@@ -76,10 +76,13 @@ impl Pull {
                     if let Err(fault) = &ended {
                         heed(&self.worker, fault);
                     }
-                    // The end and the failure are followed by close() in the same step.
-                    close(&self.worker, pieces, Ending::Abandoned, self.worker.slot.request(self.ticket));
+                    // Once the body has ended, another request may have the ticket.
+                    let request = self.worker.slot.request(self.ticket);
                     self.lock().end = Some(ended.map(|_| ()));
-                    return Done::Pieces(self);
+                    // The client does not wait for close(), which follows in the same step.
+                    self.worker.seat.publish(Done::Pieces(self.clone()));
+                    close(&self.worker, pieces, Ending::Abandoned, request);
+                    return Done::Nothing;
                 }
                 (piece, Some((ending, request))) => {
                     drop(state);
