@@ -120,7 +120,7 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         max_worker_memory: Some(read.int("max_worker_memory") << 20).filter(|&limit| limit > 0),
         max_worker_lifetime: read.limit("max_worker_lifetime"),
         timeout: read.limit("timeout"),
-        queue_timeout: read.limit("queue_timeout"),
+        queue_timeout: queue_timeout(read, worker_class, interface),
         request_timeout: request_timeout(read, interface, threads),
         graceful_timeout: read.seconds("graceful_timeout"),
         drain_delay: read.seconds("drain_delay"),
@@ -171,6 +171,20 @@ fn settings(read: &mut Reader<'_>, facts: &Facts) -> Settings {
         hooks: read.hooks(),
         app,
     }
+}
+
+/// Calls that do not wait for app threads need no such limit.
+fn queue_timeout(read: &mut Reader<'_>, class: WorkerClass, interface: Interface) -> Option<Duration> {
+    let limit = read.limit("queue_timeout")?;
+    let why = match (class, interface) {
+        (WorkerClass::Gevent, _) => "each request is a greenlet of its own, which begins at once",
+        (_, Interface::Asgi) => "each request is a task of its own, which begins at once",
+        _ => return Some(limit),
+    };
+    let message =
+        format!("queue_timeout has no effect: {why} (from {})", read.layers.source("queue_timeout"));
+    read.notes.push(Note { level: LogLevel::Warning, message });
+    None
 }
 
 /// A worker that is killed first has no use for a deadline of the request. That of an ASGI app is not.

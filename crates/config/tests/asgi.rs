@@ -116,6 +116,22 @@ fn threads_mean_nothing_to_greenlets() {
 }
 
 #[test]
+fn calls_that_begin_at_once_are_in_no_queue() {
+    for class in ["gevent", "asgi"] {
+        let Resolved { settings, notes, .. } =
+            resolved([("worker_class", class.into()), ("queue_timeout", 2.into())]);
+        assert_eq!(settings.queue_timeout, None);
+        let [Note { level: LogLevel::Warning, message }] = notes.as_slice() else { panic!("{notes:?}") };
+        assert!(
+            message.starts_with("queue_timeout has no effect") && message.contains("conf.py"),
+            "{message}"
+        );
+    }
+    let Resolved { settings, notes, .. } = resolved([("queue_timeout", 2.into())]);
+    assert!(settings.queue_timeout.is_some() && notes.is_empty(), "{notes:?}");
+}
+
+#[test]
 fn a_root_path_that_cannot_be_put_before_a_path_is_refused() {
     let error = error([("root_path", "api".into())]);
     assert_eq!((error.key.as_str(), error.hint.as_deref()), ("root_path", Some("write /api")));

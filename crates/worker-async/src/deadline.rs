@@ -34,6 +34,8 @@ struct Clock {
 struct State {
     due: Instant,
     over: bool,
+    /// The request has ended, so there is nothing to put off.
+    ended: bool,
 }
 
 /// What the client of a request sees whose time is over.
@@ -52,7 +54,8 @@ impl Limit {
     pub(crate) fn begin(time: Duration, number: u64) -> Self {
         let began = Instant::now();
         let due = began + time;
-        let clock = Arc::new(Clock { number, began, state: Mutex::new(State { due, over: false }) });
+        let clock =
+            Arc::new(Clock { number, began, state: Mutex::new(State { due, over: false, ended: false }) });
         Self { clock, alarm: sleep_until(due), waits: None }
     }
 
@@ -106,10 +109,19 @@ impl Limit {
         }
         let untold = Untold::new(told);
         let tell = untold.clone();
-        worker.app.interrupt(self.clock.number, Box::new(move |stack| tell.tell(stack)));
+        let hear = move |stack| {
+            tell.tell(stack);
+        };
+        worker.app.interrupt(self.clock.number, Box::new(hear));
         if worker.app.is_held_by(self.clock.number) {
             worker.spawner.spawn(give_up(worker.clone(), self.clock.number, line, untold));
         }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        self.clock.lock().ended = true;
     }
 }
 
@@ -122,28 +134,33 @@ impl Untold {
         Self(Arc::new(Mutex::new(Some(told))))
     }
 
-    /// Tells it, unless that was done.
-    fn tell(&self, stack: Option<String>) {
+    /// Tells it, unless that was done. True if it was not.
+    fn tell(&self, stack: Option<String>) -> bool {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (told, stack) {
+        match (&told, stack) {
             (Some(told), Some(stack)) => tracing::error!("{told}\nThe call is at:\n{}", stack.trim_end()),
             (Some(told), None) => tracing::error!("{told}"),
             (None, _) => {}
         }
+        told.is_some()
     }
 }
 
 /// Has the worker replaced if a step goes on though it was interrupted: it may hold its thread for ever.
 async fn give_up(worker: Arc<Worker>, number: u64, line: String, untold: Untold) {
     sleep(GRACE).await;
-    // Who holds the interpreter keeps its stack to itself.
-    untold.tell(None);
+    // Where nobody could look at the stack, nobody could interrupt the call either.
+    let why = if untold.tell(None) {
+        "a call, this one or another, keeps the interpreter to itself in C code"
+    } else {
+        "it is in C code, or catches the exception"
+    };
     if !worker.app.is_held_by(number) {
         return;
     }
     tracing::error!(
-        "{line} goes on {} s after its interruption: it is in C code, or catches the exception. Its thread is given up: \
-         this worker (pid:{}) takes no more clients, lets its other requests end, and is replaced",
+        "{line} goes on {} s after its interruption: {why}. Its thread is given up: this worker (pid:{}) takes \
+         no more clients, lets its other requests end, and is replaced",
         GRACE.as_secs(),
         std::process::id(),
     );
@@ -176,7 +193,7 @@ impl Deadline for Clock {
 
     fn extend(&self, time: Duration) -> Duration {
         let mut state = self.lock();
-        if state.over {
+        if state.over || state.ended {
             return Duration::ZERO;
         }
         state.due = state.due.checked_add(time).unwrap_or(state.due);
