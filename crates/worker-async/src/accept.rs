@@ -258,12 +258,14 @@ async fn let_in(worker: &Worker, door: &Door, lulls: &mut u32) -> Client {
         tokio::pin!(freed);
         freed.as_mut().enable();
         let (blocked, now) = (worker.seat.blocked(), worker.seat.lulls());
-        if std::mem::replace(lulls, now) != now
-            && blocked
-            && !worker.doors.has_siblings()
-            && let Ok(client) = door.listener().get_ref().accept()
-        {
-            return client;
+        if std::mem::replace(lulls, now) != now {
+            if blocked
+                && !worker.doors.has_siblings()
+                && let Ok(client) = door.listener().get_ref().accept()
+            {
+                return client;
+            }
+            worker.seat.lull_in_vain();
         }
         freed.await;
     }

@@ -59,7 +59,7 @@ impl<'a, W: Work> Drive<'a, W> {
         match role {
             // What it was asked for, it does.
             Role::Standby => shared.standby.takes_over(),
-            Role::AppThread(_) => shared.unblock(),
+            Role::AppThread(_) => drop(shared.note_unblocked()),
         }
         Self { shared, role, turned: false, waited: 0 }
     }
@@ -141,6 +141,7 @@ impl<W: Work> Future for Drive<'_, W> {
         // A runtime has one waker for whatever future is blocked on, so it is kept once and for all.
         self.shared.waker.get_or_init(|| cx.waker().clone());
         self.shared.deliver();
+        self.shared.tell_unblocked();
         match self.turn() {
             Step::Leave(Turn::Run) if !self.turned => {}
             Step::Turn => self.waited += 1,

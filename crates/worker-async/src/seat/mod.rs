@@ -99,8 +99,12 @@ pub(crate) struct Shared<W: Work> {
     waker: OnceLock<Waker>,
     /// Set when somebody was told that no app thread is free, and wants to hear of it when one is.
     told_blocked: AtomicBool,
+    /// Set when they are to hear of it from whoever drives.
+    unblocked: AtomicBool,
     /// Counts how often an app thread went from a call straight to the next one, though traffic is slow.
     lulls: AtomicU32,
+    /// When a lull was last of no use, on the coarse clock.
+    vain_lull: AtomicU64,
     freed: Notify,
     /// Notified when calls wait for app threads that are tied.
     short: Notify,
@@ -199,7 +203,9 @@ impl<W: Work> Shared<W> {
             ties: (0..threads).map(|_| AtomicU32::new(0)).collect(),
             waker: OnceLock::new(),
             told_blocked: AtomicBool::new(false),
+            unblocked: AtomicBool::new(false),
             lulls: AtomicU32::new(0),
+            vain_lull: AtomicU64::new(0),
             freed: Notify::new(),
             short: Notify::new(),
             stop: AtomicBool::new(false),

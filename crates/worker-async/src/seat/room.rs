@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use ferricorn_unix::clock;
 use tokio::sync::Notify;
 
 use super::{NOBODY, STANDBY, Shared, Work, lock};
@@ -53,14 +54,22 @@ impl<W: Work> Shared<W> {
     }
 
     /// How many lulls there were: calls after which an app thread went on with the next one, while all are busy. Without
-    /// them clients that are there already could keep newcomers out for ever. [`Shared::freed`] tells of each.
+    /// them clients that are there already could keep newcomers out for ever. [`Shared::freed`] tells of them.
     pub(crate) fn lulls(&self) -> u32 {
         self.lulls.load(Ordering::SeqCst)
     }
 
+    /// Says that a lull was of no use. For the next few milliseconds [`Shared::freed`] tells of no other: where many calls
+    /// end and nobody waits to be let in, each would cost a look.
+    pub(crate) fn lull_in_vain(&self) {
+        self.vain_lull.store(clock::coarse_ms(), Ordering::Relaxed);
+    }
+
     pub(super) fn lull(&self) {
         self.lulls.fetch_add(1, Ordering::SeqCst);
-        self.unblock();
+        if self.vain_lull.load(Ordering::Relaxed) != clock::coarse_ms() {
+            self.unblock();
+        }
     }
 
     /// Notified when [`Shared::blocked`] may have ended, and at each lull.
@@ -68,9 +77,27 @@ impl<W: Work> Shared<W> {
         &self.freed
     }
 
-    /// Says that an app thread may be free now.
+    /// Says that an app thread may be free now. Whoever drives tells those who wait for it: to wake them from here would
+    /// cost a system call for each.
     pub(super) fn unblock(&self) {
-        if self.told_blocked.load(Ordering::SeqCst) && self.told_blocked.swap(false, Ordering::SeqCst) {
+        if self.note_unblocked() && self.driver.load(Ordering::SeqCst) != NOBODY {
+            self.wake_driver();
+        }
+    }
+
+    /// Leaves that to whoever drives next. True if there is somebody to be told.
+    pub(super) fn note_unblocked(&self) -> bool {
+        let told =
+            self.told_blocked.load(Ordering::SeqCst) && self.told_blocked.swap(false, Ordering::SeqCst);
+        if told {
+            self.unblocked.store(true, Ordering::SeqCst);
+        }
+        told
+    }
+
+    /// Tells them, from inside the runtime.
+    pub(super) fn tell_unblocked(&self) {
+        if self.unblocked.load(Ordering::SeqCst) && self.unblocked.swap(false, Ordering::SeqCst) {
             self.freed.notify_waiters();
         }
     }
