@@ -13,10 +13,16 @@ use super::{NOBODY, STANDBY, Shared, Work, lock};
 impl<W: Work> Shared<W> {
     /// Whether no app thread could begin another call now, for as long as calls and responses last.
     pub(crate) fn blocked(&self) -> bool {
-        self.told_blocked.store(true, Ordering::SeqCst);
         let pool = lock(&self.pool);
+        // Before the look, so that a change after it is told of.
+        let told = self.told_blocked.swap(true, Ordering::SeqCst);
         let busy = self.may_be_blocked() && pool.waiting() >= pool.free(|number| self.is_tied(number));
-        busy || pool.is_held_up()
+        let blocked = busy || pool.is_held_up();
+        // If somebody was told so earlier, whoever has changed it since then is about to tell that.
+        if !blocked && !told {
+            self.told_blocked.store(false, Ordering::SeqCst);
+        }
+        blocked
     }
 
     /// Whether an app thread is left for one more call, beside those that wait and so many that are expected. It is never
@@ -68,7 +74,8 @@ impl<W: Work> Shared<W> {
     pub(super) fn lull(&self) {
         self.lulls.fetch_add(1, Ordering::SeqCst);
         if self.vain_lull.load(Ordering::Relaxed) != clock::coarse_ms() {
-            self.unblock();
+            self.unblocked.store(true, Ordering::SeqCst);
+            self.wake_driver();
         }
     }
 
