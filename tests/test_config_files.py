@@ -141,7 +141,7 @@ def test_a_file_may_end_the_process(cli, code, status, said):
 NEGLIGIBLE = """
 import ssl
 tmp_upload_dir, worker_tmp_dir, ssl_version, suppress_ragged_eofs = "/tmp", "/dev/shm", ssl.PROTOCOL_TLS_SERVER, False
-do_handshake_on_connect, http_parser, sendfile, spew, enable_backlog_metric = True, "fast", False, True, True
+do_handshake_on_connect, http_parser, sendfile, spew = True, "fast", False, True
 raw_paste_global_conf, default_proc_name, enable_stdio_inheritance, uwsgi_allow_ips = ["a=b"], "x", True, "10.0.0.1"
 dirty_apps, dirty_workers, dirty_timeout, dirty_threads, dirty_graceful_timeout = ["a:B"], 2, 4, 3, 9
 control_socket, control_socket_mode, control_socket_disable, http2_max_frame_size = "/tmp/x.ctl", 0o640, True, 20000

@@ -193,6 +193,19 @@ def test_requests_and_records_are_counted_by_statsd(serve):
     assert server.access_log == []
 
 
+def test_who_waits_in_the_backlog_is_counted_each_second(serve):
+    with Daemon() as daemon:
+        server = serve("features:app", "-k", "sync", "--worker-connections", "1", "--enable-backlog-metric",
+                       "--statsd-host", f"127.0.0.1:{daemon.port}", "--statsd-prefix", "shop")
+        until(lambda: "shop.gunicorn.backlog:0|h" in metrics(daemon), "an empty backlog")
+        with server.connect() as busy:
+            busy.send(b"GET /sleep?20 HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(lambda: server.has("entered"), "the call")
+            with server.connect(), server.connect():
+                until(lambda: metrics(daemon).count("shop.gunicorn.backlog:2|h") >= 2, "the two who wait, twice")
+        server.stop(signal.SIGQUIT)
+
+
 def test_statsd_may_be_a_socket_in_the_file_system(serve, tmp_path):
     with Daemon(tmp_path / "statsd") as daemon:
         server = serve("features:app", "--statsd-host", f"unix://{tmp_path}/statsd", "--access-logfile", "-")

@@ -102,7 +102,7 @@ const NOBODY_WAITS: Compared = Better(
 );
 
 /// What is to be said where a setting is not the same.
-const DIFFERENCES: [(&str, Compared); 51] = [
+const DIFFERENCES: [(&str, Compared); 52] = [
     ("config", More("it may be TOML too; errors name the line")),
     (
         "worker_connections",
@@ -203,6 +203,10 @@ const DIFFERENCES: [(&str, Compared); 51] = [
     ("logconfig_json", HANDLERS),
     ("syslog_addr", NOBODY_WAITS),
     ("syslog", NOBODY_WAITS),
+    (
+        "enable_backlog_metric",
+        Better("a socket in the file system beside those of TCP does not hide their number"),
+    ),
     ("statsd_host", Better("a datagram holds several metrics, and a server that is away is told of once")),
     ("proc_name", More("no package is needed for it")),
     (

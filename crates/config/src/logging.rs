@@ -37,6 +37,8 @@ pub struct LogSettings {
     pub syslog: Option<SyslogSettings>,
     /// The statsd; `None` if no metrics are sent.
     pub statsd: Option<StatsdSettings>,
+    /// Whether it is told how many clients wait in the backlogs.
+    pub backlog: bool,
 }
 
 /// A syslog and what it is told.
@@ -100,6 +102,7 @@ pub(crate) fn logs(read: &mut Reader<'_>, errorlog: &LogTarget, name: &str) -> L
         capture_output: read.switch("capture_output") && *errorlog != LogTarget::Stderr,
         syslog: syslog(read, name),
         statsd: statsd(read),
+        backlog: read.switch("enable_backlog_metric"),
     };
     if logs.python {
         for key in ["log_json", "access_log_json"] {

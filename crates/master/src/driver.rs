@@ -1,5 +1,6 @@
 //! Performs what the supervisor decides, and tells it what happens: the one loop of the master.
 
+mod backlog;
 mod claims;
 mod hooks;
 mod manager;
@@ -34,7 +35,7 @@ use crate::identity::provide_logs;
 use crate::say::say;
 use crate::sockets::Sockets;
 use crate::spawn::{Cradle, Legacy, first_steps};
-use crate::supervisor::{Action, Event, Policy, Supervisor};
+use crate::supervisor::{Action, Event, Millis, Policy, Supervisor};
 use crate::{Host, Outcome};
 
 /// Everything that the master holds. Dropping it gives back what is the process's: signals, pidfile, sockets.
@@ -64,6 +65,8 @@ pub(crate) struct Driver<'a> {
     line: Line,
     /// The number of workers that statsd was told last.
     counted: Option<usize>,
+    /// When it is told of the backlog next.
+    backlog_due: Millis,
     /// How many workers there should be in the current generation, as the hooks know it.
     told: usize,
     /// The current generation and the one on trial, as the host knows them.
@@ -133,6 +136,7 @@ impl<'a> Driver<'a> {
             successor: None,
             line: Line::open(),
             counted: None,
+            backlog_due: 0,
         })
     }
 
@@ -163,6 +167,7 @@ impl<'a> Driver<'a> {
             }
             self.tell_count();
             self.tell_manager(clock::now_ms());
+            self.tell_backlog();
             self.wait();
         }
     }
@@ -360,7 +365,8 @@ impl<'a> Driver<'a> {
 
     /// Sleeps until something happens, and notes what it was.
     fn wait(&mut self) {
-        let due = self.supervisor.deadline().into_iter().chain(self.manager_deadline()).min();
+        let own = self.manager_deadline().into_iter().chain(self.backlog_deadline());
+        let due = self.supervisor.deadline().into_iter().chain(own).min();
         let timeout = due.map(|due| due.saturating_sub(clock::now_ms()));
         let talking: Vec<u64> = self.workers.iter().filter(|(_, w)| !w.silent).map(|(&age, _)| age).collect();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd()];

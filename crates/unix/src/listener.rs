@@ -4,6 +4,7 @@ mod accept;
 mod bind;
 mod file;
 mod refuse;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -181,6 +182,17 @@ impl Listener {
         match self.local {
             Local::Tcp(_) => refuse::tcp(self.as_fd()),
             Local::Unix(_) => refuse::unix(self.as_fd()),
+        }
+    }
+
+    /// How many clients wait in its queue; `None` of a Unix socket, whose kernel does not tell.
+    ///
+    /// # Errors
+    /// What getsockopt(2) reports.
+    pub fn waiting(&self) -> io::Result<Option<u32>> {
+        match self.local {
+            Local::Tcp(_) => waiting::tcp(self.as_fd()).map(Some),
+            Local::Unix(_) => Ok(None),
         }
     }
 

@@ -3,8 +3,6 @@
 use super::Section::Logging;
 use super::{Kind, Preset, Reload, Setting};
 
-const NO_BACKLOG: &str = "the length of the backlog is not measured";
-
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "accesslog",
@@ -172,8 +170,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         .text("")
         .metavar("PREFIX")
         .reload(Reload::Master),
-    Setting::new("enable_backlog_metric", Logging, "Send the length of the backlog to statsd.")
-        .flags(&["--enable-backlog-metric"])
-        .switch()
-        .warned(NO_BACKLOG),
+    Setting::new(
+        "enable_backlog_metric",
+        Logging,
+        "Each second, send statsd the number of clients that wait in the backlogs of all TCP sockets, as the histogram \
+         `gunicorn.backlog`, and tell it at level debug. Other systems than Linux do not know it.",
+    )
+    .flags(&["--enable-backlog-metric"])
+    .switch()
+    .reload(Reload::Master),
 ];
