@@ -208,6 +208,19 @@ def of_requests(serve):
     return server.log[mark:]
 
 
+def of_exit_in_post_request(serve, kind):
+    conf = "def post_request(worker, req):\n    if req.path == '/last': raise SystemExit(5)\n"
+    server = life(serve, "-k", kind, files={"gunicorn.conf.py": conf})
+    mark = server.mark()
+    with server.connect() as client:
+        client.send(b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").finish()
+        client.read_to_end()
+    server.wait_for("exited with code 5|Error handling request", after=mark)
+    if kind == "gthread":
+        server.wait_for("Booting worker", after=mark)
+    return server.log[mark:]
+
+
 def of_boot(serve, app, files=(), *flags):
     server = serve(app, "-k", "gthread", *flags, listening=False, files=dict(files))
     server.expected_exit = {3, 4}
@@ -228,6 +241,8 @@ SCENES = {
     "timeout": of_timeout,
     "max_requests": of_most_requests,
     "requests": of_requests,
+    "SystemExit in post_request": lambda serve: of_exit_in_post_request(serve, "gthread"),
+    "SystemExit in post_request of sync": lambda serve: of_exit_in_post_request(serve, "sync"),
     "no module": lambda serve: of_boot(serve, "nothing:app"),
     "no attribute": lambda serve: of_boot(serve, "mine:nothing", {"mine.py": "x = 1\n"}),
     "failing import": lambda serve: of_boot(serve, "mine:app", {"mine.py": "1 / 0\n"}),

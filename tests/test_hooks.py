@@ -392,6 +392,22 @@ def test_a_post_request_that_fails_is_logged(serve):
     assert server.get().body == b"hello"
 
 
+@pytest.mark.parametrize("app, flags", [
+    ("features:app", ["-k", "gthread"]),
+    pytest.param("features:app", ["-k", "gevent"], marks=only_ferricorn("it is lost in gunicorn's hub")),
+    pytest.param("features_asgi:app", [], marks=only_ferricorn("its ASGI worker is another one, which the tests of ASGI stand for")),
+])
+@pytest.mark.parametrize("error, code", [("SystemExit(5)", 5), ("SystemExit('why')", 1)])
+def test_a_post_request_may_end_the_worker_with_a_status(serve, app, flags, error, code):
+    server = serve(app, *flags, files=conf(f"def post_request(worker, req):\n    if req.path == '/last':\n        raise {error}\n"))
+    workers = server.wait_workers(1)
+    with server.connect() as client:
+        client.send(b"GET /last HTTP/1.1\r\nHost: x\r\n\r\n").response()
+    server.wait_for(rf"Worker \(pid:{workers[0]}\) exited with code {code}")
+    server.wait_workers(1, without=workers)
+    assert server.get().status == 200
+
+
 def test_post_request_is_called_if_the_app_fails(serve):
     server = serve(STREAMED, files=conf(REQUESTS))
     assert server.get("/raises").status == 500

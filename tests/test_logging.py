@@ -216,6 +216,149 @@ def test_what_stands_in_a_message_is_no_format(serve):
     server.wait_for(r"ValueError: 100%s of %\(it\)s")
 
 
+# A handler as those of Sentry and its like: it wants the exception itself. What it sees is noted, with the function that has raised it.
+LOOKING = """
+import logging
+import traceback
+
+
+class Looking(logging.Handler):
+    def emit(self, record):
+        if record.exc_info:
+            kind, error, frames = record.exc_info
+            place = traceback.extract_tb(frames)[-1].name
+            with open("seen", "a") as file:
+                file.write(f"{record.levelname}|{record.getMessage()}|{kind.__name__}|{error}|{place}|{getattr(error, 'code', None)}\\n")
+
+
+logconfig_dict = {
+    "loggers": {"gunicorn.error": {"handlers": ["looking", "console"], "propagate": False}},
+    "handlers": {"looking": {"()": Looking}, "console": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}},
+}
+
+
+class Broken(Exception):
+    code = 7
+
+
+def failing():
+    raise Broken("no luck")
+"""
+
+RAISING = """
+def view():
+    raise LookupError("what\\x1b\\n[is] it")
+
+
+def rest():
+    yield b"one"
+    raise LookupError("halfway")
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/view":
+        view()
+    start_response("200 OK", [])
+    return rest() if environ["PATH_INFO"] == "/rest" else [b"ok"]
+"""
+
+RAISING_ASGI = """
+async def view():
+    raise LookupError("what is it")
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "http" and scope["path"] == "/view":
+        await view()
+"""
+
+
+def seen(server, pattern):
+    return wait_for(server.folder / "seen", rf"(?m)^{pattern}$")
+
+
+@pytest.mark.parametrize("flags", [[], ["-k", "gevent"]], ids=["thread", "greenlet"])
+def test_a_handler_sees_the_exception_of_a_request(serve, flags):
+    server = serve(RAISING, *flags, files={"gunicorn.conf.py": LOOKING})
+    server.get("/view")
+    wait_for(server.folder / "seen", r"(?m)^ERROR\|Error handling request (GET )?/view\|LookupError\|what\x1b\n\[is\] it\|view\|None$")
+    with server.connect() as client:
+        client.send(b"GET /rest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").read_to_end()
+    seen(server, r"ERROR\|Error .*\|LookupError\|halfway\|rest\|None")
+    assert server.stop() == 0
+    assert (server.folder / "seen").read_text().count("LookupError") == 2
+    # Text is told once, too.
+    assert server.log.count("Traceback (most recent call last)") == 2, server.log
+
+
+@only_ferricorn("gunicorn writes it as it is")
+def test_a_handler_that_writes_the_exception_cannot_be_led_astray_by_it(serve):
+    server = serve(RAISING, files={"gunicorn.conf.py": LOOKING})
+    server.get("/view")
+    server.wait_for(r"\nLookupError: what\\x1B\n  \[is\] it\n")
+
+
+@only_ferricorn("gunicorn's ASGI worker is another one")
+def test_a_handler_sees_the_exception_of_an_asgi_app(serve, loop):
+    server = serve(RAISING_ASGI, "--asgi-loop", loop, files={"gunicorn.conf.py": LOOKING})
+    assert server.get("/view").status == 500
+    seen(server, r"ERROR\|Error handling request GET /view\|LookupError\|what is it\|view\|None")
+
+
+@pytest.mark.parametrize("hook, told", [
+    ("pre_request(worker, req)", r"Error handling request (GET )?/"),
+    ("post_request(worker, req)", "Exception in post_request hook"),
+])
+def test_a_handler_sees_the_exception_of_a_hook(serve, hook, told):
+    server = serve(RAISING, files={"gunicorn.conf.py": f"{LOOKING}\n\ndef {hook}:\n    failing()\n"})
+    server.get("/")
+    seen(server, rf"ERROR\|{told}\|Broken\|no luck\|failing\|7")
+
+
+@pytest.mark.parametrize("hook", ["post_fork(server, worker)", "post_worker_init(worker)"])
+def test_a_handler_sees_why_a_worker_cannot_begin(serve, hook):
+    server = serve(RAISING, files={"gunicorn.conf.py": f"{LOOKING}\n\ndef {hook}:\n    failing()\n"}, listening=False)
+    server.expected_exit = {3}
+    assert server.wait_exit() == 3
+    assert re.search(r"(?m)^ERROR\|.*\|Broken\|no luck\|failing\|7$", (server.folder / "seen").read_text())
+
+
+def test_a_handler_sees_why_the_app_cannot_be_imported(serve):
+    server = serve("bad:app", files={"gunicorn.conf.py": LOOKING, "bad.py": "def load():\n    1 / 0\nload()\n"}, listening=False)
+    server.expected_exit = {3}
+    assert server.wait_exit() == 3
+    assert re.search(r"(?m)^ERROR\|.*\|ZeroDivisionError\|division by zero\|load\|None$", (server.folder / "seen").read_text())
+
+
+# An exception that is kept would keep what its frames hold, such as connections.
+KEPT = """
+import weakref
+
+
+class Connection:
+    pass
+
+
+KNOWN = []
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/view":
+        connection = Connection()
+        KNOWN.append(weakref.ref(connection, lambda _: open("closed", "w").close()))
+        raise LookupError("what is it")
+    start_response("200 OK", [])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.parametrize("conf", ["", LOOKING], ids=["plain", "python"])
+def test_what_a_call_that_failed_held_is_let_go_without_another_request(serve, conf):
+    server = serve(KEPT, files={"gunicorn.conf.py": conf})
+    server.get("/view")
+    until(lambda: server.has("closed"), "the end of the connection")
+
+
 @only_ferricorn("gunicorn's words are others")
 @pytest.mark.parametrize("flags, files, told", [
     (["--log-config", "nowhere.ini"], {}, r"Error: log config 'nowhere.ini' not found"),

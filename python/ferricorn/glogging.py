@@ -294,6 +294,28 @@ class Relay:
         # A formatter is not to take it for a format: there are no arguments.
         getattr(self.logger, name)(text)
 
+    def fault(self, what, text, error):
+        """Logs an exception as gunicorn does: where it is handled. `text` is its traceback, made safe for a line, which
+        formatters take for theirs."""
+        def note(record):
+            if record.exc_info and record.exc_info[1] is error:
+                record.exc_text = text
+            return True
+
+        log = getattr(self.logger, "error_log", None)
+        filters = isinstance(log, logging.Logger)
+        frames, context = error.__traceback__, error.__context__
+        if filters:
+            log.addFilter(note)
+        try:
+            raise error
+        except BaseException:
+            error.__traceback__, error.__context__ = frames, context
+            self.logger.exception(what)
+        finally:
+            if filters:
+                log.removeFilter(note)
+
     def request(self, line):
         """Logs a request, which is a JSON object."""
         told = json.loads(line)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferricorn_config::{Resolved, SettingError, Settings};
 use ferricorn_master::{Mold, Outcome};
 use ferricorn_protocol::{ExitCode, Hooks, Loader, Moment};
-use ferricorn_telemetry::{AccessLog, error_log};
+use ferricorn_telemetry::{AccessLog, error_log, tell_fault, tell_load_error};
 use ferricorn_unix::{Inheritance, fill_standard_streams, heap, limits, signal};
 
 use crate::configuration::{self, Configuration};
@@ -78,10 +78,7 @@ fn preload(host: &dyn Host, mold: Mold, supervised: &Supervised<'_>) -> ExitCode
     let loader = host.loader(mold.settings());
     host.prepare_mold(mold.stacks(), signal::STACK);
     if let Err(error) = loader.preload() {
-        match &error.traceback {
-            Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),
-            None => tracing::error!("{}", error.message),
-        }
+        tell_load_error(&error);
         error_log::finish(LAST_WORDS);
         host.ending(
             &format!("Mold (pid: {})", std::process::id()),
@@ -157,7 +154,7 @@ fn work(
             }
         },
         Err(fault) => {
-            tracing::error!("Exception in worker process (post_fork hook)\n{}", fault.details());
+            tell_fault("Exception in worker process (post_fork hook)", &fault);
             tracing::info!("Worker exiting (pid: {})", std::process::id());
             fault.exit.map_or(ExitCode::BOOT_ERROR, ExitCode)
         }

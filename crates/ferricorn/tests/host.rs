@@ -72,6 +72,7 @@ impl Loader for MadeLoader {
         if self.broken {
             let message = "no module named mine".to_owned();
             return Err(LoadError {
+                cause: None,
                 exit: ExitCode::BOOT_ERROR,
                 message,
                 traceback: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{Settings, WorkerClass};
 use ferricorn_protocol::{ExitCode, Hooks, Moment};
+use ferricorn_telemetry::tell_fault;
 use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::signal::{Signal, Signals};
 use ferricorn_unix::upgrade::Predecessor;
@@ -61,7 +62,7 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
 /// Calls a hook. A server whose hook fails before it has begun does not begin.
 fn tell(hooks: &dyn Hooks, moment: Moment<'_>) -> Result<(), ExitCode> {
     hooks.call(moment).map_err(|fault| {
-        tracing::error!("Exception in {} hook\n{}", moment.hook(), fault.details());
+        tell_fault(&format!("Exception in {} hook", moment.hook()), &fault);
         fault.exit.map_or(ExitCode::CONFIG, ExitCode)
     })
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
-use crate::{AppFault, ExitCode, Guest, Head, Request, Response, ResponseBody, TellStack};
+use crate::{AppFault, Cause, ExitCode, Guest, Head, Request, Response, ResponseBody, TellStack};
 
 /// A boxed future, as `futures` calls it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -121,8 +121,9 @@ pub trait Watch: Send {
     fn answered(&mut self, head: &Head);
 
     /// The request is over, and so many bytes of its response's body were sent. Called on the app thread of
-    /// the call if the app blocks, or on any if there was none; else inside the server's loop.
-    fn over(self: Box<Self>, sent: u64);
+    /// the call if the app blocks, or on any if there was none; else inside the server's loop. Gives the status with
+    /// which the worker is to leave, if the app asks for that.
+    fn over(self: Box<Self>, sent: u64) -> Option<ExitCode>;
 }
 
 /// Where an application is called.
@@ -211,6 +212,8 @@ pub struct LoadError {
     pub message: String,
     /// The traceback of the user's code, if it is the user's code that failed.
     pub traceback: Option<String>,
+    /// What that code has raised, where the log wants it.
+    pub cause: Option<Cause>,
     /// The files in which the failure lies, as far as it is known, and those that are missing: a change of one may mend
     /// it.
     pub files: Vec<PathBuf>,

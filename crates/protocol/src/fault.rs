@@ -1,6 +1,11 @@
 //! What can go wrong between server and application, sorted by who must act.
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
+
+/// What has raised a fault, such as an exception of Python's, for a logger that makes more of it than text.
+pub type Cause = Arc<dyn Any + Send + Sync>;
 
 /// The application failed: an exception out of a call, or a response that HTTP cannot carry.
 #[derive(Debug)]
@@ -13,13 +18,15 @@ pub struct AppFault {
     pub exit: Option<u8>,
     /// Whether the log has told it already, as it has told of a call that the master ended.
     pub told: bool,
+    /// What has raised it, where that is in this process and the log wants it.
+    pub cause: Option<Cause>,
 }
 
 impl AppFault {
     /// A fault that is told in one line.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), traceback: None, exit: None, told: false }
+        Self { message: message.into(), traceback: None, exit: None, told: false, cause: None }
     }
 
     /// The traceback, or the message if there is none.

@@ -23,7 +23,7 @@ pub use app::{Answer, App, BoxFuture, Drive, LoadError, Loader, Sources, Watch, 
 pub use app_thread::AppThread;
 pub use deadline::{Deadline, TellStack};
 pub use exit::ExitCode;
-pub use fault::{AppFault, BodyError, ClientGone};
+pub use fault::{AppFault, BodyError, Cause, ClientGone};
 pub use guest::{Guest, Look, Pumped};
 pub use hooks::{Attended, Hooks, Listening, Moment, NoHooks};
 pub use request::{ClientAddress, Connection, Local, Proxied, Request, RequestBody, Scheme, split_target};

@@ -4,6 +4,7 @@ use ferricorn_protocol::AppFault;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 
+use crate::logging;
 use crate::process::aborted;
 
 /// The status with which a shell reports a process that Ctrl-C ended.
@@ -18,6 +19,7 @@ pub(crate) fn app_fault(py: Python<'_>, error: &PyErr) -> AppFault {
         exit,
         // The master has told of the timeout, with the request and the stack.
         told: exit.is_some() && aborted(),
+        cause: logging::cause(py, error),
     }
 }
 

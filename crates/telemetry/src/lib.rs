@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod error_log;
 mod escape;
+mod fault;
 mod json;
 mod logger;
 mod remote;
@@ -17,4 +18,5 @@ mod stamp;
 pub use access_log::{AccessLog, Capture};
 pub use error_log::ErrorLog;
 pub use escape::{Escaped, escape};
+pub use fault::{tell_fault, tell_load_error};
 pub use logger::Logger;

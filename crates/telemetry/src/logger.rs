@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use ferricorn_config::LogLevel;
+use ferricorn_protocol::Cause;
 
 /// See the module's first line. Its methods do not wait in a worker.
 pub trait Logger: Send + Sync + Debug {
@@ -15,6 +16,10 @@ pub trait Logger: Send + Sync + Debug {
 
     /// Takes a record of the error log.
     fn record(&self, level: LogLevel, text: &str);
+
+    /// Takes a record of level error: a line that says what has failed, below it the traceback, and what has raised it,
+    /// which may be of a kind that the logger does not know.
+    fn fault(&self, what: &str, traceback: &str, cause: &Cause);
 
     /// Takes requests that are over: one JSON object a line, of what access lines are made of.
     fn requests(&self, lines: &[u8]);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ferricorn_protocol::{Answer, AppFault, ExitCode, Pieces, ResponseBody, Watch};
+use ferricorn_telemetry::tell_fault;
 use ferricorn_unix::scoreboard::{Noted, Ticket};
 
 use crate::exchange::Exchange;
@@ -103,7 +104,10 @@ impl Work for Job {
             Self::Over(over) => {
                 let Over { worker, watch, sent, .. } = *over;
                 // A panic is logged where it happens, and nobody waits for the end of this.
-                let _ = worker.timed(None, || catch_unwind(AssertUnwindSafe(|| watch.over(sent))));
+                let over = worker.timed(None, || catch_unwind(AssertUnwindSafe(|| watch.over(sent))));
+                if let Ok(Some(code)) = over {
+                    worker.lifecycle.leave(code);
+                }
                 Done::Nothing
             }
         }
@@ -204,7 +208,7 @@ pub(crate) fn close_later(
 
 /// Logs a fault of the app, and has the worker leave if the app asked for that.
 pub(crate) fn blame(worker: &Worker, what: &str, fault: &AppFault) {
-    log_fault(what, fault);
+    tell_fault(what, fault);
     heed(worker, fault);
 }
 
@@ -212,16 +216,5 @@ pub(crate) fn blame(worker: &Worker, what: &str, fault: &AppFault) {
 pub(crate) fn heed(worker: &Worker, fault: &AppFault) {
     if let Some(code) = fault.exit {
         worker.lifecycle.leave(ExitCode(code));
-    }
-}
-
-/// Logs a fault of the app, with its traceback if it has one, and if nobody has told it yet.
-pub(crate) fn log_fault(what: &str, fault: &AppFault) {
-    if fault.told {
-        return;
-    }
-    match &fault.traceback {
-        Some(traceback) => tracing::error!("{what}\n{}", traceback.trim_end()),
-        None => tracing::error!("{what}: {fault}"),
     }
 }

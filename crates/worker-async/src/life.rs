@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferricorn_protocol::{AppFault, Drive};
+use ferricorn_telemetry::tell_fault;
 use ferricorn_unix::control::Report;
 use ferricorn_unix::scoreboard::State;
 use ferricorn_unix::{Listener, heap};
@@ -15,7 +16,7 @@ use ferricorn_unix::{Listener, heap};
 use crate::accept::Acceptor;
 use crate::door;
 use crate::drain;
-use crate::job::{log_fault, poll_guarded};
+use crate::job::poll_guarded;
 use crate::term::{self, Term};
 use crate::timer::sleep;
 use crate::worker::Worker;
@@ -110,8 +111,8 @@ async fn tell_of_a_wait(drive: Drive) -> Infallible {
 
 fn tell_failed_start(fault: &AppFault) {
     match fault.traceback {
-        Some(_) => log_fault(&format!("The app failed to start: {fault}"), fault),
-        None => log_fault("The app failed to start", fault),
+        Some(_) => tell_fault(&format!("The app failed to start: {fault}"), fault),
+        None => tell_fault("The app failed to start", fault),
     }
 }
 

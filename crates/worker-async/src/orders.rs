@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use ferricorn_protocol::{ExitCode, Hooks, Moment};
-use ferricorn_telemetry::{AccessLog, error_log};
+use ferricorn_telemetry::{AccessLog, error_log, tell_fault};
 use ferricorn_unix::control::{Alive, Incoming, Order, WorkerEnd};
 use ferricorn_unix::signal::WorkerSignals;
 use ferricorn_unix::{Notices, clock};
@@ -142,7 +142,7 @@ fn interrupt(worker: &Arc<Worker>, master: &Arc<Master>) {
     let (called, hooks) = (worker.clone(), master.hooks.clone());
     let call = move || {
         if let Err(fault) = hooks.call(Moment::Interrupted) {
-            tracing::error!("Exception in worker_int hook\n{}", fault.details());
+            tell_fault("Exception in worker_int hook", &fault);
         }
         quit(&called, Some(&*hooks));
         thread::sleep(LAST_WORD);

@@ -224,7 +224,7 @@ fn over(worker: &Arc<Worker>, watched: Watched, sent: u64) {
     let home = call.and_then(|call| call.home());
     if worker.app.drive().blocks() {
         worker.seat.submit(Job::Over(Box::new(Over { worker: worker.clone(), watch, home, sent })));
-    } else {
-        watch.over(sent);
+    } else if let Some(code) = watch.over(sent) {
+        worker.lifecycle.leave(code);
     }
 }

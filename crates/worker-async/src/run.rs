@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use ferricorn_config::Settings;
 use ferricorn_protocol::{App, Drive, ExitCode, Hooks, LoadError, Loader, WorkerInfo};
-use ferricorn_telemetry::AccessLog;
+use ferricorn_telemetry::{AccessLog, tell_fault, tell_load_error};
 use ferricorn_unix::control::{Report, WorkerEnd};
 use ferricorn_unix::scoreboard::Slot;
 use ferricorn_unix::{Inheritance, clock, heap};
@@ -22,7 +22,6 @@ use crate::door::Doors;
 use crate::driver::Driver;
 use crate::gate::HeadRules;
 use crate::inbound::BodyMemory;
-use crate::job::log_fault;
 use crate::lifecycle::Lifecycle;
 use crate::reload::{FailedApp, Watched};
 use crate::tie::Ties;
@@ -124,7 +123,7 @@ fn drive(
 /// Has the loop turned until the worker's life is over.
 pub(crate) fn see_through(driver: &Driver, worker: &Worker) -> ExitCode {
     if let Err(fault) = driver.run(worker) {
-        log_fault("The event loop failed", &fault);
+        tell_fault("The event loop failed", &fault);
         worker.lifecycle.fail();
         if let Some(code) = fault.exit {
             worker.lifecycle.leave(ExitCode(code));
@@ -219,8 +218,7 @@ fn explain(error: &LoadError, inheritance: &Inheritance) -> ExitCode {
     let news = inheritance.notices.is_news(mark.finish());
     match &error.traceback {
         Some(_) if !news => tracing::error!("{} (as above)", error.message),
-        Some(traceback) => tracing::error!("{}\n{}", error.message, traceback.trim_end()),
-        None => tracing::error!("{}", error.message),
+        _ => tell_load_error(error),
     }
     error.exit
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ferricorn_protocol::{
     AppFault, BodyError, Connection, Head, Request, RequestBody, Response, ResponseBody,
 };
+use ferricorn_telemetry::tell_fault;
 use ferricorn_unix::scoreboard::ErrorClass;
 use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_VERSION, SERVER, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -18,7 +19,7 @@ use crate::call::{self, Given};
 use crate::deadline::Limit;
 use crate::gate::{HeadFacts, Shared};
 use crate::inbound::{ReadError, Share, Streaming, read_whole};
-use crate::job::{dispose, log_fault};
+use crate::job::dispose;
 use crate::newcomers::Newcomer;
 use crate::outbound::OutBody;
 use crate::policy::{self, Forbidden};
@@ -276,7 +277,7 @@ fn respond(
     let length = match check(&head) {
         Ok(length) => length,
         Err(fault) => {
-            log_fault(&format!("Error handling request {}", record.request_line()), &fault);
+            tell_fault(&format!("Error handling request {}", record.request_line()), &fault);
             match body {
                 Ok(body) => dispose(&context.worker, body, record.ticket()),
                 Err(pipe) => pipe.close(&context.worker, record.ticket()),

@@ -1,6 +1,7 @@
 //! Tells the hooks of the configuration what happens in the master.
 
 use ferricorn_protocol::{ExitCode, Hooks, Moment};
+use ferricorn_telemetry::tell_fault;
 
 use super::Driver;
 use crate::sockets::Sockets;
@@ -40,7 +41,7 @@ impl Driver<'_> {
         match current.hooks.call(Moment::Ending) {
             Ok(()) => code,
             Err(fault) => {
-                tracing::error!("Exception in on_exit hook\n{}", fault.details());
+                tell_fault("Exception in on_exit hook", &fault);
                 fault.exit.map_or(ExitCode::CONFIG, ExitCode)
             }
         }

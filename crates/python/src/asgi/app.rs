@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_config::AsgiSettings;
-use ferricorn_protocol::{Answer, App, AppFault, BoxFuture, Drive, Guest, Head, Request, TellStack, Watch};
+use ferricorn_protocol::{
+    Answer, App, AppFault, BoxFuture, Drive, ExitCode, Guest, Head, Request, TellStack, Watch,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -84,11 +86,10 @@ impl Bridge {
         self.hooks.as_ref().map_or(Ok(()), |hooks| hooks.begin(py, request))
     }
 
-    /// A request is over that `post_request` waits for.
-    pub(super) fn over(&self, py: Python<'_>, over: &Over) {
-        if let Some(hooks) = &self.hooks {
-            hooks.end(py, &over.seen, over.head.as_ref(), over.sent);
-        }
+    /// A request is over that `post_request` waits for. Gives the status with which the worker is to leave, if the hook
+    /// asks for that.
+    pub(super) fn over(&self, py: Python<'_>, over: &Over) -> Option<ExitCode> {
+        self.hooks.as_ref()?.end(py, &over.seen, over.head.as_ref(), over.sent)
     }
 
     pub(super) fn scopes(&self) -> &Scopes {
@@ -191,8 +192,9 @@ impl Watch for Watched {
     }
 
     /// Inside the server's loop, where no Python runs.
-    fn over(self: Box<Self>, sent: u64) {
+    fn over(self: Box<Self>, sent: u64) -> Option<ExitCode> {
         let Self { agenda, over } = *self;
         agenda.tell_over(Over { sent, ..over });
+        None
     }
 }

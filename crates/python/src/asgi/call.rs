@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferricorn_protocol::{AppFault, Request};
+use ferricorn_telemetry::tell_fault;
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -161,10 +162,7 @@ fn end(py: Python<'_>, exchange: &dyn Exchange, error: Option<PyErr>) -> Result<
     let fault = app_fault(py, &error);
     let exit = fault.exit;
     let Some(fault) = exchange.ended(Some(fault)) else { return Ok(()) };
-    if !fault.told {
-        let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
-        tracing::error!("Error {}\n{told}", exchange.place());
-    }
+    tell_fault(&format!("Error {}", exchange.place()), &fault);
     exit.map_or(Ok(()), Err)
 }
 

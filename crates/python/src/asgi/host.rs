@@ -144,7 +144,9 @@ impl Host for Turns {
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
         let mut last = Items::default();
         self.bridge.agenda.take(&mut last);
-        last.over.iter().for_each(|over| self.bridge.over(py, over));
+        for code in last.over.iter().filter_map(|over| self.bridge.over(py, over)) {
+            self.guest.leave(code.0);
+        }
         self.event_loop.bind(py).call_method0(intern!(py, "stop")).map(drop)
     }
 
@@ -180,7 +182,9 @@ impl Host for Turns {
             }
         }
         for over in items.over.drain(..) {
-            self.bridge.over(py, &over);
+            if let Some(code) = self.bridge.over(py, &over) {
+                self.guest.leave(code.0);
+            }
         }
         if mem::take(&mut items.cancel) {
             for call in agenda.running().each(Arc::clone) {

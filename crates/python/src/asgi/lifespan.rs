@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use ferricorn_config::Lifespan as Mode;
 use ferricorn_protocol::AppFault;
+use ferricorn_telemetry::tell_fault;
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -183,8 +184,7 @@ impl Lifespan {
         }
         if let Some(fault) = fault.filter(|fault| !before && !failed && !fault.told) {
             let when = if stopping { "while it shut down" } else { "before the server ended" };
-            let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
-            tracing::error!("The lifespan of the app failed {when}\n{told}");
+            tell_fault(&format!("The lifespan of the app failed {when}"), &fault);
         }
     }
 
@@ -222,6 +222,7 @@ fn copy(fault: &AppFault) -> AppFault {
         traceback: fault.traceback.clone(),
         exit: fault.exit,
         told: fault.told,
+        cause: fault.cause.clone(),
     }
 }
 

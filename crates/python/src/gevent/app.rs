@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ferricorn_protocol::{
-    Answer, App, AppFault, BoxFuture, Drive, Guest, Head, Request, TellStack, Watch, WorkerInfo,
+    Answer, App, AppFault, BoxFuture, Drive, ExitCode, Guest, Head, Request, TellStack, Watch, WorkerInfo,
 };
 use pyo3::prelude::*;
 
@@ -108,7 +108,8 @@ impl Watch for Watched {
         self.watch.answered(head);
     }
 
-    fn over(self: Box<Self>, sent: u64) {
+    fn over(self: Box<Self>, sent: u64) -> Option<ExitCode> {
         self.agenda.begin(Work::Over(self.watch, sent));
+        None
     }
 }

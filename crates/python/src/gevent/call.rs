@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ferricorn_protocol::{Answer, AppFault, Pieces, Request, RequestBody, Watch};
+use ferricorn_telemetry::tell_fault;
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -91,7 +92,11 @@ impl Work {
         match self {
             Self::Call(call) => call.run(py, bridge),
             Self::Close(pieces, line) => close(pieces, &line, &bridge.agenda),
-            Self::Over(watch, sent) => watch.over(sent),
+            Self::Over(watch, sent) => {
+                if let Some(code) = watch.over(sent) {
+                    bridge.agenda.leave(code.0);
+                }
+            }
         }
     }
 }
@@ -221,12 +226,7 @@ pub(super) fn close(pieces: Box<dyn Pieces>, line: &str, agenda: &Agenda) {
 
 /// Tells of a fault that belongs to no answer, and has the worker leave if the application asks for that.
 pub(super) fn tell(what: &str, fault: &AppFault, agenda: &Agenda) {
-    if !fault.told {
-        match &fault.traceback {
-            Some(traceback) => tracing::error!("{what}\n{}", traceback.trim_end()),
-            None => tracing::error!("{what}: {fault}"),
-        }
-    }
+    tell_fault(what, fault);
     if let Some(status) = fault.exit {
         agenda.leave(status);
     }

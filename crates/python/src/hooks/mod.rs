@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ferricorn_config::Resolved;
 use ferricorn_protocol::{AppFault, Attended, Hooks, Listening, Moment};
+use ferricorn_telemetry::tell_fault;
 use pyo3::prelude::*;
 
 use self::namespace::Functions;
@@ -19,7 +20,7 @@ pub(crate) use self::namespace::{keep, keep_told, value};
 use self::objects::This;
 pub(crate) use self::objects::object;
 pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
-use crate::fault::{app_fault, one_line, traceback};
+use crate::fault::{app_fault, one_line};
 use crate::logging;
 
 /// The hooks of the worker that this process is.
@@ -192,8 +193,8 @@ pub(crate) fn abort(py: Python<'_>) {
         .setattr("aborted", true)
         .and_then(|()| hooks.functions.get(py, "worker_abort").call((worker,)));
     if let Err(error) = told {
-        let details = traceback(py, &error).unwrap_or_else(|| one_line(py, &error));
-        tracing::error!("Exception in worker_abort hook\n{}", details.trim_end());
+        let fault = AppFault { told: false, ..app_fault(py, &error) };
+        tell_fault("Exception in worker_abort hook", &fault);
     }
 }
 

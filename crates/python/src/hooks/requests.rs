@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use ferricorn_protocol::{Connection, Head, Request};
+use ferricorn_protocol::{Connection, ExitCode, Head, Request};
+use ferricorn_telemetry::tell_fault;
 use http::{HeaderMap, Version, header};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::{WORKER, lock, objects};
-use crate::fault::{one_line, traceback};
+use crate::fault::app_fault;
 use crate::raw::latin1;
 
 /// See the module's first line; made once in a worker, and only if there is one.
@@ -76,12 +77,18 @@ impl RequestHooks {
         }
     }
 
-    /// The books on a request are closed. `head` is what it was answered with, and `sent` how many bytes followed.
-    pub(crate) fn end(&self, py: Python<'_>, seen: &Seen, head: Option<&Head>, sent: u64) {
-        if let Err(error) = self.call_after(py, seen, head, sent) {
-            let details = traceback(py, &error).unwrap_or_else(|| one_line(py, &error));
-            tracing::error!("Exception in post_request hook\n{}", details.trim_end());
-        }
+    /// The books on a request are closed. `head` is what it was answered with, and `sent` how many bytes followed. Gives
+    /// the status with which the worker is to leave, if the hook asks for that.
+    pub(crate) fn end(
+        &self,
+        py: Python<'_>,
+        seen: &Seen,
+        head: Option<&Head>,
+        sent: u64,
+    ) -> Option<ExitCode> {
+        let fault = app_fault(py, &self.call_after(py, seen, head, sent).err()?);
+        tell_fault("Exception in post_request hook", &fault);
+        fault.exit.map(ExitCode)
     }
 
     fn call_after(&self, py: Python<'_>, seen: &Seen, head: Option<&Head>, sent: u64) -> PyResult<()> {

@@ -22,6 +22,7 @@ use crate::asgi::{self, AsgiApp};
 use crate::fault::{one_line, traceback};
 use crate::gevent::{self, GreenletApp};
 use crate::hooks;
+use crate::logging;
 use crate::wsgi::{ErrorSink, WsgiApp};
 
 /// Loads the application that the settings name.
@@ -298,6 +299,7 @@ impl AppLoader {
                 exit: ExitCode::BOOT_ERROR,
                 message: format!("Failed to find application, did you mean '{module}:{object}'?"),
                 traceback: None,
+                cause: None,
                 files: Vec::new(),
             };
         }
@@ -353,10 +355,16 @@ fn boot_error(py: Python<'_>, error: &PyErr, what: &str) -> LoadError {
         false => format!("{what}: {}", one_line(py, error)),
     };
     let files = sources::of_failure(py, error);
-    LoadError { exit: ExitCode::BOOT_ERROR, message, traceback: traceback(py, error), files }
+    LoadError {
+        exit: ExitCode::BOOT_ERROR,
+        message,
+        traceback: traceback(py, error),
+        cause: logging::cause(py, error),
+        files,
+    }
 }
 
 /// The module is there, but no usable application in it.
 fn unusable(message: String) -> LoadError {
-    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None, files: Vec::new() }
+    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None, cause: None, files: Vec::new() }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferricorn_config::{LogLevel, Resolved, Value};
+use ferricorn_protocol::Cause;
 use ferricorn_telemetry::Logger;
+use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
 
@@ -88,6 +90,9 @@ impl PythonLogger {
         let relay = self.relay.bind(py);
         let logged = match item {
             Item::Record(level, text) => relay.call_method1("record", (method(level), text)).map(drop),
+            Item::Fault(what, traceback, error) => {
+                relay.call_method1("fault", (what, traceback, error)).map(drop)
+            }
             Item::Requests(lines) => {
                 for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
                     if let Err(error) = relay.call_method1("request", (PyBytes::new(py, line),)) {
@@ -117,6 +122,13 @@ impl Logger for PythonLogger {
         self.take(Item::Record(level, text.to_owned()));
     }
 
+    fn fault(&self, what: &str, traceback: &str, cause: &Cause) {
+        match cause.downcast_ref::<Raised>().and_then(Raised::take) {
+            Some(error) => self.take(Item::Fault(what.to_owned(), traceback.to_owned(), error)),
+            None => self.record(LogLevel::Error, &format!("{what}\n{traceback}")),
+        }
+    }
+
     fn requests(&self, lines: &[u8]) {
         self.take(Item::Requests(lines.to_vec()));
     }
@@ -128,6 +140,22 @@ impl Logger for PythonLogger {
     fn finish(&self, limit: Duration) {
         self.queue.finish(limit);
     }
+}
+
+/// An exception on its way to the logger, which takes it out, so that it lives no longer than it must.
+#[derive(Debug)]
+struct Raised(Mutex<Option<Py<PyBaseException>>>);
+
+impl Raised {
+    fn take(&self) -> Option<Py<PyBaseException>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The exception itself, if there is a logger that would take it.
+pub(crate) fn cause(py: Python<'_>, error: &PyErr) -> Option<Cause> {
+    let wanted = LAST.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    wanted.then(|| -> Cause { Arc::new(Raised(Mutex::new(Some(error.clone_ref(py).into_value(py))))) })
 }
 
 /// Forgets the logger that was made last: a configuration has come that wants none.

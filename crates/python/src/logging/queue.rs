@@ -4,6 +4,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferricorn_config::LogLevel;
+use pyo3::Py;
+use pyo3::exceptions::PyBaseException;
 
 /// What waits at most, in bytes. What comes then is lost and counted.
 const MOST: usize = 4 * 1024 * 1024;
@@ -12,6 +14,8 @@ const MOST: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) enum Item {
     Record(LogLevel, String),
+    /// An exception: the line before its traceback, the traceback, and itself.
+    Fault(String, String, Py<PyBaseException>),
     /// JSON objects, one a line.
     Requests(Vec<u8>),
     Reopen,
@@ -21,6 +25,7 @@ impl Item {
     fn size(&self) -> usize {
         match self {
             Self::Record(_, text) => text.len(),
+            Self::Fault(what, traceback, _) => what.len() + traceback.len(),
             Self::Requests(lines) => lines.len(),
             Self::Reopen => 0,
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ferricorn_protocol::{
-    Answer, App, AppFault, Deadline, Drive, Head, Request, Response, ResponseBody, TellStack, Watch,
-    WorkerInfo,
+    Answer, App, AppFault, Deadline, Drive, ExitCode, Head, Request, Response, ResponseBody, TellStack,
+    Watch, WorkerInfo,
 };
+use ferricorn_telemetry::tell_fault;
 use http::request::Parts;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -227,8 +228,8 @@ impl Watch for Watched {
         self.head = Some(head.clone());
     }
 
-    fn over(self: Box<Self>, sent: u64) {
-        Python::attach(|py| self.hooks.end(py, &self.seen, self.head.as_ref(), sent));
+    fn over(self: Box<Self>, sent: u64) -> Option<ExitCode> {
+        Python::attach(|py| self.hooks.end(py, &self.seen, self.head.as_ref(), sent))
     }
 }
 
@@ -240,12 +241,8 @@ fn end(body: ResponseBody, request: &Parts) {
         _ => None,
     };
     if let Some(Err(fault)) = rest.map(|rest| rest.close()) {
-        let told = fault.traceback.as_deref().unwrap_or(&fault.message).trim_end();
-        tracing::error!(
-            "Error while closing the response to {} {}\n{told}",
-            request.method,
-            request.uri.path()
-        );
+        let what = format!("Error while closing the response to {} {}", request.method, request.uri.path());
+        tell_fault(&what, &fault);
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use ferricorn_telemetry::tell_fault;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use http::request::Parts;
 
-use crate::fault::{exit_status, one_line, traceback};
+use crate::fault::{app_fault, exit_status};
 
 /// Iterables whose owner was dropped before it could close them: by a panic of ours, and then perhaps on a
 /// thread that must not run Python. The next call of the application closes them.
@@ -39,7 +40,9 @@ impl Closing {
     pub(super) fn close_in_call(self, py: Python<'_>, request: &Parts) -> PyResult<()> {
         match self.close(py) {
             Err(error) if exit_status(py, &error).is_none() => {
-                tell(py, &error, &format!("the response to {} {}", request.method, request.uri.path()));
+                let what =
+                    format!("Error while closing the response to {} {}", request.method, request.uri.path());
+                tell_fault(&what, &app_fault(py, &error));
                 Ok(())
             }
             closed => closed,
@@ -63,7 +66,7 @@ pub(crate) fn close_left_open(py: Python<'_>) {
         let left = std::mem::take(&mut *LEFT_OPEN.lock().unwrap_or_else(PoisonError::into_inner));
         for iterable in left {
             if let Err(error) = close_one(iterable.bind(py)) {
-                tell(py, &error, "a response that was given up");
+                tell_fault("Error while closing a response that was given up", &app_fault(py, &error));
             }
         }
     }
@@ -73,12 +76,5 @@ fn close_one(iterable: &Bound<'_, PyAny>) -> PyResult<()> {
     match iterable.getattr_opt(intern!(iterable.py(), "close"))? {
         Some(close) => close.call0().map(drop),
         None => Ok(()),
-    }
-}
-
-fn tell(py: Python<'_>, error: &PyErr, what: &str) {
-    match traceback(py, error) {
-        Some(traceback) => tracing::error!("Error while closing {what}\n{}", traceback.trim_end()),
-        None => tracing::error!("Error while closing {what}: {}", one_line(py, error)),
     }
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use ferricorn_config::{LogLevel, LogSettings, LogTarget, Settings};
+use ferricorn_protocol::Cause;
 
 use crate::Logger;
 use out::Out;
@@ -147,6 +148,17 @@ impl ErrorLog {
             logger.record(record.level, &record.text());
         }
         self.out().record(record, logger.is_some());
+    }
+
+    /// Gives a fault to the logger, if there is one that the records go through. Whether there is.
+    pub(crate) fn take_fault(&self, what: &str, traceback: &str, cause: &Cause) -> bool {
+        let Some(logger) = self.logger() else { return false };
+        if self.shows(LogLevel::Error) {
+            let text = |text: &str| Record::new(LogLevel::Error, text.to_owned()).text();
+            logger.fault(&text(what), &text(traceback), cause);
+            self.out().record(&Record::new(LogLevel::Error, format!("{what}\n{traceback}")), true);
+        }
+        true
     }
 
     /// Tells statsd, if there is one, the value of a gauge, whose name follows `gunicorn.`.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ferricorn_protocol::{Head, ResponseBody};
+use ferricorn_telemetry::tell_fault;
 use http::HeaderValue;
 use http::header::SERVER;
 
 use super::Handshake;
 use crate::gate::Shared;
-use crate::job::log_fault;
 use crate::outbound::OutBody;
 use crate::record::Record;
 
@@ -22,7 +22,7 @@ pub(crate) fn switch(
     log_environ: Vec<Option<String>>,
 ) -> http::Response<OutBody> {
     if let Err(fault) = handshake.accept(&mut head) {
-        log_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
+        tell_fault(&format!("Error in the handshake of {}", record.request_line()), &fault);
     }
     match server {
         Some(server) => drop(head.headers.insert(SERVER, server.clone())),
