@@ -51,6 +51,32 @@ def test_the_file_that_is_not_read_is_named(serve):
     server.wait_for(r"WARNING\] gunicorn\.conf\.py is not read: the settings come from \S*ferricorn\.toml")
 
 
+THREE = {"ferricorn.toml": "threads = 2\n", "pyproject.toml": "[tool.ferricorn]\nthreads = 3\n", "gunicorn.conf.py": "threads = 5\n",
+         "one.py": "threads = 6\n", "two.py": "threads = 7\n"}
+
+
+@pytest.mark.parametrize("flags, env, left, read, level", [
+    ([], {}, ["pyproject.toml", "gunicorn.conf.py"], "ferricorn.toml", "WARNING"),
+    (["-c", "pyproject.toml"], {}, ["ferricorn.toml", "gunicorn.conf.py"], "pyproject.toml", "INFO"),
+    (["-c", "./gunicorn.conf.py"], {}, ["ferricorn.toml", "pyproject.toml"], "gunicorn.conf.py", "INFO"),
+    (["-c", "python:one"], {}, ["ferricorn.toml", "pyproject.toml", "gunicorn.conf.py"], "python:one", "INFO"),
+    (["-c", "one.py", "-c", "two.py"], {}, ["one.py"], "two.py", "WARNING"),
+    (["-c", "two.py"], {"GUNICORN_CMD_ARGS": "-c one.py"}, ["one.py, of GUNICORN_CMD_ARGS,"], "two.py", "INFO"),
+])
+def test_each_file_that_is_not_read_is_named_once(serve, flags, env, left, read, level):
+    server = serve("hello:app", *flags, env=env, files=THREE)
+    for name in left:
+        server.wait_for(rf"\[{level}\] {re.escape(name)} is not read: the settings come from \S*{re.escape(read)}")
+        assert server.log.count(f"] {name} is not read") == 1
+    assert f"] {read} is not read" not in server.log
+
+
+def test_a_project_without_settings_is_not_named(serve):
+    server = serve("hello:app", files={"ferricorn.toml": "threads = 2\n", "pyproject.toml": "[tool.black]\n"})
+    server.get()
+    assert "is not read" not in server.log
+
+
 @pytest.mark.parametrize("where", ["other.toml", "file:other.toml"])
 def test_toml_may_be_named(cli, where):
     files = {"other.toml": "threads = 6\n", "gunicorn.conf.py": "threads = 5\n"}

@@ -90,6 +90,34 @@ def test_an_app_that_cannot_be_imported_ends_the_start(serve, app, source, code,
         assert "Reason: App failed to load." in server.log
 
 
+IMPORTING = """
+import os
+AT_IMPORT = os.environ.get("COLOUR", "none")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{AT_IMPORT} {os.environ.get('COLOUR', 'none')}".encode()]
+"""
+
+
+def test_raw_env_is_set_when_the_app_is_imported(serve):
+    server = serve(IMPORTING, "--preload", files=conf('raw_env = ["COLOUR=blue"]\n'), env={"COLOUR": "grey"})
+    assert server.get().text == "blue blue"
+
+
+@only_ferricorn("gunicorn does not import a preloaded app again")
+def test_raw_env_of_a_reload_is_set_for_the_next_import(serve):
+    server = serve(IMPORTING, "--preload", files=conf('raw_env = ["COLOUR=blue"]\n'))
+    pids = server.wait_workers(1)
+    (server.folder / "gunicorn.conf.py").write_text('raw_env = ["COLOUR=red"]\n')
+    server.send(signal.SIGHUP)
+    pids += server.wait_workers(1, without=pids)
+    until(lambda: server.get().text == "red red", "the new worker")
+    (server.folder / "gunicorn.conf.py").write_text("")
+    server.send(signal.SIGHUP)
+    server.wait_workers(1, without=pids)
+    until(lambda: server.get().text == "none none", "the newest worker")
+
+
 # What gunicorn cannot do: it imports the app in its master, once and for all.
 
 

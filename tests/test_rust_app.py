@@ -60,6 +60,18 @@ def test_load_and_stop_lose_no_request(server):
     assert load.failures == []
 
 
+def test_raw_env_reaches_its_processes(serve, monkeypatch):
+    monkeypatch.setattr(running, "_SCRIPT", BINARY)
+    server = serve(None, env={"GREETING": "inherited"}, files={"ferricorn.toml": 'raw_env = ["GREETING=set"]\n'})
+    [pid] = server.wait_workers(1)
+    assert server.get().text == "set"
+    (server.folder / "ferricorn.toml").write_text("threads = 1\n")
+    server.send(signal.SIGHUP)
+    # What was there before comes back.
+    server.wait_workers(1, without=[pid])
+    until(lambda: server.get().text == "inherited", "the new worker")
+
+
 def test_its_help_is_its_own(cli, monkeypatch):
     monkeypatch.setattr(running, "_SCRIPT", BINARY)
     help = cli("--help").stdout

@@ -268,7 +268,7 @@ def test_a_quick_stop_does_not_wait_for_threads(serve, number):
         client.close()
 
 
-@only_ferricorn
+@only_ferricorn("gunicorn names none of the requests")
 def test_calls_that_outlast_the_graceful_timeout_are_killed_and_named(serve):
     server = serve(APP, "--threads", "3", "--graceful-timeout", "1")
     clients = [server.connect().send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]

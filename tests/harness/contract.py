@@ -54,6 +54,18 @@ def differences():
 DIFFERENCES = differences()
 
 
+def behaviour():
+    """The titles of the second list: what differs beyond single values and lines."""
+    text = LIST.read_text().partition("<!-- behaviour -->")[2].partition("<!-- end of behaviour -->")[0]
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    titles = rows[1:]
+    assert len(set(titles)) == len(titles), "a difference is listed twice"
+    return titles
+
+
+BEHAVIOUR = behaviour()
+
+
 def wanted(case, result):
     """What the server under test is to do in a case in which gunicorn does this."""
     theirs, ours = DIFFERENCES.get(case, (result, result))
@@ -138,4 +150,4 @@ def of_one(seen, name):
     return seen[name] if isinstance(seen, dict) else str(seen)
 
 
-__all__ = ["APP", "DIFFERENCES", "Look", "cases", "look", "wanted"]
+__all__ = ["APP", "BEHAVIOUR", "DIFFERENCES", "Look", "cases", "look", "wanted"]

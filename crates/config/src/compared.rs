@@ -118,7 +118,8 @@ const DIFFERENCES: [(&str, Compared); 52] = [
         "worker_class",
         Different(
             "`sync`, `gthread` and `async` are one mechanism that slow clients do not block and that keeps connections alive; \
-             uvicorn's classes mean `asgi`; `tornado`, `eventlet` and classes of your own are refused with advice",
+             uvicorn's classes mean `asgi`, of those derived from them the `CONFIG_KWARGS` count; `tornado`, `eventlet` and other \
+             classes of your own are refused with advice",
         ),
     ),
     (

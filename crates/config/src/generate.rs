@@ -59,6 +59,9 @@ Settings come from these places; a later one wins over an earlier one:
 4. `GUNICORN_CMD_ARGS`, then `FERRICORN_CMD_ARGS`, which hold flags as the command line does;
 5. the command line.
 
+Only one config file is read. Where the directory has another one of these names, or one is named before the last `-c`, a line at
+the start says that it is not.
+
 `--print-config` shows each setting's value and where it came from, with the line of the file. All errors are told at once. Where
 a flag may be repeated, the command line replaces the list of the config file. In a config file, numbers and booleans may be
 strings (`\"0x10\"`, `\"true\"`).

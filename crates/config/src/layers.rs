@@ -7,6 +7,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use crate::foreign::{Foreign, whole};
 use crate::table::{self, Kind, Setting, Support};
+use crate::value::{self, Typed};
 use crate::{LogLevel, Note, SettingError};
 
 /// What was said about the settings, the weightiest last. Each method lays one more layer on top.
@@ -206,6 +207,19 @@ impl Layers {
     pub fn text(&self, key: &str) -> Option<String> {
         let value = self.figment.find_value(key).ok()?;
         value.as_str().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// The hooks that are set to something that may be one: each with its dotted name, if that is how it is given.
+    #[must_use]
+    pub fn hooks(&self) -> Vec<(&'static str, Option<String>)> {
+        let merged = self.merged();
+        let hook = |setting: &'static Setting| {
+            let value = merged.get(setting.name)?;
+            let is_one = value::of(setting, value).is_ok_and(|typed| typed != Typed::Unset);
+            is_one.then(|| (setting.name, value.as_str().map(str::to_owned)))
+        };
+        let called = |setting: &&Setting| setting.kind == Kind::Function && setting.support == Support::Yes;
+        table::settings().filter(called).filter_map(hook).collect()
     }
 
     /// The environment's `SCRIPT_NAME`.

@@ -23,6 +23,7 @@ mod settings;
 pub mod table;
 mod toml_file;
 mod unchanged;
+mod uvicorn;
 mod value;
 
 pub use asgi::{AsgiLoop, AsgiSettings, Interface, Lifespan, WebSocketSettings};
@@ -39,3 +40,4 @@ pub use settings::{
     Account, AllowList, Bind, Deadlines, Grammar, HeaderMapPolicy, Limits, LogLevel, LogTarget, MOST_THREADS,
     ProxyProtocol, RealIp, Settings, Trust, WorkerClass,
 };
+pub use uvicorn::UvicornClass;

@@ -123,6 +123,16 @@ pub(crate) fn root_path(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// What is said of a worker class that nobody here knows.
+const USERS_OWN: &str = "worker classes written in Python cannot drive this server; use async, sync or gthread, gevent for \
+     greenlets, or asgi. Of a class that is derived from UvicornWorker the CONFIG_KWARGS count";
+
+/// Whether a worker class is none that this version knows, or knows to advise on, but may be one in Python.
+pub(crate) fn is_a_users_own(text: &str) -> bool {
+    let unknown = worker_class(text).is_err_and(|fault| fault.hint.as_deref() == Some(USERS_OWN));
+    unknown && text.contains(['.', ':', '\''])
+}
+
 /// A worker class, by the names of gunicorn and of those who write workers for it, or as Python shows the class.
 pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
     let shown = text.strip_prefix("<class '").and_then(|name| name.strip_suffix("'>"));
@@ -156,10 +166,7 @@ pub(crate) fn worker_class(text: &str) -> Result<WorkerClass, Fault> {
         name if name.starts_with("aiohttp.") => {
             "an aiohttp app is neither WSGI nor ASGI; run it with aiohttp's own web.run_app"
         }
-        _ => {
-            "worker classes written in Python cannot drive this server; use async, sync or gthread, or asgi in place of a \
-              subclass of UvicornWorker, and settings such as asgi_loop and root_path in place of its CONFIG_KWARGS"
-        }
+        _ => USERS_OWN,
     };
     let expected =
         "a worker class that this version of ferricorn has (async, sync, gthread, gevent, asgi)".to_owned();

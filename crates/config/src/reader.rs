@@ -173,7 +173,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// What the caller has found wrong already is not told once more.
     pub(crate) fn fault(&mut self, key: &'static str, text: &str, fault: Fault) {
+        if self.layers.errors().iter().any(|error| error.key == key) {
+            return;
+        }
         self.refuse(key, &format!("{text:?} is not {}", fault.expected), fault.hint.as_deref());
     }
 

@@ -5,12 +5,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferricorn::hosting::{
     AppFault, Away, Fork, Hooks, Loader, Logger, NoHooks, fork_away, fork_beside_threads, write_raw,
 };
-use ferricorn::{ConfigFile, FileValues, Host, Resolved, Settings, Told};
+use ferricorn::{ConfigFile, FileValues, Host, Resolved, Settings, Told, UvicornClass};
 use ferricorn_python::{AppLoader, Embedding, PythonHooks, PythonLogger};
 use pyo3::prelude::*;
 
@@ -101,6 +102,14 @@ impl Host for Interpreter {
             return Ok(Arc::new(NoHooks));
         }
         Ok(Arc::new(PythonHooks::new(resolved)?))
+    }
+
+    fn hook_faults(&self, hooks: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
+        ferricorn_python::faults_of_hooks(hooks)
+    }
+
+    fn worker_class(&self, name: &str, places: &[PathBuf]) -> Result<Option<UvicornClass>, String> {
+        ferricorn_python::worker_class(name, places)
     }
 
     fn logger(&self, resolved: &Resolved) -> Result<Option<Arc<dyn Logger>>, String> {

@@ -39,6 +39,8 @@ pub(crate) struct CommandLine {
     pub(crate) values: Dict,
     /// Further positional arguments, which have no meaning.
     pub(crate) extra: Vec<String>,
+    /// Config files that are named before the last one, which alone is read.
+    pub(crate) configs: Vec<String>,
 }
 
 /// Parses the command line, argv\[0\] included, into what it says of the settings. If the host needs an app, the
@@ -53,7 +55,10 @@ pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<CommandLine,
     if let Some(app) = apps.next() {
         values.insert("wsgi_app".to_owned(), Value::from(app));
     }
-    Ok(CommandLine { values, extra: apps.collect() })
+    let mut configs: Vec<String> =
+        matches.get_many::<String>("config").into_iter().flatten().cloned().collect();
+    configs.pop();
+    Ok(CommandLine { values, extra: apps.collect(), configs })
 }
 
 /// Parses what `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` holds. An app in it does not count, as in gunicorn.
@@ -118,6 +123,8 @@ fn argument(setting: &'static Setting) -> Arg {
     let action = match setting.kind {
         Kind::Switch(_) => ArgAction::SetTrue,
         Kind::List => ArgAction::Append,
+        // The last one counts, and who has named the others is told.
+        _ if setting.name == "config" => ArgAction::Append,
         _ => ArgAction::Set,
     };
     let longs: Vec<&str> = setting.flags.iter().filter_map(|flag| flag.strip_prefix("--")).collect();
@@ -160,7 +167,12 @@ fn values(matches: &ArgMatches) -> Dict {
             let items = matches.get_many::<String>(setting.name).into_iter().flatten();
             Value::from(items.map(String::as_str).collect::<Vec<_>>())
         }
-        _ => Value::from(matches.get_one::<String>(setting.name).map_or("", String::as_str)),
+        _ => Value::from(
+            matches
+                .get_many::<String>(setting.name)
+                .and_then(|mut given| given.next_back())
+                .map_or("", String::as_str),
+        ),
     };
     table::settings().filter(given).map(|setting| (setting.name.to_owned(), value(setting))).collect()
 }
@@ -256,6 +268,12 @@ mod tests {
             ("sendfile", false.into()),
         ]);
         assert_eq!(told, wanted);
+        let argv = ["ferricorn", "-c", "a", "--config=b", "-cc"].map(OsString::from).to_vec();
+        let told = parse(argv, true).unwrap();
+        assert_eq!(
+            (told.values, told.configs),
+            (dict([("config", "c".into())]), vec!["a".into(), "b".into()])
+        );
     }
 
     #[test]

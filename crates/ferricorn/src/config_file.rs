@@ -32,17 +32,35 @@ pub(crate) fn usual(
     host: &dyn Host,
 ) -> Result<Option<(ConfigFile, FileValues, Vec<Note>)>, Stop> {
     let paths = USUAL_FILES.map(|name| directory.join(name));
-    for (place, path) in paths.iter().enumerate().filter(|(_, path)| path.exists()) {
+    for path in paths.iter().filter(|path| path.exists()) {
         let file =
             if is_toml(path) { ConfigFile::Toml(path.clone()) } else { ConfigFile::Path(path.clone()) };
         let Some(said) = read(&file, host)? else { continue };
-        let others = USUAL_FILES[place + 1..].iter().filter(|name| **name != PROJECT);
-        let others = others.filter(|name| directory.join(name).exists());
         let message = |other| format!("{other} is not read: the settings come from {file}");
-        let notes = others.map(|other| Note { level: LogLevel::Warning, message: message(other) }).collect();
+        let note = |other| Note { level: LogLevel::Warning, message: message(other) };
+        let notes = unread(directory, &file).map(note).collect();
         return Ok(Some((file, said, notes)));
     }
     Ok(None)
+}
+
+/// The usual files of a directory that are there, have settings, and are not the one that is read.
+pub(crate) fn unread(directory: &Path, read: &ConfigFile) -> impl Iterator<Item = &'static str> {
+    let has_settings = |path: &Path, name: &str| {
+        let text = fs::read_to_string(path);
+        // One that cannot be understood may have some.
+        name != PROJECT || text.is_ok_and(|text| !matches!(FileValues::from_project(&text), Ok(None)))
+    };
+    let is_read = |path: &Path| match read {
+        ConfigFile::Path(read) | ConfigFile::Toml(read) => {
+            read.canonicalize().ok() == path.canonicalize().ok()
+        }
+        ConfigFile::Module(_) => false,
+    };
+    USUAL_FILES.into_iter().filter(move |name| {
+        let path = directory.join(name);
+        path.exists() && !is_read(&path) && has_settings(&path, name)
+    })
 }
 
 /// What a config file says; `None` if it is a `pyproject.toml` that has nothing for this server.

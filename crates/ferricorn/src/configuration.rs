@@ -64,8 +64,36 @@ impl Configuration {
             }
             Some(told) => layers.file(PROGRAM, told.above),
         };
+        layers = self.know_worker_class(layers, host);
+        let mut hooks = layers.hooks();
+        // A module may need what is not there yet: it is imported later then, and its fault told alone.
+        let needs_nothing =
+            ["chdir", "pythonpath", "raw_env"].iter().all(|key| layers.source(key) == "default");
+        hooks.retain(|(_, name)| name.is_none() || needs_nothing);
+        for (hook, fault) in host.hook_faults(&hooks) {
+            layers.refuse(hook, fault);
+        }
         self.check(&mut layers);
         Ok(layers)
+    }
+
+    /// Asks the host for a worker class that only it may know.
+    fn know_worker_class(&self, mut layers: Layers, host: &dyn Host) -> Layers {
+        let Some(name) = layers.users_own_worker_class() else { return layers };
+        let chdir = layers.text("chdir").unwrap_or_default();
+        let mut places = vec![self.directory.join(chdir)];
+        places.extend(layers.text("pythonpath").iter().flat_map(|paths| paths.split(',')).map(PathBuf::from));
+        match host.worker_class(&name, &places) {
+            Ok(Some(class)) => return layers.uvicorn(&class),
+            Ok(None) => {}
+            Err(why) => {
+                layers.refuse(
+                    "worker_class",
+                    format!("{why}; there are async, sync, gthread, gevent and asgi here"),
+                );
+            }
+        }
+        layers
     }
 
     /// Looks at what the settings cannot know by themselves.
@@ -174,16 +202,31 @@ impl Configuration {
         arguments: &[(&str, Dict)],
         host: &dyn Host,
     ) -> Result<Option<(ConfigFile, FileValues, Vec<Note>)>, Stop> {
-        let mut dicts =
-            std::iter::once(&self.command_line.values).chain(arguments.iter().rev().map(|(_, dict)| dict));
-        let Some(name) = dicts.find_map(|dict| dict.get("config")?.as_str()) else {
+        let dicts = std::iter::once(("the command line", &self.command_line.values));
+        let dicts = dicts.chain(arguments.iter().rev().map(|(variable, dict)| (*variable, dict)));
+        let mut named = dicts.filter_map(|(origin, dict)| Some((origin, dict.get("config")?.as_str()?)));
+        let Some((origin, name)) = named.next() else {
             return config_file::usual(&self.directory, host);
         };
         let file = config_file::named(&self.directory, name)?;
-        match config_file::read(&file, host)? {
-            Some(said) => Ok(Some((file, said, Vec::new()))),
-            None => Err(Stop::config_file(file, "it has no table [tool.ferricorn]")),
-        }
+        let Some(said) = config_file::read(&file, host)? else {
+            return Err(Stop::config_file(file, "it has no table [tool.ferricorn]"));
+        };
+        let note = |level, what: &str, why: &str| {
+            let message = format!("{what} is not read: the settings come from {file}, which {why}");
+            Note { level, message }
+        };
+        let before = self.command_line.configs.iter().filter(|other| *other != name);
+        let mut notes: Vec<Note> = before
+            .map(|other| note(LogLevel::Warning, other, "is the last that the command line names"))
+            .collect();
+        let named = named.filter(|(_, other)| *other != name);
+        notes.extend(named.map(|(variable, other)| {
+            note(LogLevel::Info, &format!("{other}, of {variable},"), &format!("{origin} names"))
+        }));
+        let usual = config_file::unread(&self.directory, &file);
+        notes.extend(usual.map(|other| note(LogLevel::Info, other, &format!("{origin} names"))));
+        Ok(Some((file, said, notes)))
     }
 }
 

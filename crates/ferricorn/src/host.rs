@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{Dict, FileValues, Resolved, Settings};
+use ferricorn_config::{Dict, FileValues, Resolved, Settings, UvicornClass};
 use ferricorn_protocol::{AppFault, Hooks, Loader, NoHooks};
 use ferricorn_telemetry::Logger;
 use ferricorn_unix::{Away, Fork};
@@ -46,6 +46,22 @@ pub trait Host {
     fn hooks(&self, resolved: &Resolved) -> Result<Arc<dyn Hooks>, String> {
         let _ = resolved;
         Ok(Arc::new(NoHooks))
+    }
+
+    /// What is wrong with hooks, by their names. Each is given with its dotted name, if that is how it is set; else the
+    /// config file that was read last has it.
+    fn hook_faults(&self, hooks: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
+        let _ = hooks;
+        Vec::new()
+    }
+
+    /// What a worker class of that name is, if it is derived from uvicorn's. Modules lie in `places` too.
+    ///
+    /// # Errors
+    /// Why there is no such class.
+    fn worker_class(&self, name: &str, places: &[PathBuf]) -> Result<Option<UvicornClass>, String> {
+        let _ = (name, places);
+        Ok(None)
     }
 
     /// What all logs go through, if the settings want it to be this host.

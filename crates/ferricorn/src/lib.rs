@@ -32,7 +32,7 @@ mod supervised;
 
 pub use body::Body;
 /// What a config file left in its namespace.
-pub use ferricorn_config::{Dict, FileValues, Resolved, Settings, Value};
+pub use ferricorn_config::{Dict, FileValues, Resolved, Settings, UvicornClass, Value};
 /// What a [`Host`] needs besides, to fork, to load an app and to let it complain.
 pub mod hosting {
     pub use ferricorn_protocol::{AppFault, Hooks, Loader, NoHooks};

@@ -24,15 +24,17 @@ mod process;
 mod raw;
 mod threads;
 mod visit;
+mod worker_class;
 pub mod wsgi;
 
 pub use config_file::{read_config_file, read_config_module};
 pub use deadline::RequestTimeout;
 pub use embedding::{Embedding, Told, settings};
 pub use environment::set_environment;
-pub use hooks::{PythonHooks, forget_config};
+pub use hooks::{PythonHooks, faults_of_hooks, forget_config};
 pub use load::{AppLoader, Kind};
 pub use logging::{PythonLogger, forget_logger};
 pub use process::{command, fork_with_interpreter, prepare_mold, prepare_worker};
 pub use threads::name_threads_that_hold_up;
 pub use visit::end_visits;
+pub use worker_class::worker_class;

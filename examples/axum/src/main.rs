@@ -17,8 +17,10 @@ fn main() -> ExitCode {
 
 /// Called once in each worker, after the fork.
 fn router() -> Router {
+    // Such as `--env GREETING=Hi` sets.
+    let greeting: &str = std::env::var("GREETING").map_or("Hello, world!\n", |text| text.leak());
     Router::new()
-        .route("/", get(async || "Hello, world!\n"))
+        .route("/", get(async move || greeting))
         .route("/echo", post(echo))
         .route("/count", get(count))
         .with_state(Arc::new(AtomicU64::new(0)))

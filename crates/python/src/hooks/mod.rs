@@ -34,6 +34,18 @@ pub(crate) fn config<'py>(py: Python<'py>, resolved: &Resolved) -> PyResult<Boun
     objects::config(py, objects::module(py)?, resolved)
 }
 
+/// What is wrong with these hooks of the config file that was read last, by their names. Each is given with its dotted name,
+/// if that is how it is set.
+#[must_use]
+pub fn faults_of_hooks(hooks: &[(&'static str, Option<String>)]) -> Vec<(&'static str, String)> {
+    if hooks.is_empty() {
+        return Vec::new();
+    }
+    let look = |py: Python<'_>| objects::module(py).map(|objects| Functions::faults(objects, hooks));
+    // Without the module the start fails later, and tells why.
+    Python::attach(look).unwrap_or_default()
+}
+
 /// The hooks of one configuration.
 #[derive(Debug)]
 pub struct PythonHooks(Arc<Inner>);
@@ -62,7 +74,7 @@ impl PythonHooks {
         Python::attach(|py| {
             let explain = |error: PyErr| one_line(py, &error);
             let objects = objects::module(py).map_err(explain)?;
-            let functions = Functions::load(py, objects, resolved)?;
+            let functions = Functions::load(objects, resolved)?;
             let make = || -> PyResult<Self> {
                 let server = match SERVER.get() {
                     Some(server) => server,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use ferricorn_config::Resolved;
+use ferricorn_config::{Resolved, Value};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -84,31 +84,28 @@ impl Functions {
     ///
     /// # Errors
     /// What is wrong with them, a line each.
-    pub(super) fn load(
-        py: Python<'_>,
-        objects: &Bound<'_, PyModule>,
-        resolved: &Resolved,
-    ) -> Result<Self, String> {
-        find_neighbours(py).map_err(|error| one_line(py, &error))?;
+    pub(super) fn load(objects: &Bound<'_, PyModule>, resolved: &Resolved) -> Result<Self, String> {
         let mut functions = HashMap::new();
         let mut faults = Vec::new();
         for &name in &resolved.settings.hooks {
-            let arities =
-                ARITIES.iter().find(|(hook, _)| *hook == name).map_or(&[][..], |(_, arities)| arities);
-            let load = || -> PyResult<Option<Taken>> {
-                let named =
-                    || resolved.values.get(name)?.as_str()?.into_pyobject(py).ok().map(Bound::into_any);
-                let Some(value) = value(py, name)?.or_else(named) else { return Ok(None) };
-                let loaded = objects.getattr("load")?.call1((name, value, arities.to_vec()))?;
-                Ok(Some(loaded.extract()?))
-            };
-            match load() {
+            match find(objects, name, resolved.values.get(name).and_then(Value::as_str)) {
                 Ok(Some(function)) => drop(functions.insert(name, function)),
                 Ok(None) => {}
-                Err(error) => faults.push(one_line(py, &error).replacen("TypeError: ", "", 1)),
+                Err(fault) => faults.push(format!("{name}: {fault}")),
             }
         }
         if faults.is_empty() { Ok(Self(functions)) } else { Err(faults.join("\n")) }
+    }
+
+    /// What is wrong with these hooks, each of which may be given by its dotted name.
+    pub(super) fn faults(
+        objects: &Bound<'_, PyModule>,
+        hooks: &[(&'static str, Option<String>)],
+    ) -> Vec<(&'static str, String)> {
+        let fault = |(name, named): &(&'static str, Option<String>)| {
+            Some((*name, find(objects, name, named.as_deref()).err()?))
+        };
+        hooks.iter().filter_map(fault).collect()
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -122,6 +119,20 @@ impl Functions {
     pub(super) fn take(&self, py: Python<'_>, name: &str) -> Option<Taken> {
         self.0.get(name).map(|(function, arity)| (function.clone_ref(py), *arity))
     }
+}
+
+/// The function of a hook, in the file that was read last or by its dotted name; or what is wrong with it.
+fn find(objects: &Bound<'_, PyModule>, name: &str, named: Option<&str>) -> Result<Option<Taken>, String> {
+    let py = objects.py();
+    let arities = ARITIES.iter().find(|(hook, _)| *hook == name).map_or(&[][..], |(_, arities)| arities);
+    let load = || -> PyResult<Option<Taken>> {
+        find_neighbours(py)?;
+        let named = || named?.into_pyobject(py).ok().map(Bound::into_any);
+        let Some(value) = value(py, name)?.or_else(named) else { return Ok(None) };
+        let loaded = objects.getattr("load")?.call1((value, arities.to_vec()))?;
+        Ok(Some(loaded.extract()?))
+    };
+    load().map_err(|error| one_line(py, &error).replacen("TypeError: ", "", 1))
 }
 
 impl<'py> Function<'py> {

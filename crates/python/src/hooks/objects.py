@@ -10,21 +10,21 @@ import sys
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def load(name, value, arities):
+def load(value, arities):
     """The function of a hook, which may be given by its dotted name; TypeError if it does not take what it is to be given."""
     if isinstance(value, str):
         module, _, attribute = value.rpartition(".")
         try:
             value = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise TypeError(f"{name}: cannot load '{value}': {error}") from None
+            raise TypeError(f"cannot load '{value}': {error}") from None
     if not callable(value):
-        raise TypeError(f"{name}: Value is not callable: {value!r}")
+        raise TypeError(f"Value is not callable: {value!r}")
     parameters = inspect.signature(value).parameters.values()
     arity = sum(parameter.kind in _POSITIONAL for parameter in parameters)
     if arity not in arities:
         wanted = " or ".join(map(str, arities))
-        raise TypeError(f"{name}: Value must have an arity of: {wanted} (it has {arity})")
+        raise TypeError(f"Value must have an arity of: {wanted} (it has {arity})")
     return value, arity
 
 
