@@ -228,6 +228,7 @@ impl AsRawFd for Alive {
 #[cfg(test)]
 mod tests {
     use super::{Frame, Incoming, Order, Report, life, pair};
+    use crate::fork::tests::without_children;
 
     #[test]
     fn every_message_survives_the_way_and_they_keep_their_order() {
@@ -247,6 +248,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_the_end_is_read_before_the_end() {
+        let _alone = without_children();
         let (master, worker) = pair().unwrap();
         worker.send(Report::Ready).unwrap();
         drop(worker);
@@ -263,6 +265,7 @@ mod tests {
 
     #[test]
     fn the_pipe_tells_when_its_holder_is_gone() {
+        let _alone = without_children();
         let (life, alive) = life().unwrap();
         assert!(alive.is_alive());
         drop(life);

@@ -64,20 +64,36 @@ pub fn fork_beside_threads() -> io::Result<Fork> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::sync::{PoisonError, RwLock};
 
     use super::{Fork, fork, fork_beside_threads};
     use crate::wait::{self, Change};
 
+    /// Held by whoever has a child, and alone by a test that must not share its descriptors with one.
+    static CHILDREN: RwLock<()> = RwLock::new(());
+
+    /// Whether this process is such a child. Who holds the lock in its parent is nothing to it.
+    static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
     /// Runs `body` in a child process and returns how that child ended. A panic is status 101.
     pub(crate) fn in_child(body: impl FnOnce() -> i32) -> Change {
+        let _shared =
+            (!IS_CHILD.load(Relaxed)).then(|| CHILDREN.read().unwrap_or_else(PoisonError::into_inner));
         match fork_beside_threads().unwrap() {
             Fork::Parent(pid) => wait::until_gone(pid).unwrap(),
             Fork::Child => {
+                IS_CHILD.store(true, Relaxed);
                 let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
                 // SAFETY: _exit only ends the process.
                 unsafe { libc::_exit(status) }
             }
         }
+    }
+
+    /// Keeps the other tests from having children, in which what this test closes would still be open.
+    pub(crate) fn without_children() -> impl Drop {
+        CHILDREN.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn sum(rollup: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{private, sum};
+    use crate::fork::tests::without_children;
 
     #[test]
     fn what_is_private_is_added_up() {
@@ -37,6 +38,8 @@ mod tests {
 
     #[test]
     fn memory_that_is_written_counts() {
+        // What it has in common with a child is not its own.
+        let _alone = without_children();
         let own = std::process::id().cast_signed();
         let before = private(own).unwrap();
         let mut block = vec![1_u8; 32 << 20];

@@ -102,7 +102,7 @@ mod tests {
 
     use super::{LONGEST, pair};
     use crate::control::Incoming;
-    use crate::fork::tests::in_child;
+    use crate::fork::tests::{in_child, without_children};
     use crate::wait::Change;
 
     #[test]
@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(text, "xx");
         assert!(matches!(master.receive().unwrap(), Incoming::Frame(done) if done.bytes == b"done"));
         assert!(matches!(master.receive().unwrap(), Incoming::Nothing));
+        let _alone = without_children();
         drop(mold);
         assert!(matches!(master.receive().unwrap(), Incoming::Closed));
         assert!(master.send(b"late", &[]).is_err());

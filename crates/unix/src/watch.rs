@@ -7,9 +7,10 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::stat::fstat;
 
 use crate::epoll::instances;
 
@@ -86,35 +87,40 @@ impl<T: AsFd> Watch<T> {
 
 /// The registration of a descriptor; `None` if no instance watches it.
 fn find(watched: BorrowedFd<'_>) -> io::Result<Option<Registration>> {
-    for instance in instances()? {
-        let Ok(about) = fs::read_to_string(format!("/proc/self/fdinfo/{instance}")) else { continue };
-        if let Some(data) = about.lines().find_map(|line| data_of(line, watched.as_raw_fd())) {
-            // SAFETY: it was open a moment ago, as the instance of the loop that watches `watched`, which is not
-            // gone while `watched` lives. Were it another's by now, that could not be told from it, nor harm memory.
-            let instance: OwnedFd = unsafe { BorrowedFd::borrow_raw(instance) }.try_clone_to_owned()?;
-            return Ok(Some(Registration { epoll: Epoll(instance), data }));
+    let inode = fstat(watched)?.st_ino;
+    for epoll in instances()? {
+        let Ok(about) = fs::read_to_string(format!("/proc/self/fdinfo/{}", epoll.0.as_raw_fd())) else {
+            continue;
+        };
+        if let Some(data) = about.lines().find_map(|line| data_of(line, watched.as_raw_fd(), inode)) {
+            return Ok(Some(Registration { epoll, data }));
         }
     }
     Ok(None)
 }
 
-/// The event data in a line such as `tfd:        5 events: 8000001d data: 7f2a0c  pos:0 ino:1a sdev:8`.
-fn data_of(line: &str, descriptor: i32) -> Option<u64> {
+/// The event data in a line such as `tfd:        5 events: 8000001d data: 7f2a0c  pos:0 ino:1a sdev:8`, if it is about
+/// that descriptor. The number alone does not tell: the file that was registered under it may be open elsewhere yet,
+/// and another one have its number.
+fn data_of(line: &str, descriptor: RawFd, inode: u64) -> Option<u64> {
     let mut words = line.strip_prefix("tfd:")?.split_whitespace();
-    let found = words.next()?.parse::<i32>().ok()? == descriptor;
-    let data = words.skip_while(|&word| word != "data:").nth(1)?;
-    u64::from_str_radix(data, 16).ok().filter(|_| found)
+    let number = words.next()?.parse::<RawFd>().ok()?;
+    let data = u64::from_str_radix(words.by_ref().skip_while(|&word| word != "data:").nth(1)?, 16).ok()?;
+    let of_file = u64::from_str_radix(words.find_map(|word| word.strip_prefix("ino:"))?, 16).ok()?;
+    (number == descriptor && of_file == inode).then_some(data)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
     use std::thread;
 
+    use nix::fcntl::OFlag;
     use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-    use nix::unistd::{Pid, gettid};
+    use nix::unistd::{Pid, dup3, gettid};
 
     use super::{Place, Watch, data_of};
 
@@ -199,6 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_that_watches_another_file_of_the_same_number_is_not_taken() {
+        let (old, new) = UnixStream::pair().unwrap();
+        let other = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+        other.add(&old, EpollEvent::new(EpollFlags::EPOLLIN, DATA)).unwrap();
+        let _old_is_open_yet = old.try_clone().unwrap();
+        let mut number = OwnedFd::from(old);
+        dup3(&new, &mut number, OFlag::O_CLOEXEC).unwrap();
+        assert!(!Watch::of(number).is_known());
+    }
+
+    #[test]
     fn what_nobody_watches_is_left_alone() {
         let (_peer, stream) = UnixStream::pair().unwrap();
         let watch = Watch::of(stream);
@@ -210,8 +227,9 @@ mod tests {
     #[test]
     fn the_kernels_line_is_read() {
         let line = "tfd:        5 events: 8000001d data:     7f2a0c  pos:0 ino:1a sdev:8";
-        assert_eq!(data_of(line, 5), Some(0x7f_2a0c));
-        assert_eq!(data_of(line, 6), None);
-        assert_eq!(data_of("pos:\t0", 0), None);
+        assert_eq!(data_of(line, 5, 0x1a), Some(0x7f_2a0c));
+        assert_eq!(data_of(line, 6, 0x1a), None);
+        assert_eq!(data_of(line, 5, 0x1b), None);
+        assert_eq!(data_of("pos:\t0", 0, 0), None);
     }
 }

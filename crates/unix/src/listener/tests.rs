@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use super::{Address, BindError, Listener, Local, Options, Socket};
-use crate::fork::tests::in_child;
+use crate::fork::tests::{in_child, without_children};
 use crate::wait::Change;
 
 const OPTIONS: Options = Options { backlog: 16, umask: 0o077, reuse_port: false };
@@ -85,6 +85,7 @@ fn a_unix_socket_gets_its_mode_and_goes_with_its_last_handle() {
 
 #[test]
 fn only_a_socket_on_which_nobody_answers_is_replaced() {
+    let _alone = without_children();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.sock");
     let address = Address::Unix(path.clone());
@@ -106,6 +107,7 @@ fn only_a_socket_on_which_nobody_answers_is_replaced() {
 
 #[test]
 fn a_queue_that_was_shut_can_be_emptied_and_takes_nobody_in() {
+    let _alone = without_children();
     let listener = Listener::bind(&tcp("127.0.0.1", 0), OPTIONS).unwrap();
     let Local::Tcp(address) = *listener.local() else { panic!("not TCP") };
     let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -155,6 +157,7 @@ fn a_queue_that_was_shut_tells_so_to_whoever_has_the_socket() {
 
 #[test]
 fn addresses_that_leave_no_room_for_each_other_do_for_a_moment() {
+    let _alone = without_children();
     for (first, second) in [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")] {
         let old = Listener::bind(&tcp(first, 0), OPTIONS).unwrap();
         let Local::Tcp(local) = old.local().clone() else { panic!("no TCP") };

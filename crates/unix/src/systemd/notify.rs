@@ -87,6 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Manager, interval};
+    use crate::fork::tests::without_children;
 
     fn heard(socket: &UnixDatagram) -> String {
         let mut bytes = [0; 100];
@@ -96,6 +97,7 @@ mod tests {
 
     #[test]
     fn a_manager_hears_at_a_path_and_at_an_abstract_name() {
+        let _alone = without_children();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let name = format!("ferricorn-test-{}", std::process::id());

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use ferricorn_protocol::{Guest, Look, Pumped};
 use ferricorn_unix::epoll;
+use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -75,8 +76,11 @@ impl<W: Work> Visitor<W> {
     /// # Errors
     /// The kernel refused a descriptor, or that of the runtime's epoll cannot be found.
     pub(crate) fn new(after: impl Fn() + 'static, leave: impl Fn(u8) + 'static) -> io::Result<Self> {
-        let (runtime, descriptor) =
-            epoll::of(|| tokio::runtime::Builder::new_current_thread().enable_io().build())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let descriptor = {
+            let _entered = runtime.enter();
+            epoll::of(UnixStream::from_std)?
+        };
         let kernel = runtime.block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
         let (bell, waking) = Bell::install(kernel);
         let waker = Waker::from(waking.clone());
