@@ -51,7 +51,7 @@ def test_one_change_is_one_reload_however_many_workers_see_it(serve):
     server = develop(serve, "-w", "3")
     workers = server.wait_workers(3)
     wait_text(server, "one")
-    (server.folder / "helper.py").write_text("WORD = b'two'\n")
+    write(server, "helper.py", "WORD = b'two'\n")
     server.wait_workers(3, without=workers)
     wait_text(server, "two")
     with server.load("/", clients=2, limit=2000) as load:

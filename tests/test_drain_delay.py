@@ -19,20 +19,21 @@ def delayed(serve, seconds, *flags):
 
 
 def test_newcomers_are_served_for_the_delay_and_connections_end_with_their_answers(serve):
-    server = delayed(serve, "1.5", "-w", "2")
-    with server.connect() as kept:
+    server = delayed(serve, "2.5", "-w", "2")
+    with server.connect() as kept, server.load("/", clients=4, limit=100000) as load:
         assert kept.send(GET).response().header("Connection") is None
+        load.wait_answered(20)
         begin = time.monotonic()
         server.send(signal.SIGTERM)
-        server.wait_for(r"\[INFO\] Accepting clients for another 1.5 s, closing each connection")
+        server.wait_for(r"\[INFO\] Accepting clients for another 2.5 s, closing each connection")
         until(lambda: server.get("/pid", headers=[("Connection", "keep-alive")]).header("Connection") == "close", "a close")
         assert kept.send(GET).response().header("Connection") == "close"
-    with server.load("/", clients=4, limit=100000) as load:
-        load.wait_answered(50)
+        # More than the connections that were there.
+        load.wait_answered(20)
         assert server.wait_exit() == 0
         until(lambda: load.refused, "a refusal")
     assert load.failures == []
-    assert time.monotonic() - begin >= 1.5
+    assert time.monotonic() - begin >= 2.5
 
 
 def test_a_worker_that_dies_meanwhile_is_replaced(serve):

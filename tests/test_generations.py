@@ -9,6 +9,7 @@ import pytest
 
 from harness import Client, until
 from harness.procs import children
+from harness.proxy import free_port
 
 pytestmark = pytest.mark.only_ferricorn("gunicorn starts all new workers at once, and stops if they fail")
 
@@ -187,12 +188,6 @@ def test_a_replacement_that_does_not_load_leaves_the_old_worker_serving(serve):
 
 
 # Addresses and settings.
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("before, after", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "localhost")])

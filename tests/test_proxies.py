@@ -466,21 +466,20 @@ def test_a_websocket_is_passed_on_with_what_the_proxy_knows(talking):
         for message in ("héllo", b"\0" * 200_000, ""):
             assert socket.say(message).hear() == message
         assert socket.bye(4000, "enough")[0] == 4000
-    until(lambda: (talking.server.folder / "ended").exists(), "the app hears of the end")
-    assert (talking.server.folder / "ended").read_text() == "4000"
+    assert talking.server.noted("ended") == "4000"
 
 
 def test_a_websocket_below_a_path_keeps_it(talking):
     socket, seen = talk(talking, "/shop/talk")
     with socket:
         assert (seen["path"], seen["root_path"]) == ("/shop/talk", "/shop")
+        socket.bye()
 
 
 def test_a_websocket_whose_client_vanishes_ends_in_the_app(talking):
     socket, _ = talk(talking)
     socket.close()
-    until(lambda: (talking.server.folder / "ended").exists(), "the app hears of the end")
-    assert (talking.server.folder / "ended").read_text() == "1006"
+    assert talking.server.noted("ended") == "1006"
 
 
 def test_a_reload_closes_websockets_through_the_proxy_and_new_ones_go_on(talking):
@@ -488,8 +487,8 @@ def test_a_reload_closes_websockets_through_the_proxy_and_new_ones_go_on(talking
     socket, _ = talk(talking)
     with socket:
         talking.server.send(signal.SIGHUP)
-        talking.server.wait_workers(1, without=[worker])
         assert socket.farewell()[0] == 1012
+    talking.server.wait_workers(1, without=[worker])
     again, _ = talk(talking)
     with again:
         assert again.say("still here").hear() == "still here"

@@ -5,17 +5,10 @@ import signal
 
 import pytest
 
-from harness import until
+from harness import listeners, until
 from harness.proxy import free_port
 
 pytestmark = pytest.mark.only_ferricorn("gunicorn resets who waits for a worker that leaves")
-
-
-def listening(port):
-    """How many sockets listen on this port."""
-    lines = open("/proc/net/tcp").read().splitlines()[1:]
-    fields = [line.split() for line in lines]
-    return sum(state == "0A" and int(local.rpartition(":")[2], 16) == port for _, local, _, state, *_ in fields)
 
 
 @pytest.fixture
@@ -26,7 +19,7 @@ def server(serve):
 
 
 def test_there_is_a_socket_for_each_worker(server):
-    assert listening(server.port) == 3
+    assert len(listeners(server.port)) == 3
     assert re.search(r"Listening at: http://127.0.0.1:\d+ \(", server.log), "an address is named once"
     pids = until(lambda: pids if len(pids := {server.get("/pid").text for _ in range(60)}) > 1 else None, "several workers")
     assert pids <= {str(pid) for pid in server.workers()}
@@ -43,7 +36,7 @@ def test_nobody_is_reset_while_workers_come_and_go(server):
         server.wait_workers(3, without=workers)
         load.wait_answered(100)
     assert load.failures == [] and load.refused == 0
-    assert listening(server.port) == 3
+    assert len(listeners(server.port)) == 3
 
 
 def test_who_waits_at_any_of_the_sockets_is_served_by_whoever_is_free(serve):
@@ -74,7 +67,7 @@ def test_an_upgrade_takes_them_all_over(server):
     server.send(signal.SIGUSR2)
     new = int(server.wait_for(r"Started a new master \(pid:(\d+)\)").group(1))
     server.wait_for("Booting worker", count=6)
-    assert listening(server.port) == 3
+    assert len(listeners(server.port)) == 3
     with server.load("/", clients=6, keepalive=False, limit=60000) as load:
         load.wait_answered(100)
         server.send(signal.SIGTERM)
@@ -82,4 +75,4 @@ def test_an_upgrade_takes_them_all_over(server):
         server.follow(new).wait_for("Master has been promoted.")
         load.wait_answered(100)
     assert load.failures == [] and load.refused == 0
-    assert listening(server.port) == 3
+    assert len(listeners(server.port)) == 3

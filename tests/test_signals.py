@@ -320,7 +320,7 @@ def test_a_worker_that_retires_leaves_the_queue_to_others(serve):
     server.wait_workers(2)
     wait_serving(server, 2)
     # More than one worker alone could serve within the graceful timeout.
-    clients = [server.connect().send(b"GET /sleep?0.25 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(40)]
+    clients = [server.connect().send(b"GET /sleep?0.25 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") for _ in range(20)]
     until(lambda: (server.folder / "entered").exists(), "the first call")
     server.send(signal.SIGTTOU)
     for client in clients:

@@ -71,8 +71,8 @@ def test_signs_of_life_come_twice_as_often_as_they_must(serve, manager):
     serve("features:app", env={**manager.env, "WATCHDOG_USEC": "200000"})
     wait(manager, "READY=1")
     begin, count = time.monotonic(), manager.messages.count("WATCHDOG=1")
-    until(lambda: manager.messages.count("WATCHDOG=1") >= count + 5, "5 signs of life")
-    assert time.monotonic() - begin > 0.3
+    until(lambda: manager.messages.count("WATCHDOG=1") >= count + 10, "10 signs of life")
+    assert time.monotonic() - begin > 0.6
 
 
 def test_no_signs_of_life_for_a_watchdog_that_is_another_processs(serve, manager):
@@ -100,7 +100,7 @@ def test_after_an_upgrade_the_new_master_is_the_main_process(serve, manager, mon
     count = manager.messages.count("WATCHDOG=1")
     until(lambda: manager.messages.count("WATCHDOG=1") > count, "its sign of life")
     server.stop()
-    assert states(manager)[3:] == ["STOPPING=1"]
+    until(lambda: states(manager)[3:] == ["STOPPING=1"], "its end")
 
 
 def test_an_upgrade_that_is_undone_changes_nothing_for_systemd(serve, manager):

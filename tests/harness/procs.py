@@ -1,6 +1,7 @@
 """What /proc says of other processes."""
 
 import os
+import time
 from pathlib import Path
 
 
@@ -61,6 +62,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rests(pid):
+    """Whether a process uses hardly any processor time for a second. To wait for: what has just ended is tidied up first."""
+    before = cpu_seconds(pid)
+    time.sleep(1)
+    return cpu_seconds(pid) - before <= 0.05
+
+
 def sleeps(pid):
     """How often the threads of a process have gone to sleep of their own accord so far: each wake-up ends in one."""
     total = 0
@@ -68,6 +76,20 @@ def sleeps(pid):
         status = Path(f"/proc/{pid}/task/{task}/status").read_text()
         total += int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
     return total
+
+
+def listeners(port):
+    """The inodes of the sockets that listen on a TCP port of any address: no two sockets ever have the same."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for _, local, _, state, *_, inode in (line.split()[:10] for line in lines):
+            if state == "0A" and int(local.rpartition(":")[2], 16) == port:
+                found.add(int(inode))
+    return found
 
 
 def descriptors(pid):

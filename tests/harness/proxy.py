@@ -34,15 +34,23 @@ def need(*commands, packages):
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 
+_GIVEN = set()
+_PLACES = 16
+"""So many processes of pytest have ports of their own."""
+
+
 def free_port():
-    """A port that nobody listens on, below those that the kernel gives to clients."""
+    """A port that nobody listens on, below those that the kernel gives to clients and to who asks for any; each but once."""
+    place = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % _PLACES
     while True:
-        port = random.randrange(10000, 30000)
+        port = random.randrange(10000 + place, 30000, _PLACES)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        if port not in _GIVEN:
+            _GIVEN.add(port)
             return port
 
 

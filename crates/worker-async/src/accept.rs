@@ -165,8 +165,8 @@ impl Acceptor {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if !self.backlog && worker.doors.is_crowded() {
-                sleep(COURTESY).await;
+            if !self.backlog {
+                worker.doors.give_way().await;
             }
             let shut = ready.ready().is_read_closed();
             let accepted = ready.try_io(|listener| listener.get_ref().accept());

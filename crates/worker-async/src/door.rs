@@ -29,7 +29,7 @@ use crate::accept;
 use crate::job::Job;
 use crate::newcomers::{Newcomer, Newcomers};
 use crate::seat;
-use crate::timer::timeout;
+use crate::timer::{sleep, timeout};
 use crate::worker::Worker;
 
 /// How long a worker waits for something, at most, before it takes clients that siblings could have.
@@ -64,6 +64,8 @@ pub(crate) struct Doors {
     /// Told when the doors were shut because all app threads are busy.
     blocked: Notify,
     newcomers: Arc<Newcomers>,
+    /// How long clients are left to a sibling that has far fewer: [`COURTESY`], unless something else was set before.
+    pub(crate) courtesy: OnceLock<Duration>,
     bell: OnceLock<(Bell, Notices)>,
 }
 
@@ -85,6 +87,7 @@ impl Doors {
             seat: OnceLock::new(),
             blocked: Notify::new(),
             newcomers: Newcomers::new(),
+            courtesy: OnceLock::new(),
             bell: OnceLock::new(),
         }
     }
@@ -199,10 +202,11 @@ impl Doors {
         }
     }
 
-    /// Whether clients should be left to siblings, of whom one has far fewer.
-    pub(crate) fn is_crowded(&self) -> bool {
-        let own = self.slot.connections();
-        own > FAR && self.slot.siblings().any(|other| is_far(other, own))
+    /// Leaves clients to siblings for a moment, if one of them has far fewer.
+    pub(crate) async fn give_way(&self) {
+        if self.is_crowded() {
+            sleep(*self.courtesy.get_or_init(|| COURTESY)).await;
+        }
     }
 
     /// Whether one of the siblings takes clients.
@@ -230,6 +234,12 @@ impl Doors {
     fn has_more_than_a_sibling(&self) -> bool {
         let own = self.slot.connections();
         own > LEEWAY && self.slot.siblings().any(|other| own > other + LEEWAY)
+    }
+
+    /// Whether clients should be left to siblings, of whom one has far fewer.
+    fn is_crowded(&self) -> bool {
+        let own = self.slot.connections();
+        own > FAR && self.slot.siblings().any(|other| is_far(other, own))
     }
 
     /// Whether a sibling has far more, and none far less.

@@ -316,10 +316,12 @@ fn who_has_fewer_connections_gets_the_next_clients() {
         let mut family = Family::new();
         family.add(drive, |_| {}, |_| {});
         let mut kept: Vec<_> = (0..60).map(|_| family.keep()).collect();
+        // On a busy machine the second one may have to wait for its processor; the first one waits for that.
+        family.workers[0].0.doors.courtesy.set(PATIENCE).unwrap();
         family.add(drive, |_| {}, |_| {});
-        kept.extend((0..40).map(|_| family.keep()));
-        // Up to here it has far fewer, and from there on they differ by a few.
-        assert!(family.connections()[1] >= 30, "{drive:?}: {:?}", family.connections());
+        // So many leave it with far fewer.
+        kept.extend((0..30).map(|_| family.keep()));
+        assert_eq!(family.connections(), [60, 30], "{drive:?}");
         drop(kept);
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of a call whose client has left, and of none else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferricorn_python::asgi::Calling;
 use pyo3::Python;
@@ -48,26 +48,39 @@ async def app(scope, receive, send):
     for _ in range(5):
         await asyncio.sleep(0)
     say('cleaned up')
-    if scope['path'] == '/long':
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            say('cancelled')
 ";
-    for (grace, path) in [(Duration::from_secs(3600), "/"), (Duration::from_millis(50), "/long")] {
-        let mut settings = settings();
-        settings.disconnect_grace = grace;
-        run_with((settings, Calling::Single), code, |site| async move {
-            let answer = site.answer(get(path));
-            site.settle().await;
-            drop(answer);
-            assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
-            assert_eq!(site.heard().await, "'cleaned up'");
-            if path == "/long" {
-                assert_eq!(site.heard().await, "'cancelled'");
-            }
-        });
-    }
+    let mut settings = settings();
+    settings.disconnect_grace = Duration::from_secs(3600);
+    run_with((settings, Calling::Single), code, |site| async move {
+        let answer = site.answer(get("/"));
+        site.settle().await;
+        drop(answer);
+        assert_eq!(site.heard().await, "{'type': 'http.disconnect'}");
+        assert_eq!(site.heard().await, "'cleaned up'");
+    });
+}
+
+#[test]
+fn a_task_that_does_not_end_is_cancelled_when_the_grace_period_is_over_and_not_before() {
+    let code = "
+async def app(scope, receive, send):
+    say('begins')
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        say('cancelled')
+";
+    let grace = Duration::from_millis(50);
+    let mut settings = settings();
+    settings.disconnect_grace = grace;
+    run_with((settings, Calling::Single), code, move |site| async move {
+        let answer = site.answer(get("/"));
+        assert_eq!(site.heard().await, "'begins'");
+        let left = Instant::now();
+        drop(answer);
+        assert_eq!(site.heard().await, "'cancelled'");
+        assert!(left.elapsed() >= grace);
+    });
 }
 
 #[test]
