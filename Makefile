@@ -14,10 +14,11 @@ export PYO3_BUILD_EXTENSION_MODULE = 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn soak autobahn lint fuzz bench docs clean python cargo
+.PHONY: help demo wheel test test-rust test-python test-pythons test-other-pythons test-gunicorn test-uvicorn soak autobahn lint fuzz bench docs clean python cargo
 
 help:
 	@echo 'make demo           build the server and serve examples/flask on http://127.0.0.1:8000'
+	@echo 'make wheel          build the wheel as it is to be shipped, in dist/; minutes, needs llvm-profdata'
 	@echo 'make test           set everything up and run every test (Rust and Python)'
 	@echo 'make test-rust      the Rust tests alone'
 	@echo 'make test-python    the end-to-end tests alone; PYTEST="-k NAME" chooses'
@@ -75,6 +76,11 @@ demo: cargo $(DEMO)/.ready
 	@echo '    curl -N http://127.0.0.1:8000/stream'
 	@echo
 	@exec $(DEMO)/bin/ferricorn --chdir examples/flask -w 2 -b 127.0.0.1:8000 --access-logfile - app:app
+
+# Built twice: the second time for what the first one was found to execute (benches/train.py).
+wheel: cargo $(DEMO)/.ready
+	@folder=$$(.ci/profdata) || exit 1; set -x; \
+	    PATH="$$folder:$$PATH" $(DEMO)/bin/maturin build -q --release --locked --pgo --interpreter $(DEMO)/bin/python --out dist
 
 test: lint test-rust test-python test-other-pythons
 

@@ -32,11 +32,12 @@ def main():
     server_core, load_core = cores()
     prepare.peers(options.python)
     prepare.tools()
+    ours = None
     if any(server.is_ours for able in catalog.SERVERS.values() for server in able if server.name in options.servers):
-        prepare.ferricorn(options.wheel)
+        ours = prepare.ferricorn(options.wheel)
     # This program reads /proc while wrk runs; it must not do so on the server's core.
     os.sched_setaffinity(0, {load_core})
-    print(conditions(options))
+    print(conditions(options, ours))
     for interface, rounds in ROUNDS.items():
         if chosen := [name for name in rounds if name in options.only]:
             print(f"\n## {interface}")
@@ -96,14 +97,15 @@ def take(task, name, servers, options, server_core, load_core):
     return {server: taken for server, taken in samples.items() if server not in faults}, faults
 
 
-def conditions(options):
-    """Under what the figures were taken."""
+def conditions(options, ours):
+    """Under what the figures were taken; `ours` tells which build of Ferricorn is measured."""
     with open("/proc/cpuinfo") as file:
         model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "?")
     known = prepare.versions()
     versions = ", ".join(f"{name} {known[name]}" for name in VERSIONS if name in known)
     return (
         f"{model}, Linux {platform.release()}; Python of {options.python}; {versions}.\n"
+        f"{f'Ferricorn: {ours}. ' if ours else ''}"
         f"One worker on one core, the load with 1 thread on another; {options.rounds} rounds of {options.seconds} s "
         "after 1 s of warming up, servers taking turns; medians. Every ASGI server runs on uvloop."
     )

@@ -57,16 +57,24 @@ def tools():
 
 
 def ferricorn(wheel=None):
-    """Installs our wheel: the one given, or one built from the tree as it is."""
-    if not wheel:
-        _say("building the wheel in release mode; the first time takes minutes")
-        out = TARGET / "bench-wheel"
-        shutil.rmtree(out, ignore_errors=True)
-        python = BIN / "python"
-        command = [BIN / "maturin", "build", "-q", "--release", "--locked", "--interpreter", python, "--out", out]
-        _run(command, cwd=ROOT, env={**os.environ, "PYO3_PYTHON": str(python)})
-        (wheel,) = out.glob("*.whl")
-    _pip("--force-reinstall", "--no-deps", wheel)
+    """Installs our wheel: the one given, or one built from the tree as it is, like that of `make wheel` if there is what that
+    needs. Gives which of them it is, in words."""
+    if wheel:
+        _pip("--force-reinstall", "--no-deps", wheel)
+        return f"the wheel {wheel}"
+    out, python = TARGET / "bench-wheel", BIN / "python"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [BIN / "maturin", "build", "-q", "--release", "--locked", "--interpreter", python, "--out", out]
+    environment = {**os.environ, "PYO3_PYTHON": str(python)}
+    found = subprocess.run([ROOT / ".ci/profdata"], stdout=subprocess.PIPE, text=True)
+    if profiled := found.returncode == 0:
+        command.append("--pgo")
+        environment["PATH"] = f"{found.stdout.strip()}:{environment['PATH']}"
+    _say(f"building the wheel {'as `make wheel` does' if profiled else 'without a profile'}, which takes minutes")
+    _run(command, cwd=ROOT, env=environment)
+    (built,) = out.glob("*.whl")
+    _pip("--force-reinstall", "--no-deps", built)
+    return "built with a profile, as `make wheel` does" if profiled else "built without a profile, for want of llvm-profdata"
 
 
 def versions():
