@@ -47,7 +47,7 @@ pub(crate) type Millis = u64;
 
 /// What a worker gets beyond the graceful timeout before it is killed, so that its own deadline comes first.
 const MARGIN: Millis = 500;
-/// How long a quick stop that follows a graceful one waits for workers.
+/// How long a quick stop waits for workers that have not begun to leave, and for all if it follows another stop.
 const QUICK: Millis = 2_000;
 /// How long the end of a worker that was sent SIGKILL is waited for. Only the kernel can hold it up.
 const GIVE_UP: Millis = 5_000;
@@ -406,7 +406,7 @@ impl Supervisor {
             }
             (Report::Spent, _) => self.spend(age, Reason::Requests),
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
-                child.life = Life::Leaving { since: now, deadline };
+                child.life = Life::Leaving { since: now, deadline, heeded: None };
                 let line = format!("Worker (pid:{}) leaves of its own accord", child.pid.unwrap_or_default());
                 actions.push(Action::Say(LogLevel::Debug, line));
             }

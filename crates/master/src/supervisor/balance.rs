@@ -18,7 +18,7 @@ impl Supervisor {
         actions: &mut Vec<Action>,
     ) {
         match &mut self.phase {
-            Phase::Stopping(stop) if quick && !stop.quick => stop.quick = true,
+            Phase::Stopping(stop) if quick => stop.quick = true,
             Phase::Stopping(_) | Phase::Halted => return,
             _ => {
                 self.phase = Phase::Stopping(Stop { quick, code, reason });
@@ -28,7 +28,10 @@ impl Supervisor {
         let haste = now + QUICK;
         for child in self.children.iter_mut() {
             match &mut child.life {
-                Life::Leaving { deadline, .. } if quick => *deadline = haste.min(*deadline),
+                Life::Leaving { deadline, heeded, .. } if quick => {
+                    *deadline = haste.min(*deadline);
+                    *heeded = None;
+                }
                 Life::Aborted { stuck, deadline } if quick => {
                     *deadline = haste.min(*deadline);
                     stuck.until = stuck.until.min(*deadline);
@@ -89,7 +92,7 @@ impl Supervisor {
         actions: &mut Vec<Action>,
         which: impl Fn(&Child) -> bool,
     ) {
-        let deadline = now + self.policy.graceful + MARGIN;
+        let patient = now + self.policy.graceful + MARGIN;
         let of = |life: Life| {
             self.children.iter().filter(move |child| child.life == life).filter(|child| which(child))
         };
@@ -98,7 +101,11 @@ impl Supervisor {
         for age in chosen {
             let Some(child) = self.children.get_mut(age) else { continue };
             let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
-            child.life = Life::Leaving { since: now, deadline };
+            let (deadline, heeded) = match order {
+                Order::Quick => (patient.min(now + QUICK), Some(patient)),
+                _ => (patient, None),
+            };
+            child.life = Life::Leaving { since: now, deadline, heeded };
             actions.push(Action::Order { age, order });
         }
     }

@@ -29,6 +29,9 @@ pub(super) enum Life {
         since: Millis,
         /// When that is.
         deadline: Millis,
+        /// When it is instead if it has begun to leave by then. One that was told to leave at once has time to clean up
+        /// if it has heard of it.
+        heeded: Option<Millis>,
     },
     /// It was sent SIGABRT, upon which it leaves. It is killed if it is as stuck as before, and at the deadline.
     Aborted {
@@ -193,7 +196,7 @@ mod tests {
         assert_eq!(children.serving(1), 1);
         children.spawned(age, 100, 0);
         assert_eq!((children.serving(1), children.serving(2)), (1, 0));
-        children.get_mut(age).unwrap().life = Life::Leaving { since: 0, deadline: 5 };
+        children.get_mut(age).unwrap().life = Life::Leaving { since: 0, deadline: 5, heeded: None };
         assert_eq!(children.serving(1), 0);
         assert_eq!(children.get_mut(age).unwrap().deadline(None), Some(5));
     }

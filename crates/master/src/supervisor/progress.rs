@@ -5,7 +5,7 @@
 
 use ferricorn_config::LogLevel;
 use ferricorn_unix::control::Order;
-use ferricorn_unix::scoreboard::{Call, Snapshot};
+use ferricorn_unix::scoreboard::{Call, Snapshot, State};
 use ferricorn_unix::signal::Kill;
 
 use super::children::{Child, Life};
@@ -132,7 +132,12 @@ impl Supervisor {
                     };
                     give_up(child, &what, snapshot, now, actions);
                 }
-                Life::Leaving { since, deadline } if now >= deadline => {
+                Life::Leaving { since, deadline, heeded: Some(later) }
+                    if now >= deadline && now < later && snapshot.state == State::Draining =>
+                {
+                    child.life = Life::Leaving { since, deadline: later, heeded: None };
+                }
+                Life::Leaving { since, deadline, .. } if now >= deadline => {
                     let what = match now - since {
                         waited if waited < graceful => format!(
                             "did not leave within {}, though hurried by a quick stop,",

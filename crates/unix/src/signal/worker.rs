@@ -93,16 +93,15 @@ impl AsRawFd for WorkerSignals {
 }
 
 impl Drop for WorkerSignals {
-    /// From here the worker is on its way out: TERM and USR1 must not cut Python's finalization short, INT and
-    /// QUIT may.
+    /// From here the worker is on its way out, and no signal may cut Python's finalization short. INT and QUIT repeat what
+    /// the master has said by message, and it sees to it that the end does not last.
     fn drop(&mut self) {
         if OWNER.load(Ordering::SeqCst) != nix::unistd::getpid().as_raw() {
             return;
         }
         for number in HANDLED {
-            let leave = number == libc::SIGINT || number == libc::SIGQUIT;
             // Fails only for numbers that are no signals.
-            let _ = set_action(number, if leave { libc::SIG_DFL } else { libc::SIG_IGN });
+            let _ = set_action(number, libc::SIG_IGN);
         }
         PIPE.store(-1, Ordering::SeqCst);
         OWNER.store(0, Ordering::SeqCst);
@@ -131,7 +130,7 @@ extern "C" fn on_signal(number: c_int) {
 
 #[cfg(test)]
 mod tests {
-    use super::WorkerSignals;
+    use super::{HANDLED, WorkerSignals};
     use crate::control::Order;
     use crate::fork::tests::in_child;
     use crate::poll;
@@ -208,12 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn term_does_not_cut_the_finalization_short() {
-        let end = in_child(|| {
-            drop(WorkerSignals::install().unwrap());
-            raise(libc::SIGTERM);
-            4
-        });
-        assert_eq!(end, Change::Exited(4));
+    fn no_order_cuts_the_finalization_short() {
+        for number in HANDLED {
+            let end = in_child(|| {
+                drop(WorkerSignals::install().unwrap());
+                raise(number);
+                4
+            });
+            assert_eq!(end, Change::Exited(4));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use ferricorn_config::LogLevel;
 use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Order, Report};
+use ferricorn_unix::scoreboard::State;
 use ferricorn_unix::signal::Signal;
 use ferricorn_unix::wait::Change;
 
@@ -37,6 +38,24 @@ fn int_during_term_makes_it_quick_and_a_second_term_changes_nothing() {
         assert_eq!(world.told().next(), Some((1, Order::Graceful)));
         world.signal(signal);
         assert!(world.told().all(|(_, order)| order == Order::Quick));
+        world.pass(2_000);
+        assert_eq!(world.halted, Some(ExitCode::OK));
+    }
+}
+
+#[test]
+fn a_quick_stop_waits_shortly_for_a_worker_that_does_not_hear_and_longer_for_one_that_cleans_up() {
+    for signal in [Signal::Int, Signal::Quit] {
+        let mut world = World::ready(POLICY);
+        world.processes.get_mut(&1).unwrap().seen.state = State::Draining;
+        world.signal(signal);
+        world.pass(2_000);
+        assert!(world.processes.contains_key(&1) && !world.processes.contains_key(&2));
+        assert!(world.said("did not leave within 2.0 s, though hurried by a quick stop, and is killed"));
+        world.pass(28_000);
+        assert_eq!(world.halted, None);
+        // Not if it is said twice.
+        world.signal(signal);
         world.pass(2_000);
         assert_eq!(world.halted, Some(ExitCode::OK));
     }
