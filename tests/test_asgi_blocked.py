@@ -1,5 +1,6 @@
 """Loops that something blocks while no request is in flight: the worker is found and replaced all the same."""
 
+import signal
 import time
 
 import pytest
@@ -97,6 +98,15 @@ def test_a_loop_that_is_blocked_by_no_request_is_ended_with_its_place(serve, loo
     server.wait_for(rf"The loop of worker \(pid:{worker}\) has not turned for [2-9]\.")
     server.wait_for(" in app" if begin is spin else " in block")
     server.wait_workers(1, without=[worker])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_a_quick_stop_does_not_wait_for_a_loop_that_is_blocked(serve, number):
+    server = serve(APP, "--asgi-lifespan", "off", "--graceful-timeout", "600")
+    with task(server):
+        server.noted("blocked")
+        assert server.stop(number) == 0
+    server.wait_for(r"did not leave within 2\.\d s, though hurried by a quick stop, and is killed")
 
 
 def test_nobody_needs_to_come_for_a_blocked_loop_that_has_a_connection_to_be_found(serve, loop):

@@ -181,6 +181,18 @@ def test_a_mold_that_is_killed_is_replaced_and_its_workers_go_on(serve):
 
 
 @only_ferricorn("gunicorn has no mold")
+def test_what_is_for_the_master_does_nothing_to_the_others_of_its_group(serve):
+    server = serve("site_code:app", "-w", "2", "--preload", files=site())
+    workers, mold = set(server.wait_workers(2)), molds(server)
+    for pid in [*workers, *mold]:
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            server.send(number, pid)
+    # Each answers after that.
+    served = set()
+    until(lambda: served.add(server.get().json()["pid"]) or served >= workers, "an answer of each")
+    assert set(server.workers()) == workers and molds(server) == mold
+
+
 def test_a_mold_that_hangs_does_not_hold_up_a_stop(serve):
     source = "import time\nopen('entered', 'w').close()\ntime.sleep(60)\n"
     server = serve("site_code:app", "--preload", files=site(source))

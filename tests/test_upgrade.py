@@ -148,6 +148,7 @@ def test_workers_that_made_room_come_back_if_the_new_master_dies(server):
     server.wait_for("was sent SIGKILL; this one goes on, and starts its workers again")
     until(lambda: len(server.workers()) == 2, "workers")
     assert server.get().text.startswith("one ")
+    assert pidfile(server) == server.pid and pidfile(server, "app.pid.2") is None
 
 
 def test_the_new_master_goes_on_when_the_old_one_is_killed(server):

@@ -433,6 +433,7 @@ impl<'a> Driver<'a> {
                     if self.successor == Some(pid) {
                         if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
                             self.successor = None;
+                            self.clean_up_after(pid);
                         }
                         self.events.push_back(Event::SuccessorEnded(change));
                         continue;

@@ -120,6 +120,14 @@ impl Pidfile {
         PathBuf::from(name)
     }
 
+    /// Removes the file of a process that has ended and could not do so itself.
+    pub fn clean_up(path: &Path, dead: i32) {
+        if no_file(path).is_none() && read(path) == Some(dead) {
+            // As for the own one.
+            let _ = fs::remove_file(path);
+        }
+    }
+
     fn replace(path: &Path, dead: Option<i32>) -> Result<Self, PidfileError> {
         let pid = std::process::id();
         // Absolute, since a reload may change the working directory.

@@ -73,6 +73,14 @@ impl Driver<'_> {
         }
     }
 
+    /// A new master has ended, perhaps by SIGKILL.
+    pub(super) fn clean_up_after(&self, pid: i32) {
+        let current = self.generations.get(&self.supervisor.generations().0);
+        if let Some(path) = current.and_then(|current| current.settings.pidfile.as_deref()) {
+            Pidfile::clean_up(&pidfile_path(path, true), pid);
+        }
+    }
+
     /// Whether WINCH comes from somebody who means it, and not from a window that was resized, or from a container engine
     /// that passes such a signal on.
     pub(super) fn winch_counts(&self) -> bool {

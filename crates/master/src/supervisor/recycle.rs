@@ -11,6 +11,10 @@ use super::{Action, Millis, Phase, Supervisor, words};
 /// How often the memory of workers is looked at.
 const WEIGH_EVERY: Millis = 10_000;
 
+/// What is said of a limit that a worker exceeds as soon as it is ready: its replacement will, too.
+const TOO_LITTLE: &str = "--max-worker-memory is less than a worker of this app needs soon after its start, so workers are \
+                          replaced again and again. Raise it";
+
 /// Why a worker has had its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -105,6 +109,10 @@ impl Supervisor {
                 child.replaced = true;
                 let line = tell(child, reason, self.policy.memory, self.policy.lifetime);
                 actions.push(Action::Say(LogLevel::Info, line));
+                let young = |ready: Millis| now < ready + 2 * WEIGH_EVERY;
+                if matches!(reason, Reason::Memory(_)) && child.ready_at.is_some_and(young) {
+                    actions.push(Action::Say(LogLevel::Warning, TOO_LITTLE.to_owned()));
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::os::raw::c_int;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 
 use super::master::{act_as_default, take_early};
+use super::worker::HANDLED;
 use super::{STACK, Signal};
 
 /// Signals whose disposition belongs to the interpreter: faults, which `faulthandler` reports, and those that
@@ -21,9 +22,6 @@ const KEPT: [c_int; 9] = [
     libc::SIGPIPE,
     libc::SIGXFSZ,
 ];
-
-/// What a worker handles itself.
-const HANDLED: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1];
 
 /// Puts every other signal back to its default action, so that a child runs foreign code with no handler of its
 /// master's, and unblocks all. [`STACK`] and WINCH (a terminal that is resized) are ignored.
@@ -121,12 +119,12 @@ mod tests {
     #[test]
     fn handlers_and_masks_of_the_master_do_not_reach_foreign_code() {
         let end = in_child(|| {
-            for number in [libc::SIGHUP, libc::SIGCHLD, libc::SIGUSR2, libc::SIGSEGV] {
+            for number in [libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU, libc::SIGSEGV] {
                 set_action(number, handler()).unwrap();
             }
             nix::sys::signal::SigSet::all().thread_block().unwrap();
             reset_for_foreign_code().unwrap();
-            for number in [libc::SIGHUP, libc::SIGCHLD, libc::SIGUSR2] {
+            for number in [libc::SIGCHLD, libc::SIGTTIN, libc::SIGTTOU] {
                 assert_eq!(set_action(number, libc::SIG_DFL).unwrap().sa_sigaction, libc::SIG_DFL);
             }
             // faulthandler's own handler lives on.

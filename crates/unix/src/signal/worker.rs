@@ -13,7 +13,9 @@ use super::master::{act_as_default, is_forking, note_early, take_early, write_by
 use super::reset::{set_action, unblock};
 use crate::control::Order;
 
-const HANDLED: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1];
+/// What a worker, or a mold, handles. HUP and USR2 are the master's; somebody may send them to the whole group.
+pub(super) const HANDLED: [c_int; 6] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGHUP, libc::SIGUSR2];
 
 static OWNER: AtomicI32 = AtomicI32::new(0);
 static PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -22,7 +24,7 @@ static BOOTED: AtomicBool = AtomicBool::new(false);
 /// Signals (bit n: number n) that came and were not taken yet.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
-/// Handlers for TERM, INT, QUIT and USR1. One at a time.
+/// Handlers for TERM, INT, QUIT and USR1, and for HUP and USR2, which say nothing to it. One at a time.
 ///
 /// Until [`WorkerSignals::booted`] INT and QUIT end the process at once, since an import cannot be interrupted
 /// otherwise; TERM is remembered. A process that the app forks gets these signals as if no handler were there.
@@ -157,6 +159,19 @@ mod tests {
             assert_eq!(signals.take(), [Order::Quick, Order::Graceful, Order::Reopen]);
             assert_eq!(poll::readable(&[signals.as_fd()], Some(0)).unwrap(), [false]);
             0
+        });
+        assert_eq!(end, Change::Exited(0));
+    }
+
+    #[test]
+    fn what_is_for_the_master_alone_does_nothing_to_a_worker() {
+        let end = in_child(|| {
+            let signals = WorkerSignals::install().unwrap();
+            reset_for_foreign_code().unwrap();
+            raise(libc::SIGHUP);
+            signals.booted();
+            raise(libc::SIGUSR2);
+            i32::from(!signals.take().is_empty())
         });
         assert_eq!(end, Change::Exited(0));
     }

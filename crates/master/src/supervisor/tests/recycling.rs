@@ -65,6 +65,20 @@ fn a_worker_with_too_much_memory_is_replaced_and_the_scales_are_used_every_ten_s
 }
 
 #[test]
+fn a_limit_that_no_worker_can_keep_is_told() {
+    let mut world = World::ready(Policy { memory: Some(100 * MIB), ..POLICY });
+    world.pass(60_000);
+    world.processes.get_mut(&1).unwrap().memory = 101 * MIB;
+    world.pass(10_000);
+    assert!(world.said("is replaced") && !world.said("Raise it"));
+    world.report(3, Report::Ready);
+    world.obey();
+    world.processes.get_mut(&3).unwrap().memory = 101 * MIB;
+    world.pass(10_000);
+    assert!(world.said("--max-worker-memory is less than a worker of this app needs soon after its start"));
+}
+
+#[test]
 fn a_worker_that_is_old_is_replaced() {
     let mut world = World::new(Policy { lifetime: Some(60_000), ..POLICY });
     world.pass(5_000);
