@@ -28,7 +28,7 @@ use crate::supervisor::{Broken, Event, Millis, words};
 const GIVE_UP: Duration = Duration::from_secs(1);
 
 /// How long the stack of a mold that is late is waited for.
-const STACK: Duration = Duration::from_millis(300);
+const STACK: Duration = Duration::from_millis(500);
 
 /// The molds that were forked and not reaped, by generation.
 #[derive(Default)]

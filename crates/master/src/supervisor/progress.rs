@@ -17,7 +17,7 @@ const LOOK_EVERY: Millis = 1_000;
 /// A pause between two looks that says that the master itself did not run (SIGSTOP, a frozen container).
 const PAUSE: Millis = 5_000;
 /// How long a worker may take to write its stack.
-pub(super) const STACK: Millis = 200;
+pub(super) const STACK: Millis = 500;
 /// How long its call may take to end at SIGABRT, and how often it is looked at from then on.
 const ABORT: Millis = 1_000;
 

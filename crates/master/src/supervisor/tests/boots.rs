@@ -119,13 +119,13 @@ fn a_worker_that_leaves_of_its_own_accord_is_replaced_before_it_is_gone() {
 fn a_worker_that_hangs_while_it_loads_the_app_is_killed_and_tried_again() {
     let mut world = World::new(Policy { boot: 5_000, ..POLICY });
     world.report(1, Report::Ready);
-    world.pass(5_200);
+    world.pass(5_500);
     assert!(world.said("Worker (pid:1002) is not ready after 5.0 s (--boot-timeout), and is killed"));
     assert_eq!(world.ages(), [1]);
     world.pass(1_000);
     assert_eq!((world.ages(), world.halted), (vec![1, 3], None));
     // One that is ready while its stack is asked for serves.
-    world.pass(4_200);
+    world.pass(4_300);
     world.report(3, Report::Ready);
     world.pass(60_000);
     assert_eq!(world.untold(), [1, 3]);
