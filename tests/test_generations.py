@@ -217,8 +217,9 @@ def test_an_address_that_leaves_no_room_for_the_next_one_is_changed_under_load(s
 def test_an_address_that_is_given_up_serves_whom_it_has_let_in(serve):
     ports = [free_port(), free_port()]
     settings = "bind = '127.0.0.1:{}'\nworkers = 2\n"
-    server = serve("features:app", bind=None, files={"gunicorn.conf.py": settings.format(ports[0])})
-    server.wait_workers(2)
+    files = {"gunicorn.conf.py": settings.format(ports[0])}
+    server = serve("features:app", "--log-level", "debug", bind=None, files=files)
+    server.wait_for("is ready", count=2)
     # More than both workers can take at once: they wait in the kernel's queue.
     clients = [Client(("127.0.0.1", ports[0])) for _ in range(30)]
     for client in clients:

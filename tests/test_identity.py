@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import until
+from harness import children, title, until
 
 pytestmark = [pytest.mark.only_ferricorn("gunicorn keeps the groups of root"), pytest.mark.only_root]
 
@@ -25,7 +25,7 @@ def app(environ, start_response):
     return [body]
 """
 # What a worker imports it may not be able to read in the home of root, where the tests may be; so the master does.
-CONF = "import site_code, wsgiref.types, io, asyncio\n"
+CONF = "import site_code, wsgiref.types, io, ast, inspect, asyncio\n"
 NOBODY = pwd.getpwnam("nobody")
 DAEMON = grp.getgrnam("daemon")
 
@@ -102,6 +102,28 @@ def test_a_unix_socket_is_the_workers(as_user, place):
     meta = (place / "app.sock").stat()
     assert (meta.st_uid, meta.st_gid, stat.S_IMODE(meta.st_mode)) == (NOBODY.pw_uid, NOBODY.pw_gid, 0o770)
     assert who(server)["uids"] == [NOBODY.pw_uid] * 3
+
+
+def test_an_upgrade_changes_no_users(as_user, place):
+    error = place / "error.log"
+    server = as_user("-p", "app.pid", "--error-logfile", error, conf="user = 'nobody'\n", bind="unix:app.sock", log_file=error)
+    server.address = str(place / "app.sock")
+    old, nobody = server.pid, [NOBODY.pw_uid] * 3
+    assert who(server)["uids"] == nobody
+    server.send(signal.SIGUSR2)
+    new = int(server.wait_for(r"Started a new master \(pid:(\d+)\)").group(1))
+    until(lambda: [title(pid).endswith(" serving") for pid in children(new)] == [True], "its worker")
+    server.send(signal.SIGTERM)
+    server.wait_exit()
+    server.follow(new).wait_for("Master has been promoted.")
+    assert os.stat(f"/proc/{new}").st_uid == 0 and new != old
+    assert who(server)["uids"] == nobody
+    # It can still do what only root can.
+    (place / "gunicorn.conf.py").write_text(CONF + "user = 'daemon'\n")
+    server.send(signal.SIGHUP)
+    server.wait_for("Reloaded")
+    until(lambda: who(server)["uids"] == [pwd.getpwnam("daemon").pw_uid] * 3, "workers of the other user")
+    assert (place / "app.pid").read_text().strip() == str(new)
 
 
 def test_logs_are_the_workers_also_after_a_rotation(as_user, place):

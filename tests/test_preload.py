@@ -78,6 +78,8 @@ def test_a_worker_that_dies_is_replaced_without_an_import(serve):
     ("site_code:app", "def app(\n", 1, r"SyntaxError"),
     ("site_code:app", "raise LookupError('no luck')\n", 1, r"LookupError: no luck"),
     ("no_such_module:app", "", 1, r"No module named 'no_such_module'"),
+    ("site_code:app", "raise SystemExit(7)\n", 7, ""),
+    ("site_code:app", "raise SystemExit\n", 0, ""),
     ("site_code:nothing", "", 1, r"Failed to find attribute 'nothing' in 'site_code'"),
 ])
 def test_an_app_that_cannot_be_imported_ends_the_start(serve, app, source, code, message):
@@ -86,7 +88,7 @@ def test_an_app_that_cannot_be_imported_ends_the_start(serve, app, source, code,
     assert server.wait_exit() == code
     assert message in server.log
     if not IS_GUNICORN:
-        assert server.log.count("Traceback") == ("luck" in source)
+        assert server.log.count("Traceback") == ("raise" in source)
         assert "Reason: App failed to load." in server.log
 
 

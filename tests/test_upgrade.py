@@ -257,3 +257,33 @@ def test_inherited_sockets_are_passed_on_as_they_came(serve, monkeypatch, tmp_pa
         server.stop()
         # It is not the server's to close.
         server.address = None
+
+
+TELLING = """
+import os
+
+def nworkers_changed(server, new, old):
+    with open("told", "a") as file:
+        print(os.getpid(), server.master_name, server.master_pid, server.reexec_pid, file=file)
+"""
+
+
+def test_hooks_know_of_the_other_master_as_long_as_it_lives(serve):
+    server = serve("features:app", files={"gunicorn.conf.py": TELLING})
+
+    def tells(pid, *words):
+        server.send(signal.SIGTTIN, pid)
+        path, line = server.folder / "told", " ".join(map(str, (pid, *words)))
+        until(lambda: path.read_text().splitlines()[-1] == line, f"a hook is told {line}")
+
+    old, new = server.pid, upgrade(server, workers=1)
+    tells(old, "Master", 0, new)
+    tells(new, "Master.2", old, 0)
+    end(server, new)
+    server.wait_for("has left; this one goes on")
+    tells(old, "Master", 0, 0)
+    third = upgrade(server, workers=1)
+    server.send(signal.SIGTERM)
+    server.wait_exit()
+    server.follow(third).wait_for("Master has been promoted.")
+    tells(third, "Master", 0, 0)

@@ -159,6 +159,10 @@ impl Host for Interpreter {
         ferricorn_python::name_threads_that_hold_up(who, bound, give_up);
     }
 
+    fn settle_heap(&self) {
+        ferricorn_python::settle_heap();
+    }
+
     fn prepare_mold(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32) {
         if let Err(message) = ferricorn_python::prepare_mold(stack_fd.as_raw_fd(), stack_signal) {
             tracing::warn!("{message}");

@@ -107,6 +107,10 @@ pub trait Host {
     /// Whether the command line or a config file must name an app.
     fn needs_app(&self) -> bool;
 
+    /// Workers, or what forks them, are about to be forked from this process, and share what it has in memory for as long
+    /// as neither writes to it.
+    fn settle_heap(&self) {}
+
     /// Prepares the interpreter of a worker, before its app is loaded: when `stack_signal` arrives, the stacks of
     /// all threads go to `stack_fd`.
     fn prepare_worker(&self, stack_fd: BorrowedFd<'_>, stack_signal: i32);

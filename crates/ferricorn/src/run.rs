@@ -79,6 +79,9 @@ fn preload(host: &dyn Host, mold: Mold, supervised: &Supervised<'_>) -> ExitCode
     host.prepare_mold(mold.stacks(), signal::STACK);
     if let Err(error) = loader.preload() {
         tell_load_error(&error);
+        if let Some(status) = error.asked {
+            mold.asked_to_exit(status);
+        }
         error_log::finish(LAST_WORDS);
         host.ending(
             &format!("Mold (pid: {})", std::process::id()),

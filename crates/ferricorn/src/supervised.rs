@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferricorn_config::{Resolved, Settings};
 use ferricorn_protocol::Hooks;
-use ferricorn_unix::{Away, Fork};
+use ferricorn_unix::{Away, Fork, heap};
 
 use crate::Host;
 use crate::configuration::{self, Configuration};
@@ -50,7 +50,14 @@ impl<'a> Supervised<'a> {
         );
         let settings = resolved.settings.clone();
         self.read.replace(Some(resolved));
+        self.settle_heap();
         Ok((settings, hooks))
+    }
+
+    /// Prepares the memory for the forks of a generation.
+    fn settle_heap(&self) {
+        self.host.settle_heap();
+        heap::give_back();
     }
 
     /// Reads the configuration in the environment that the server was started in, as gunicorn does.
@@ -98,6 +105,7 @@ impl ferricorn_master::Host for Supervised<'_> {
 
     fn begun(&self) {
         self.waiting.end();
+        self.settle_heap();
     }
 
     fn settle(&self, taken: bool) {

@@ -74,6 +74,7 @@ impl Loader for MadeLoader {
             return Err(LoadError {
                 cause: None,
                 exit: ExitCode::BOOT_ERROR,
+                asked: None,
                 message,
                 traceback: None,
                 files: Vec::new(),

@@ -2,11 +2,14 @@
 
 mod backlog;
 mod claims;
+mod ends;
 mod hooks;
 mod manager;
 mod molds;
+mod observe;
 mod reload;
 mod upgrade;
+mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -15,26 +18,26 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferricorn_config::{LogLevel, Settings};
-use ferricorn_protocol::{ExitCode, Hooks, Moment};
+use ferricorn_config::Settings;
+use ferricorn_protocol::{ExitCode, Hooks};
 use ferricorn_telemetry::error_log;
-use ferricorn_unix::control::{self, Alive, Incoming, Life, MasterEnd, Order};
-use ferricorn_unix::memfd::StackFile;
+use ferricorn_unix::control::{self, Alive, Life};
 use ferricorn_unix::pidfile::Pidfile;
-use ferricorn_unix::scoreboard::{SLOTS, Scoreboard, Slot, State};
-use ferricorn_unix::signal::{self, Kill, Signal, Signals, send};
+use ferricorn_unix::scoreboard::Scoreboard;
+use ferricorn_unix::signal::{Signal, Signals};
 use ferricorn_unix::upgrade::Predecessor;
-use ferricorn_unix::{Bell, Fork, Notices, OomKills, clock, memory, poll, wait};
+use ferricorn_unix::{Bell, Notices, OomKills, clock, poll};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
 
 use manager::Line;
 use molds::{Molds, Seed};
+use workers::Worker;
 
 use crate::identity::provide_logs;
 use crate::say::say;
 use crate::sockets::Sockets;
-use crate::spawn::{Cradle, Legacy, first_steps};
+use crate::spawn::Cradle;
 use crate::supervisor::{Action, Event, Millis, Policy, Supervisor};
 use crate::{Host, Outcome};
 
@@ -76,16 +79,6 @@ pub(crate) struct Driver<'a> {
     oom_left: u64,
     /// Whether a hook has failed, for which the server ends.
     hook_failed: bool,
-}
-
-/// A living worker.
-struct Worker {
-    pid: i32,
-    slot: usize,
-    stacks: StackFile,
-    control: MasterEnd,
-    /// Whether the other end of `control` is closed.
-    silent: bool,
 }
 
 struct Generation {
@@ -210,137 +203,6 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn spawn(&mut self, age: u64, generation: u64) -> ControlFlow<End> {
-        if self.hook_failed {
-            let why = "a hook has failed".to_owned();
-            self.events.push_back(Event::NotSpawned { age, why });
-            return ControlFlow::Continue(());
-        }
-        if self.generations.get(&generation).is_some_and(|generation| generation.settings.preload_app) {
-            return self.spawn_from_mold(age, generation);
-        }
-        if !self.call_hook_of(generation, Moment::Forking { age }) {
-            return ControlFlow::Continue(());
-        }
-        match self.fork(age, generation) {
-            Ok(Some(cradle)) => return ControlFlow::Break(End::Child(Box::new(cradle))),
-            Ok(None) => {}
-            Err(error) => self.events.push_back(Event::NotSpawned { age, why: error.to_string() }),
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Forks. In the child it returns what was made for it.
-    fn fork(&mut self, age: u64, generation: u64) -> io::Result<Option<Cradle>> {
-        let (index, slot) = self.free_slot()?;
-        let (cradle, control) = Cradle::make(age, generation, slot, self.notices, self.bell.clone())?;
-        let stacks = cradle.stacks.try_clone()?;
-        match self.host.fork()? {
-            Fork::Child => Ok(Some(cradle)),
-            Fork::Parent(pid) => {
-                self.enter(age, generation, Worker { pid, slot: index, stacks, control, silent: false });
-                Ok(None)
-            }
-        }
-    }
-
-    fn free_slot(&self) -> io::Result<(usize, Slot)> {
-        let is_free = |index: &usize| {
-            self.workers.values().all(|worker| worker.slot != *index) && !self.molds.hold_slot(*index)
-        };
-        let free = (0..SLOTS).find(is_free).and_then(|index| Some((index, self.board.slot(index)?)));
-        free.ok_or_else(|| io::Error::other(format!("there are {SLOTS} already")))
-    }
-
-    /// Enters a worker that was forked.
-    fn enter(&mut self, age: u64, generation: u64, worker: Worker) {
-        let pid = worker.pid;
-        self.workers.insert(age, worker);
-        self.events.push_back(Event::Spawned { age, pid });
-        self.call_hook_of(generation, Moment::Forked { age, pid });
-    }
-
-    fn become_worker(mut self, cradle: Cradle) -> Outcome {
-        let generation = self.generations.remove(&cradle.generation);
-        let alive = self.alive.try_clone();
-        let steps = || -> io::Result<Outcome> {
-            let alive = alive?;
-            let Some(Generation { settings, hooks, sockets, .. }) = generation else {
-                return Err(io::Error::other("its settings are gone"));
-            };
-            first_steps(cradle, || {
-                drop(self);
-                Legacy { settings, hooks, listeners: sockets.into_listeners(), alive }
-            })
-        };
-        steps().unwrap_or_else(|error| {
-            tracing::error!("Worker (pid:{}) could not be prepared: {error}", std::process::id());
-            Outcome::Exit(ExitCode::FAILURE)
-        })
-    }
-
-    fn order(&mut self, age: u64, order: Order) {
-        if let Some(worker) = self.workers.get(&age) {
-            // A worker that has closed its end is leaving anyway.
-            if let Err(error) = worker.control.send(order) {
-                tracing::debug!("Worker (pid:{}) takes no messages: {error}", worker.pid);
-            }
-        }
-        self.kill(age, Kill::Order(order));
-    }
-
-    fn kill(&mut self, age: u64, kill: Kill) {
-        let Some(worker) = self.workers.get(&age) else { return };
-        if kill == Kill::Stack
-            && let Err(error) = worker.stacks.truncate()
-        {
-            tracing::debug!("Cannot empty the stack file: {error}");
-        }
-        if let Err(error) = send(worker.pid, kill) {
-            tracing::debug!("Cannot send {kill:?} to worker (pid:{}): {error}", worker.pid);
-        }
-    }
-
-    fn look(&mut self) {
-        let snapshot = |(&age, worker): (&u64, &Worker)| Some((age, self.board.snapshot(worker.slot)?));
-        let seen = self.workers.iter().filter_map(snapshot).collect();
-        let clients = self.clients_wait();
-        self.events.push_back(Event::Seen { workers: seen, clients });
-    }
-
-    fn weigh(&mut self) {
-        // Whoever is gone needs no scales.
-        let weight = |(&age, worker): (&u64, &Worker)| Some((age, memory::private(worker.pid).ok()?));
-        let weighed = self.workers.iter().filter_map(weight).collect();
-        self.events.push_back(Event::Weighed(weighed));
-    }
-
-    /// Whether there are clients that no worker has accepted yet.
-    fn clients_wait(&self) -> bool {
-        let sockets = self.generations.values().flat_map(|generation| generation.sockets.listeners());
-        let sockets = sockets.chain(self.given_up.listeners());
-        let fds: Vec<BorrowedFd<'_>> = sockets.map(AsFd::as_fd).collect();
-        let readable = poll::readable(&fds, Some(0)).unwrap_or_else(|error| {
-            tracing::debug!("The queues of the listeners cannot be seen: {error}");
-            Vec::new()
-        });
-        readable.contains(&true)
-    }
-
-    fn tell_stack(&self, age: u64) {
-        let Some(worker) = self.workers.get(&age) else { return };
-        match worker.stacks.read() {
-            Ok(text) if !text.trim().is_empty() => {
-                say(
-                    LogLevel::Critical,
-                    &format!("Stack of worker (pid:{}):\n{}", worker.pid, text.trim_end()),
-                );
-            }
-            Ok(_) => tracing::warn!("Worker (pid:{}) wrote no stack", worker.pid),
-            Err(error) => tracing::warn!("The stack of worker (pid:{}) cannot be read: {error}", worker.pid),
-        }
-    }
-
     fn reopen_log(&self) {
         self.molds.reopen();
         let Some(current) = self.generations.get(&self.supervisor.generations().0) else { return };
@@ -409,75 +271,6 @@ impl<'a> Driver<'a> {
             self.follow_predecessor();
         }
         self.events.push_back(Event::Tick);
-    }
-
-    fn read_reports(&mut self, age: u64) {
-        let Some(worker) = self.workers.get_mut(&age) else { return };
-        loop {
-            match worker.control.receive() {
-                Ok(Incoming::Frame(report)) => self.events.push_back(Event::Report { age, report }),
-                Ok(Incoming::Nothing) => return,
-                Ok(Incoming::Closed) | Err(_) => {
-                    worker.silent = true;
-                    return;
-                }
-            }
-        }
-    }
-
-    fn reap(&mut self) {
-        self.oom_left = 0;
-        loop {
-            match wait::next() {
-                Ok(Some((pid, change))) => {
-                    if self.successor == Some(pid) {
-                        if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
-                            self.successor = None;
-                            self.clean_up_after(pid);
-                        }
-                        self.events.push_back(Event::SuccessorEnded(change));
-                        continue;
-                    }
-                    let Some(age) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(&age, _)| age)
-                    else {
-                        self.on_change_of_other(pid, change);
-                        continue;
-                    };
-                    self.on_change(age, pid, change);
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!("Cannot wait for workers: {error}");
-                    return;
-                }
-            }
-        }
-    }
-
-    fn on_change(&mut self, age: u64, pid: i32, change: wait::Change) {
-        self.read_reports(age);
-        if matches!(change, wait::Change::Exited(_) | wait::Change::Killed(_)) {
-            let gone = self.workers.remove(&age);
-            // Its siblings leave clients to whoever has few.
-            if let Some(slot) = gone.and_then(|worker| self.board.slot(worker.slot)) {
-                slot.set_state(State::Free);
-            }
-            // If it fails, that must be known before the last worker's end lets the master go.
-            self.call_hook(Moment::Gone { age, pid });
-        }
-        self.tell_out_of_memory(age, change);
-        self.events.push_back(Event::Changed { age, change });
-    }
-
-    /// Tells whose end the kernel has counted as one for lack of memory.
-    fn tell_out_of_memory(&mut self, age: u64, change: wait::Change) {
-        if change == wait::Change::Killed(signal::KILL)
-            && let Some(kills) = self.oom_kills.since()
-        {
-            let kills = self.oom_left + kills;
-            self.oom_left = kills.saturating_sub(1);
-            self.events.push_back(Event::OutOfMemory { age, struck: kills > 0 });
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use ferricorn_config::Settings;
-use ferricorn_protocol::{Hooks, Moment};
+use ferricorn_protocol::{ExitCode, Hooks, Moment};
 use ferricorn_telemetry::error_log;
 use ferricorn_unix::control::{Alive, Incoming, Order};
 use ferricorn_unix::memfd::StackFile;
@@ -47,6 +47,11 @@ impl Mold {
     #[must_use]
     pub fn stacks(&self) -> BorrowedFd<'_> {
         self.stacks.as_fd()
+    }
+
+    /// Tells the master that the import of the app asked for the end of the process with this status.
+    pub fn asked_to_exit(&self, status: ExitCode) {
+        self.tell(&Answer::AskedToExit { status: status.0 });
     }
 
     /// Tells the master that the app is here, and forks the workers that it asks for. It returns in each of these.

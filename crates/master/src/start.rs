@@ -40,6 +40,9 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
         Some(path) => Some(Pidfile::create(&path).map_err(|error| config_error(&error.to_string()))?),
         None => None,
     };
+    if let Some(before) = &predecessor {
+        tell(&*hooks, Moment::Beside { predecessor: Some(before.pid), successor: None })?;
+    }
     tell(&*hooks, Moment::Starting)?;
     let sockets = open_sockets(&settings, predecessor.as_mut(), &signals, host)?;
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());

@@ -279,7 +279,7 @@ impl Supervisor {
         if self.phase == Phase::Halted {
             return None;
         }
-        let stopping = matches!(self.phase, Phase::Stopping(_));
+        let stopping = self.is_stopping();
         let spawn = (!stopping && self.lacks_worker()).then_some(self.backoff.not_before());
         let lives = self.children.iter().filter_map(|child| child.deadline(self.policy.timeout));
         lives
@@ -293,7 +293,7 @@ impl Supervisor {
 
     /// When a stop ends although workers are left that SIGKILL did not end; `None` while others are left, too.
     fn gives_up(&self) -> Option<Millis> {
-        if !matches!(self.phase, Phase::Stopping(_)) {
+        if !self.is_stopping() {
             return None;
         }
         let end = |child: &Child| match child.life {
@@ -321,7 +321,7 @@ impl Supervisor {
             return;
         }
         actions.push(Action::Say(LogLevel::Info, format!("Handling signal: {}", signal.word())));
-        let stopping = matches!(self.phase, Phase::Stopping(_));
+        let stopping = self.is_stopping();
         match signal {
             Signal::Term => self.delay_or_stop(now, actions),
             Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
@@ -345,7 +345,7 @@ impl Supervisor {
     }
 
     fn on_not_spawned(&mut self, child: Option<&Child>, why: &str, now: Millis, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Stopping(_)) {
+        if self.is_stopping() {
             return;
         }
         if child.is_some_and(|child| self.trial_of(child).is_some()) {

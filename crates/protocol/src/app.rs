@@ -208,6 +208,8 @@ pub struct WorkerInfo {
 pub struct LoadError {
     /// [`ExitCode::BOOT_ERROR`] or [`ExitCode::APP_LOAD_ERROR`].
     pub exit: ExitCode,
+    /// The status with which the application's code asked for the end of the process (`SystemExit`), if it did.
+    pub asked: Option<ExitCode>,
     /// One line that names the thing and, where it is known, what to do.
     pub message: String,
     /// The traceback of the user's code, if it is the user's code that failed.

@@ -93,6 +93,13 @@ pub enum Moment<'a> {
         /// Age and process of each worker.
         workers: &'a [(u64, i32)],
     },
+    /// In the master: another master has begun to live beside this one, or lives no more. No hook is called.
+    Beside {
+        /// The process of the one that has started this one; `None` if there is none.
+        predecessor: Option<i32>,
+        /// The process of the one that this one has started.
+        successor: Option<i32>,
+    },
     /// In a process that the master has forked to be a new master: it is about to execute the program (`pre_exec`).
     Replacing,
     /// In the master: it is about to exit (`on_exit`).
@@ -108,7 +115,7 @@ impl Moment<'_> {
             Self::Starting => "on_starting",
             Self::Ready(_) => "when_ready",
             Self::Forking { .. } => "pre_fork",
-            Self::Forked { .. } => "",
+            Self::Forked { .. } | Self::Beside { .. } => "",
             Self::Born => "post_fork",
             Self::Interrupted => "worker_int",
             Self::Leaving => "worker_exit",

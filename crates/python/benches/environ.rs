@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ferricorn_protocol::{App, Connection, Local, Request, RequestBody, WorkerInfo};
-use ferricorn_python::wsgi::{EnvironFactory, Facts, WsgiApp};
+use ferricorn_python::wsgi::{EnvironFactory, WsgiApp};
 use pyo3::prelude::*;
 
 // As in the wheel.
@@ -57,8 +57,7 @@ fn worker() -> WorkerInfo {
 
 fn environ(c: &mut Criterion) {
     Python::initialize();
-    let factory = Python::attach(|py| EnvironFactory::new(py, &Facts::default(), Arc::new(|_| ())))
-        .expect("there is memory");
+    let factory = Python::attach(|py| EnvironFactory::new(py, Arc::new(|_| ()))).expect("there is memory");
     let connection = connection();
     let mut group = c.benchmark_group("environ");
     for (name, headers) in [("one header", &BROWSER[..1]), ("browser", BROWSER)] {
@@ -79,7 +78,8 @@ fn call(c: &mut Criterion) {
     Python::initialize();
     let app = Python::attach(|py| {
         let module = PyModule::from_code(py, HELLO, c"hello.py", c"hello")?;
-        WsgiApp::new(module.getattr("app")?, &worker(), "", Arc::new(|_| ()))
+        let environs = EnvironFactory::new(py, Arc::new(|_| ()))?;
+        WsgiApp::new(module.getattr("app")?, &worker(), "", environs)
     })
     .expect("the application is valid");
     let connection = connection();

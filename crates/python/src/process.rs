@@ -28,6 +28,23 @@ pub fn fork_with_interpreter<R>(fork: impl FnOnce() -> R, in_child: impl FnOnce(
     Python::attach(|py| around_fork(py, fork, in_child))
 }
 
+/// Has the collector leave alone what there is now, which would copy it in each process that is forked from this one. What
+/// was left alone before and is garbage by now, an earlier config file above all, is collected.
+pub fn settle_heap() {
+    Python::attach(|py| {
+        let settle = || -> PyResult<()> {
+            let gc = py.import("gc")?;
+            for step in ["unfreeze", "collect", "freeze"] {
+                gc.call_method0(step)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = settle() {
+            tracing::debug!("The collector does not leave the heap alone: {}", one_line(py, &error));
+        }
+    });
+}
+
 /// The command that has started this interpreter, `sys.executable` first; empty if it does not know.
 pub fn command() -> Vec<OsString> {
     Python::attach(|py| {
@@ -98,7 +115,8 @@ fn exit_on_abort(py: Python<'_>) -> PyResult<()> {
             Err(PySystemExit::new_err(1))
         },
     )?;
-    let signal = py.import("signal")?;
+    // Not `signal`, whose enumerations cost each worker 80 KiB of memory that would be shared.
+    let signal = py.import("_signal")?;
     signal.call_method1("signal", (signal.getattr("SIGABRT")?, handler))?;
     Ok(())
 }

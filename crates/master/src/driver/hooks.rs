@@ -24,6 +24,12 @@ impl Driver<'_> {
         false
     }
 
+    /// Tells which other masters live beside this one.
+    pub(super) fn tell_beside(&mut self) {
+        let predecessor = self.predecessor.as_ref().map(|before| before.pid);
+        self.call_hook(Moment::Beside { predecessor, successor: self.successor });
+    }
+
     /// Tells of a change in how many workers there should be.
     pub(super) fn tell_wanted(&mut self) {
         let wanted = self.supervisor.wanted();

@@ -45,6 +45,8 @@ struct Known {
     silent: bool,
     stacks: StackFile,
     loaded: bool,
+    /// The status with which the import asked for the end of the process.
+    asked_exit: Option<ExitCode>,
     /// Whether it was killed, since it had not forked a worker in time.
     late: bool,
     /// Whether it was killed, since nobody needs it any more.
@@ -171,6 +173,7 @@ impl Driver<'_> {
                     silent: false,
                     stacks,
                     loaded: false,
+                    asked_exit: None,
                     late: false,
                     discarded: false,
                     asked: None,
@@ -305,6 +308,7 @@ impl Driver<'_> {
                 mold.loaded = true;
                 tracing::debug!("Mold (pid:{}) has loaded the app", mold.pid);
             }
+            Answer::AskedToExit { status } => mold.asked_exit = Some(ExitCode(status)),
             Answer::Forked { pid, .. } => {
                 let Some((age, unborn)) = mold.asked.take() else { return };
                 let Unborn { slot, control, stacks } = unborn;
@@ -356,13 +360,14 @@ impl Driver<'_> {
 
     fn forget_mold(&mut self, generation: u64, change: Change) {
         let Some(mold) = self.molds.by_generation.remove(&generation) else { return };
-        let Known { pid, loaded, late, discarded, asked, waiting, .. } = mold;
+        let Known { pid, loaded, asked_exit, late, discarded, asked, waiting, .. } = mold;
         let ages: Vec<u64> = asked.map(|(age, _)| age).into_iter().chain(waiting).collect();
         if discarded {
             let gone = |age| Event::NotSpawned { age, why: "its mold was ended".to_owned() };
             self.events.extend(ages.into_iter().map(gone));
         } else {
-            self.events.push_back(Event::MoldEnded(Broken { generation, pid, change, loaded, late, ages }));
+            let broken = Broken { generation, pid, change, loaded, asked_exit, late, ages };
+            self.events.push_back(Event::MoldEnded(broken));
         }
     }
 }

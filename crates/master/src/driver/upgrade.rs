@@ -17,6 +17,7 @@ impl Driver<'_> {
         let event = match self.start_successor() {
             Ok(pid) => {
                 self.successor = Some(pid);
+                self.tell_beside();
                 if self.is_followed() {
                     tracing::warn!(
                         "systemd follows this process, and ends the service when it leaves. Let the unit have \
@@ -103,6 +104,7 @@ impl Driver<'_> {
                 }
             }
         }
+        self.tell_beside();
         self.events.push_back(Event::PredecessorEnded);
     }
 

@@ -19,6 +19,11 @@ pub(crate) enum Wish {
 pub(crate) enum Answer {
     /// It has the app and can fork.
     Loaded,
+    /// The import of the app asked for the end of the process.
+    AskedToExit {
+        /// The status that it wanted.
+        status: u8,
+    },
     /// It has forked a worker, which begins as soon as this is sent.
     Forked {
         /// The worker's age.
@@ -71,6 +76,7 @@ impl Answer {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Loaded => frame(b'L', 0, 0, ""),
+            Self::AskedToExit { status } => frame(b'X', 0, i64::from(*status), ""),
             Self::Forked { age, pid } => frame(b'F', *age, i64::from(*pid), ""),
             Self::NotForked { age, why } => frame(b'N', *age, 0, why),
             Self::HookFailed { age, exit, details } => frame(b'H', *age, exit.map_or(-1, i64::from), details),
@@ -81,6 +87,7 @@ impl Answer {
         let (kind, age, number, text) = parts(bytes)?;
         match kind {
             b'L' => Some(Self::Loaded),
+            b'X' => Some(Self::AskedToExit { status: u8::try_from(number).ok()? }),
             b'F' => Some(Self::Forked { age, pid: i32::try_from(number).ok()? }),
             b'N' => Some(Self::NotForked { age, why: text }),
             b'H' => Some(Self::HookFailed { age, exit: u8::try_from(number).ok(), details: text }),
@@ -117,9 +124,8 @@ mod tests {
         let text = || "Traceback:\n  é".to_owned();
         let failed = |exit| Answer::HookFailed { age: 3, exit, details: text() };
         let not = Answer::NotForked { age: 2, why: text() };
-        for answer in
-            [Answer::Loaded, Answer::Forked { age: 1, pid: 4_194_304 }, not, failed(None), failed(Some(0))]
-        {
+        let (exit, forked) = (Answer::AskedToExit { status: 255 }, Answer::Forked { age: 1, pid: 4_194_304 });
+        for answer in [Answer::Loaded, exit, forked, not, failed(None), failed(Some(0))] {
             assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
         }
     }

@@ -4,7 +4,7 @@ use ferricorn_config::LogLevel;
 use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::Order;
 
-use super::{Action, Millis, Phase, Supervisor, words};
+use super::{Action, Millis, Supervisor, words};
 
 impl Supervisor {
     /// Stops after the delay; at once if there is none, or if one is running already.
@@ -35,9 +35,5 @@ impl Supervisor {
     /// When the delay is over that is running.
     pub(super) fn delay_ends(&self) -> Option<Millis> {
         self.stop_at.filter(|_| !self.is_stopping())
-    }
-
-    fn is_stopping(&self) -> bool {
-        matches!(self.phase, Phase::Stopping(_) | Phase::Halted)
     }
 }

@@ -46,7 +46,7 @@ impl Supervisor {
         actions.push(tell_end(child, change));
         let was_asked =
             matches!(child.life, Life::Leaving { .. } | Life::Aborted { .. } | Life::Killed { .. });
-        if was_asked || matches!(self.phase, Phase::Stopping(_) | Phase::Halted) {
+        if was_asked || self.is_stopping() {
             return;
         }
         let boot_failure = match change {

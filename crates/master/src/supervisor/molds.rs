@@ -19,6 +19,8 @@ pub(crate) struct Broken {
     pub(crate) change: Change,
     /// Whether it had loaded the app.
     pub(crate) loaded: bool,
+    /// The status with which the import asked for the end of the process.
+    pub(crate) asked_exit: Option<ExitCode>,
     /// Whether it was killed for being late, which was told.
     pub(crate) late: bool,
     /// The workers that it was asked for.
@@ -30,7 +32,7 @@ impl Supervisor {
         for &age in &mold.ages {
             self.children.remove(age);
         }
-        if matches!(self.phase, Phase::Stopping(_) | Phase::Halted) {
+        if self.is_stopping() {
             return;
         }
         if !mold.late {
@@ -58,7 +60,13 @@ impl Supervisor {
             self.fail_reload(&why, actions);
         } else if self.phase == Phase::Starting && failed {
             // As gunicorn, which loads the app in its master.
-            self.stop(true, ExitCode::CONFIG, Some("App failed to load."), now, actions);
+            self.stop(
+                true,
+                mold.asked_exit.unwrap_or(ExitCode::CONFIG),
+                Some("App failed to load."),
+                now,
+                actions,
+            );
         } else {
             let wait = words::duration(self.backoff.failed(now));
             let line = format!("The next mold is started when a worker is needed, but not before {wait}");

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::children::Life;
 use super::simulation::World;
-use super::{Event, Phase, Policy};
+use super::{Event, Policy};
 
 const MOST: usize = 4;
 
@@ -250,7 +250,7 @@ proptest! {
     fn the_wanted_number_is_reached_once_workers_boot_again(preload: bool, steps in steps()) {
         let mut world = World::begin(policy(2), preload);
         steps.into_iter().for_each(|step| if world.halted.is_none() { take(&mut world, step) });
-        if matches!(world.supervisor.phase, Phase::Stopping(_) | Phase::Halted) {
+        if world.supervisor.is_stopping() {
             return Ok(());
         }
         world.failing_forks = 0;

@@ -28,6 +28,11 @@ pub(crate) struct Census {
 }
 
 impl Supervisor {
+    /// Whether the server stops, or has stopped.
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping(_) | Phase::Halted)
+    }
+
     /// What the service is about.
     pub(crate) fn standing(&self) -> Standing {
         let old = |child: &Child| child.generation != self.generation && child.is_ready();

@@ -15,7 +15,7 @@ use super::call::{Call, Work, has_body};
 use super::exchange::Exchange;
 use super::host;
 use crate::hosted::Answering;
-use crate::wsgi::{ErrorSink, Facts, WsgiApp};
+use crate::wsgi::{EnvironFactory, Facts, WsgiApp};
 
 /// See the module's first line.
 pub(crate) struct GreenletApp(Arc<Bridge>);
@@ -35,7 +35,7 @@ impl GreenletApp {
         callable: Bound<'_, PyAny>,
         worker: &WorkerInfo,
         script_name: &str,
-        errors: ErrorSink,
+        environs: EnvironFactory,
         greenlets: usize,
     ) -> PyResult<Self> {
         let facts = Facts {
@@ -45,7 +45,7 @@ impl GreenletApp {
             shows_socket: true,
             greenlets: true,
         };
-        let wsgi = WsgiApp::with(callable, worker, &facts, errors)?;
+        let wsgi = WsgiApp::with(callable, worker, &facts, environs)?;
         Ok(Self(Arc::new(Bridge { wsgi, agenda: Arc::new(Agenda::new(greenlets)) })))
     }
 }

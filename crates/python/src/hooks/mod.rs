@@ -153,6 +153,9 @@ impl Inner {
                 function.call((server, worker))
             }
             Moment::Forked { age, pid } => server.call_method1("_forked", (age, pid)).map(drop),
+            Moment::Beside { predecessor, successor } => {
+                server.call_method1("_beside", (predecessor.unwrap_or(0), successor.unwrap_or(0))).map(drop)
+            }
             Moment::Gone { age, pid } => {
                 let worker = server.call_method1("_gone", (age, pid))?;
                 function.call((server, worker))

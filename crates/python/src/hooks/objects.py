@@ -118,7 +118,13 @@ class Server:
         if self.cfg is cfg:
             return
         self.cfg, self.log, self.app = cfg, log, Application(cfg)
-        self.address, self.timeout, self.proc_name = cfg.address, cfg.timeout, cfg.proc_name
+        self.address, self.timeout = cfg.address, cfg.timeout
+        self._beside(self.master_pid, self.reexec_pid)
+
+    def _beside(self, predecessor, successor):
+        """The masters that live beside this one: the one that has started it, and the one that it has started."""
+        self.master_pid, self.reexec_pid = predecessor, successor
+        self.master_name, self.proc_name = ("Master.2", f"{self.cfg.proc_name}.2") if predecessor else ("Master", self.cfg.proc_name)
 
     def _listen(self, listeners):
         self.LISTENERS = [Listener(fd, name) for fd, name in listeners]

@@ -7,7 +7,7 @@ mod sources;
 mod target;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ferricorn_config::{AsgiLoop, AsgiSettings, Interface, Paste, Settings, WorkerClass};
 use ferricorn_protocol::{App, ExitCode, LoadError, Loader, Sources, WorkerInfo};
@@ -19,11 +19,11 @@ pub use self::kind::Kind;
 use self::sources::Modules;
 use self::target::{Object, Target};
 use crate::asgi::{self, AsgiApp};
-use crate::fault::{one_line, traceback};
+use crate::fault::{exit_status, one_line, traceback};
 use crate::gevent::{self, GreenletApp};
 use crate::hooks;
 use crate::logging;
-use crate::wsgi::{ErrorSink, WsgiApp};
+use crate::wsgi::{EnvironFactory, ErrorSink, WsgiApp, make_types};
 
 /// Loads the application that the settings name.
 pub struct AppLoader {
@@ -54,7 +54,14 @@ pub struct AppLoader {
     /// Where that goes which the application writes to `wsgi.errors`.
     pub errors: ErrorSink,
     /// What was imported before this process was forked, if anything was.
-    pub preloaded: OnceLock<Py<PyAny>>,
+    pub preloaded: Mutex<Option<Preloaded>>,
+}
+
+/// An application that workers find imported, and what was done once for all of them.
+pub struct Preloaded {
+    app: Py<PyAny>,
+    kind: Kind,
+    environs: Option<EnvironFactory>,
 }
 
 impl AppLoader {
@@ -78,35 +85,41 @@ impl AppLoader {
             asgi: settings.asgi.clone(),
             deadlines: settings.request_timeout.is_some(),
             errors,
-            preloaded: OnceLock::new(),
+            preloaded: Mutex::default(),
         }
     }
 
     fn load_attached(&self, py: Python<'_>, worker: &WorkerInfo) -> Result<Arc<dyn App>, LoadError> {
-        let app = match self.preloaded.get() {
-            Some(app) => {
+        let preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (app, kind, environs) = match preloaded {
+            Some(Preloaded { app, kind, environs }) => {
                 if self.worker_class == WorkerClass::Gevent {
                     gevent::come_from_fork(py)
                         .map_err(|error| boot_error(py, &error, "Failed to prepare gevent after the fork"))?;
                 }
                 self.make_loop(py)?;
-                app.bind(py).clone()
+                (app.into_bound(py), kind, environs)
             }
             None => {
                 self.prepare_import(py)?;
                 // What the application makes while it is imported may look for its loop.
                 self.make_loop(py)?;
-                self.find(py)?
+                let app = self.find(py)?;
+                let kind = self.judge(py, &app)?;
+                (app, kind, None)
             }
         };
         let callable = app.clone();
-        let prepared: PyResult<Arc<dyn App>> = match self.judge(py, &app)? {
+        let prepared: PyResult<Arc<dyn App>> = match kind {
             Kind::Wsgi if self.worker_class == WorkerClass::Gevent => {
-                let (name, errors) = (&self.script_name, self.errors.clone());
-                GreenletApp::new(app, worker, name, errors, self.worker_connections)
+                let (name, greenlets) = (&self.script_name, self.worker_connections);
+                self.environs(py, environs)
+                    .and_then(|environs| GreenletApp::new(app, worker, name, environs, greenlets))
                     .map(|app| Arc::new(app) as Arc<dyn App>)
             }
-            Kind::Wsgi => self.wsgi(py, app, worker),
+            Kind::Wsgi => {
+                self.environs(py, environs).and_then(|environs| self.wsgi(py, app, worker, environs))
+            }
             Kind::Asgi(calling) => {
                 self.tell_of_threads(worker);
                 AsgiApp::new(&app, calling, self.asgi.clone()).map(|app| Arc::new(app) as Arc<dyn App>)
@@ -125,12 +138,29 @@ impl AppLoader {
         let before = leftovers::look(py);
         self.prepare_import(py)?;
         let app = self.find(py)?;
-        self.judge(py, &app)?;
+        let kind = self.judge(py, &app)?;
         leftovers::tell(py, before, &self.app);
-        leftovers::settle(py)
-            .map_err(|error| boot_error(py, &error, "Failed to prepare the application for forks"))?;
-        self.preloaded.get_or_init(|| app.unbind());
+        let share = || -> PyResult<_> {
+            let environs = match kind {
+                Kind::Wsgi => {
+                    make_types(py);
+                    Some(self.environs(py, None)?)
+                }
+                Kind::Asgi(_) => None,
+            };
+            leftovers::settle(py)?;
+            Ok(environs)
+        };
+        let environs =
+            share().map_err(|error| boot_error(py, &error, "Failed to prepare the application for forks"))?;
+        let preloaded = Preloaded { app: app.unbind(), kind, environs };
+        *self.preloaded.lock().unwrap_or_else(PoisonError::into_inner) = Some(preloaded);
         Ok(())
+    }
+
+    /// What makes environs, unless it was made before the fork.
+    fn environs(&self, py: Python<'_>, made: Option<EnvironFactory>) -> PyResult<EnvironFactory> {
+        made.map_or_else(|| EnvironFactory::new(py, self.errors.clone()), Ok)
     }
 
     /// What kind of application it is, if that can be served.
@@ -172,8 +202,14 @@ impl AppLoader {
             .map_err(|error| boot_error(py, &error, "Failed to make the event loop"))
     }
 
-    fn wsgi(&self, py: Python<'_>, app: Bound<'_, PyAny>, worker: &WorkerInfo) -> PyResult<Arc<dyn App>> {
-        let app = WsgiApp::new(app, worker, &self.script_name, self.errors.clone())?;
+    fn wsgi(
+        &self,
+        py: Python<'_>,
+        app: Bound<'_, PyAny>,
+        worker: &WorkerInfo,
+        environs: EnvironFactory,
+    ) -> PyResult<Arc<dyn App>> {
+        let app = WsgiApp::new(app, worker, &self.script_name, environs)?;
         if self.deadlines {
             app.prepare_for_deadlines(py)?;
         }
@@ -297,6 +333,7 @@ impl AppLoader {
             let object = self.app.split_once(':').map_or("application", |(_, object)| object);
             return LoadError {
                 exit: ExitCode::BOOT_ERROR,
+                asked: None,
                 message: format!("Failed to find application, did you mean '{module}:{object}'?"),
                 traceback: None,
                 cause: None,
@@ -349,14 +386,16 @@ fn is_itself_missing(py: Python<'_>, error: &PyErr, module: &str) -> bool {
 
 /// The user's code failed before there was an application.
 fn boot_error(py: Python<'_>, error: &PyErr, what: &str) -> LoadError {
-    let exits = error.is_instance_of::<PySystemExit>(py);
-    let message = match exits {
+    let asked = error.is_instance_of::<PySystemExit>(py).then(|| exit_status(py, error)).flatten();
+    let message = match asked.is_some() {
         true => format!("{what}: it ended the process with {}", one_line(py, error)),
         false => format!("{what}: {}", one_line(py, error)),
     };
     let files = sources::of_failure(py, error);
+    let (exit, asked) = (ExitCode::BOOT_ERROR, asked.map(ExitCode));
     LoadError {
-        exit: ExitCode::BOOT_ERROR,
+        exit,
+        asked,
         message,
         traceback: traceback(py, error),
         cause: logging::cause(py, error),
@@ -366,5 +405,6 @@ fn boot_error(py: Python<'_>, error: &PyErr, what: &str) -> LoadError {
 
 /// The module is there, but no usable application in it.
 fn unusable(message: String) -> LoadError {
-    LoadError { exit: ExitCode::APP_LOAD_ERROR, message, traceback: None, cause: None, files: Vec::new() }
+    let exit = ExitCode::APP_LOAD_ERROR;
+    LoadError { exit, asked: None, message, traceback: None, cause: None, files: Vec::new() }
 }

@@ -16,7 +16,6 @@ use super::close::close_left_open;
 use super::contexts;
 use super::early_hints::Current;
 use super::environ::{EnvironFactory, Facts};
-use super::errors::ErrorSink;
 use super::outlet::Outlet;
 use super::response::body;
 use super::start_response::StartResponse;
@@ -37,8 +36,7 @@ pub struct WsgiApp {
 }
 
 impl WsgiApp {
-    /// Wraps the callable. `script_name` is what is taken off each path; what the application writes to
-    /// `wsgi.errors` goes to `errors`.
+    /// Wraps the callable. `script_name` is what is taken off each path.
     ///
     /// # Errors
     /// `MemoryError`.
@@ -46,7 +44,7 @@ impl WsgiApp {
         callable: Bound<'_, PyAny>,
         worker: &WorkerInfo,
         script_name: &str,
-        errors: ErrorSink,
+        environs: EnvironFactory,
     ) -> PyResult<Self> {
         let facts = Facts {
             multithread: worker.app_threads > 1,
@@ -55,7 +53,7 @@ impl WsgiApp {
             shows_socket: true,
             greenlets: false,
         };
-        Self::with(callable, worker, &facts, errors)
+        Self::with(callable, worker, &facts, environs)
     }
 
     /// As [`WsgiApp::new`], for an application that is told so.
@@ -66,9 +64,9 @@ impl WsgiApp {
         callable: Bound<'_, PyAny>,
         worker: &WorkerInfo,
         facts: &Facts,
-        errors: ErrorSink,
+        environs: EnvironFactory,
     ) -> PyResult<Self> {
-        let environs = EnvironFactory::new(callable.py(), facts, errors)?;
+        let environs = environs.tell(callable.py(), facts)?;
         let hooks = of_requests(callable.py())?;
         let log_environ = worker.log_environ.clone();
         Ok(Self { callable: callable.unbind(), environs, log_environ, steps: Arc::default(), hooks })

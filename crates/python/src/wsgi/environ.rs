@@ -29,17 +29,17 @@ const SERVER_SOFTWARE: &str = concat!("gunicorn/27.0.1 ferricorn/", env!("CARGO_
 
 /// What is the same for every request of a worker.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `wsgi.multithread`.
-    pub multithread: bool,
+    pub(crate) multithread: bool,
     /// `wsgi.multiprocess`.
-    pub multiprocess: bool,
+    pub(crate) multiprocess: bool,
     /// The prefix that is taken off the path (`SCRIPT_NAME`); empty for none.
-    pub script_name: String,
+    pub(crate) script_name: String,
     /// Whether there is a `gunicorn.socket`.
-    pub shows_socket: bool,
+    pub(crate) shows_socket: bool,
     /// Whether greenlets answer the requests.
-    pub greenlets: bool,
+    pub(crate) greenlets: bool,
 }
 
 /// Makes environs.
@@ -60,15 +60,33 @@ pub(super) struct ConnectionTemplate {
 }
 
 impl EnvironFactory {
-    /// Makes the template. What applications write to `wsgi.errors` goes to `errors`.
+    /// Makes the template, and with it what is the same in all workers, so that they can share it. What applications write
+    /// to `wsgi.errors` goes to `errors`.
     ///
     /// # Errors
     /// `MemoryError`.
-    pub fn new(py: Python<'_>, facts: &Facts, errors: ErrorSink) -> PyResult<Self> {
-        let template = template(py, facts, errors)?.unbind();
-        let script_name = facts.script_name.clone();
-        let Facts { shows_socket, greenlets, .. } = *facts;
+    pub fn new(py: Python<'_>, errors: ErrorSink) -> PyResult<Self> {
+        let template = template(py, errors)?.unbind();
+        let Facts { script_name, shows_socket, greenlets, .. } = Facts::default();
         Ok(Self { template, header_keys: HeaderKeys::new(py), script_name, shows_socket, greenlets })
+    }
+
+    /// Makes the template that of a worker.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(super) fn tell(mut self, py: Python<'_>, facts: &Facts) -> PyResult<Self> {
+        let Facts { multithread, multiprocess, script_name, shows_socket, greenlets } = facts;
+        let template = self.template.bind(py);
+        template.set_item(intern!(py, "wsgi.multithread"), multithread)?;
+        template.set_item(intern!(py, "wsgi.multiprocess"), multiprocess)?;
+        if !script_name.is_empty() {
+            template.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, script_name.as_bytes())?)?;
+        }
+        self.script_name.clone_from(script_name);
+        self.shows_socket = *shows_socket;
+        self.greenlets = *greenlets;
+        Ok(self)
     }
 
     /// The environ of a request, whose body moves into `wsgi.input`.
@@ -175,7 +193,7 @@ fn set_target(environ: &Bound<'_, PyDict>, request: &Request, path: &[u8]) -> Py
 }
 
 /// The environ of a plain `GET` without headers.
-fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<Bound<'py, PyDict>> {
+fn template<'py>(py: Python<'py>, errors: ErrorSink) -> PyResult<Bound<'py, PyDict>> {
     let environ = PyDict::new(py);
     let set = |key: &str, value: Bound<'py, PyAny>| environ.set_item(PyString::intern(py, key), value);
     let text = |text: &str| PyString::intern(py, text).into_any();
@@ -184,8 +202,8 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("wsgi.input", Bound::new(py, Input::empty())?.into_any())?;
     set("wsgi.input_terminated", true.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.errors", Bound::new(py, Errors::new(errors))?.into_any())?;
-    set("wsgi.multithread", facts.multithread.into_pyobject(py)?.to_owned().into_any())?;
-    set("wsgi.multiprocess", facts.multiprocess.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.multithread", false.into_pyobject(py)?.to_owned().into_any())?;
+    set("wsgi.multiprocess", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.run_once", false.into_pyobject(py)?.to_owned().into_any())?;
     set("wsgi.file_wrapper", py.get_type::<FileWrapper>().into_any())?;
     set("wsgi.early_hints", Bound::new(py, EarlyHints(Meant::ByThread))?.into_any())?;
@@ -194,7 +212,7 @@ fn template<'py>(py: Python<'py>, facts: &Facts, errors: ErrorSink) -> PyResult<
     set("SERVER_NAME", text(""))?;
     set("SERVER_PORT", text(""))?;
     set("REMOTE_ADDR", text(""))?;
-    set("SCRIPT_NAME", latin1(py, facts.script_name.as_bytes())?.into_any())?;
+    set("SCRIPT_NAME", text(""))?;
     set("REQUEST_METHOD", text("GET"))?;
     set("PATH_INFO", text("/"))?;
     set("QUERY_STRING", text(""))?;

@@ -50,7 +50,7 @@ impl Project {
             asgi: asgi(),
             deadlines: false,
             errors: Arc::new(|_| ()),
-            preloaded: std::sync::OnceLock::new(),
+            preloaded: std::sync::Mutex::default(),
         };
         loader.load(&worker()).map(|app| app.drive())
     }
@@ -183,7 +183,7 @@ fn a_path_in_place_of_a_module_gets_a_hint() {
         asgi: asgi(),
         deadlines: false,
         errors: Arc::new(|_| ()),
-        preloaded: std::sync::OnceLock::new(),
+        preloaded: std::sync::Mutex::default(),
     };
     let Err(error) = loader.load(&worker()) else { panic!("a path was imported") };
     assert_eq!(error.message, format!("Failed to find application, did you mean '{package}.site_:app'?"));

@@ -11,7 +11,7 @@ use ferricorn_protocol::{
     Answer, App, AppFault, ClientGone, Connection, Early, Head, Local, Pieces, Request, RequestBody,
     Response, ResponseBody, WorkerInfo,
 };
-use ferricorn_python::wsgi::WsgiApp;
+use ferricorn_python::wsgi::{EnvironFactory, WsgiApp};
 use http::HeaderMap;
 use pyo3::prelude::*;
 
@@ -43,7 +43,8 @@ impl Site {
             let code = CString::new(code).unwrap();
             let module = PyModule::from_code(py, &code, c"shop.py", &name).unwrap();
             let sink = Arc::new(move |bytes: &[u8]| sink.lock().unwrap().extend_from_slice(bytes));
-            let app = WsgiApp::new(module.getattr("app").unwrap(), worker, script_name, sink).unwrap();
+            let environs = EnvironFactory::new(py, sink).unwrap();
+            let app = WsgiApp::new(module.getattr("app").unwrap(), worker, script_name, environs).unwrap();
             Self { module: module.unbind(), app, errors }
         })
     }

@@ -2,7 +2,7 @@
 
 use ferricorn_unix::wait::Change;
 
-use super::super::{Broken, Event, Phase};
+use super::super::{Broken, Event};
 use super::{Process, World, pid};
 
 impl World {
@@ -40,13 +40,13 @@ impl World {
 
     fn broken(&mut self, generation: u64, change: Change, loaded: bool) -> Broken {
         let ages = self.waiting.remove(&generation).unwrap_or_default();
-        Broken { generation, pid: 500, change, loaded, late: false, ages }
+        Broken { generation, pid: 500, change, loaded, asked_exit: None, late: false, ages }
     }
 
     /// Ends the molds that nobody needs any more, as the driver does.
     pub(super) fn discard_molds(&mut self) -> Vec<Event> {
         let (current, trial) = self.supervisor.generations();
-        let stopping = matches!(self.supervisor.phase, Phase::Stopping(_) | Phase::Halted);
+        let stopping = self.supervisor.is_stopping();
         let mut events = Vec::new();
         self.waiting.retain(|&generation, ages| {
             let kept = !stopping && (generation == current || Some(generation) == trial);
