@@ -1,16 +1,21 @@
 //! The hooks of each request, `pre_request` and `post_request`, and what they are given.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use ferricorn_protocol::{Connection, ExitCode, Head, Request};
+use ferricorn_protocol::{Connection, ExitCode, Head, Request, Scheme};
 use ferricorn_telemetry::tell_fault;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use rustc_hash::FxHashMap;
 
 use super::{WORKER, lock, objects};
 use crate::fault::app_fault;
+use crate::header_names::COMMON;
 use crate::raw::latin1;
+use crate::wsgi::method;
 
 /// See the module's first line; made once in a worker, and only if there is one.
 pub(crate) struct RequestHooks {
@@ -20,6 +25,17 @@ pub(crate) struct RequestHooks {
     worker: Py<PyAny>,
     request: Py<PyAny>,
     response: Py<PyAny>,
+    kept: Kept,
+}
+
+/// Objects of which requests need the same ones again and again.
+struct Kept {
+    /// The names of common headers in capitals.
+    names: FxHashMap<HeaderName, Py<PyString>>,
+    /// The versions 1.0, 1.1 and 2.0.
+    versions: [Py<PyTuple>; 3],
+    /// The peer of the last request: a client that stays, or a proxy, asks many times.
+    peer: Mutex<Option<(SocketAddr, Py<PyTuple>)>>,
 }
 
 /// What is kept of a request for `post_request`: an extension of the request, until its books are closed.
@@ -49,10 +65,67 @@ pub(crate) fn of_requests(py: Python<'_>) -> PyResult<Option<Arc<RequestHooks>>>
         worker: worker.unbind(),
         request: objects.getattr("Request")?.unbind(),
         response: objects.getattr("Response")?.unbind(),
+        kept: Kept::new(py)?,
     })))
 }
 
+impl Kept {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let name = |name: &&'static str| {
+            let capitals = PyString::intern(py, &name.to_ascii_uppercase()).unbind();
+            (HeaderName::from_static(name), capitals)
+        };
+        let version = |version: (u8, u8)| version.into_pyobject(py).map(Bound::unbind);
+        let versions = [version((1, 0))?, version((1, 1))?, version((2, 0))?];
+        Ok(Self { names: COMMON.iter().map(name).collect(), versions, peer: Mutex::default() })
+    }
+
+    fn version<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyTuple>> {
+        if let Some(sent) = request.sent_version {
+            return sent.into_pyobject(py);
+        }
+        let [old, usual, new] = &self.versions;
+        let version = match request.head.version {
+            Version::HTTP_10 => old,
+            Version::HTTP_2 => new,
+            _ => usual,
+        };
+        Ok(version.bind(py).clone())
+    }
+
+    /// Address and port of the peer, if it has one.
+    fn peer<'py>(&self, py: Python<'py>, connection: &Connection) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let Some(peer) = connection.peer else { return Ok(None) };
+        let mut last = lock(&self.peer);
+        if let Some((_, tuple)) = last.as_ref().filter(|(known, _)| *known == peer) {
+            return Ok(Some(tuple.bind(py).clone()));
+        }
+        let tuple = (peer.ip().to_string(), peer.port()).into_pyobject(py)?;
+        let before = last.replace((peer, tuple.clone().unbind()));
+        drop(last);
+        drop(before);
+        Ok(Some(tuple))
+    }
+
+    /// Headers as gunicorn's parser gives them: names in upper case.
+    fn headers<'py>(&self, py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
+        let pair = |(name, value): (&HeaderName, &HeaderValue)| -> PyResult<_> {
+            let name = match self.names.get(name) {
+                Some(capitals) => capitals.bind(py).clone(),
+                None => PyString::new(py, &name.as_str().to_ascii_uppercase()),
+            };
+            (name, latin1(py, value.as_bytes())?).into_pyobject(py)
+        };
+        PyList::new(py, headers.iter().map(pair).collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
 impl RequestHooks {
+    /// Whether a hook wants to know the response.
+    pub(crate) fn wants_response(&self) -> bool {
+        self.after.as_ref().is_some_and(|&(_, arity)| arity > 3)
+    }
+
     /// Makes a request remembered until its end, if there is a hook for that.
     pub(crate) fn watch(&self, request: &mut Request) -> Option<Seen> {
         self.after.is_some().then(|| {
@@ -112,21 +185,19 @@ impl RequestHooks {
     fn request<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
         let target = request.target();
         let fragment = target.iter().position(|&byte| byte == b'#').map_or(&b""[..], |at| &target[at + 1..]);
-        let version = request.sent_version.unwrap_or(match request.head.version {
-            Version::HTTP_10 => (1, 0),
-            Version::HTTP_2 => (2, 0),
-            _ => (1, 1),
-        });
         self.request.bind(py).call1((
-            request.head.method.as_str(),
+            method(py, &request.head.method),
             latin1(py, target)?,
             latin1(py, request.path())?,
             latin1(py, request.query())?,
             latin1(py, fragment)?,
-            version,
-            headers(py, &request.head.headers)?,
-            request.scheme.as_str(),
-            request.connection.peer.map(|peer| (peer.ip().to_string(), peer.port())),
+            self.kept.version(py, request)?,
+            self.kept.headers(py, &request.head.headers)?,
+            match request.scheme {
+                Scheme::Http => intern!(py, "http"),
+                Scheme::Https => intern!(py, "https"),
+            },
+            self.kept.peer(py, &request.connection)?,
             proxied(py, &request.connection)?,
         ))
     }
@@ -163,15 +234,6 @@ impl Seen {
             lock(&seen.0).environ = Some(environ.clone().unbind());
         }
     }
-}
-
-/// As gunicorn's parser gives them: names in upper case.
-fn headers<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
-    let list = PyList::empty(py);
-    for (name, value) in headers {
-        list.append((name.as_str().to_ascii_uppercase(), latin1(py, value.as_bytes())?))?;
-    }
-    Ok(list)
 }
 
 /// The app's own headers.

@@ -223,7 +223,7 @@ struct Watched {
 
 impl Watch for Watched {
     fn answered(&mut self, head: &Head) {
-        self.head = Some(head.clone());
+        self.head = self.hooks.wants_response().then(|| head.clone());
     }
 
     fn over(self: Box<Self>, sent: u64) -> Option<ExitCode> {

@@ -307,8 +307,10 @@ fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
+/// A request's method as Python has it.
+pub(crate) fn method<'py>(py: Python<'py>, method: &Method) -> Bound<'py, PyString> {
     match *method {
+        Method::GET => intern!(py, "GET").clone(),
         Method::POST => intern!(py, "POST").clone(),
         Method::HEAD => intern!(py, "HEAD").clone(),
         Method::PUT => intern!(py, "PUT").clone(),

@@ -21,7 +21,7 @@ mod turn;
 pub use app::WsgiApp;
 pub(crate) use close::close_left_open;
 pub use environ::EnvironFactory;
-pub(crate) use environ::Facts;
+pub(crate) use environ::{Facts, method};
 pub use errors::ErrorSink;
 pub(crate) use outlet::{Cooperative, Outlet};
 pub(crate) use start_response::StartResponse;
