@@ -78,18 +78,26 @@ def sleeps(pid):
     return total
 
 
-def listeners(port):
-    """The inodes of the sockets that listen on a TCP port of any address: no two sockets ever have the same."""
-    found = set()
+def _sockets(port):
+    """State and inode of each TCP socket with this local port: a listener's state is 0A, and one that no process has is 0."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
         except FileNotFoundError:
             continue
         for _, local, _, state, *_, inode in (line.split()[:10] for line in lines):
-            if state == "0A" and int(local.rpartition(":")[2], 16) == port:
-                found.add(int(inode))
-    return found
+            if int(local.rpartition(":")[2], 16) == port:
+                yield state, int(inode)
+
+
+def listeners(port):
+    """The inodes of the sockets that listen on a TCP port of any address: no two sockets ever have the same."""
+    return {inode for state, inode in _sockets(port) if state == "0A"}
+
+
+def connections(port):
+    """How many connections of a TCP port some process has open, at the server's end."""
+    return sum(inode != 0 for state, inode in _sockets(port) if state != "0A")
 
 
 def descriptors(pid):

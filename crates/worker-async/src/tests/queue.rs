@@ -13,7 +13,7 @@ use ferricorn_unix::scoreboard::Errors;
 use super::app::{TestApp, full};
 use super::{Client, PATIENCE, Server, body, wait_for};
 
-const LIMIT: Duration = Duration::from_millis(300);
+const LIMIT: Duration = Duration::from_millis(700);
 
 /// A worker whose `/wait` says that it was entered and waits to be let go.
 struct Busy {
@@ -86,8 +86,9 @@ fn the_access_log_tells_how_long_a_request_waited_for_an_app_thread() {
     kept.read_until("served");
     let lines = lines(&path, 3);
     let wait = |path: &str| lines.iter().find(|line| line.0 == path).unwrap().2;
-    assert!(wait("/kept") < 0.2 && wait("/wait") < 0.2, "{lines:?}");
-    assert!((0.3..10.0).contains(&wait("/queued")), "{lines:?}");
+    let limit = LIMIT.as_secs_f64();
+    assert!(wait("/kept") < limit && wait("/wait") < limit, "{lines:?}");
+    assert!((limit..10.0).contains(&wait("/queued")), "{lines:?}");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn a_request_that_waits_too_long_is_told_when_to_try_again() {
     assert_eq!(body(&slow.read_until("served")), "served");
     assert_eq!(busy.calls.load(SeqCst), 2, "the app was called for a request that was answered already");
     let late = lines(&path, 3).into_iter().find(|line| line.0 == "/late").unwrap();
-    assert!(late.1 == "503" && (0.3..10.0).contains(&late.2), "{late:?}");
+    assert!(late.1 == "503" && (LIMIT.as_secs_f64()..10.0).contains(&late.2), "{late:?}");
     let seen = busy.server.scoreboard.snapshot(0).unwrap();
     assert_eq!(seen.errors, Errors { client: 0, app: 0, server: 1 });
 }

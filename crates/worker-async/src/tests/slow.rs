@@ -54,7 +54,7 @@ fn a_body_that_does_not_come_is_answered_408() {
 fn a_body_that_drips_is_answered_408_and_one_that_flows_is_not() {
     let server = Server::with(TestApp::echo(), |settings| {
         settings.deadlines.body = Duration::from_secs(1);
-        settings.deadlines.body_rate = 1000;
+        settings.deadlines.body_rate = 100;
     });
     let mut clients = [server.client(), server.client()];
     for client in &mut clients {

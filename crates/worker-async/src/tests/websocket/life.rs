@@ -32,7 +32,7 @@ fn an_open_websocket_is_a_connection_and_no_request_in_flight() {
 #[test]
 fn a_silent_client_is_pinged_and_lives_as_long_as_it_answers() {
     let script = Script::default();
-    let server = script.serve_with(pings(100, Some(400)));
+    let server = script.serve_with(pings(100, Some(1500)));
     let mut client = server.websocket("");
     for _ in 0..8 {
         let (first, payload) = client.read_frame();
