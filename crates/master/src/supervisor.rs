@@ -25,6 +25,8 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use ferricorn_config::LogLevel;
 use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Order, Report};
@@ -191,6 +193,8 @@ pub(crate) struct Supervisor {
     requests: Requests,
     children: Children,
     backoff: Backoff,
+    /// The generations whose molds have ended while no worker was wanted of them.
+    lost_molds: BTreeSet<u64>,
     /// When a stop that was delayed begins.
     stop_at: Option<Millis>,
     beside: Beside,
@@ -211,6 +215,7 @@ impl Supervisor {
             requests: Requests::default(),
             children: Children::default(),
             backoff: Backoff::default(),
+            lost_molds: BTreeSet::new(),
             stop_at: None,
             beside: Beside::default(),
             last_look: now,
@@ -288,6 +293,7 @@ impl Supervisor {
             .chain(spawn)
             .chain(self.next_look())
             .chain(self.next_recycling())
+            .chain(self.next_mold())
             .min()
     }
 

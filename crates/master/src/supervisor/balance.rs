@@ -54,6 +54,7 @@ impl Supervisor {
             _ => {
                 self.choose_replaced(now, actions);
                 self.retire_surplus(now, actions);
+                self.replace_lost_mold(now, actions);
                 self.spawn_missing(now, actions);
                 self.spawn_trial(now, actions);
                 self.begin_requested(actions);

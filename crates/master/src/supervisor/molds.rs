@@ -50,7 +50,7 @@ impl Supervisor {
         if mold.ages.is_empty() {
             // Nobody waits for it. One that cannot load the app any more is tried again when somebody does.
             if mold.loaded {
-                actions.push(Action::Mold { generation: mold.generation });
+                self.on_idle_mold_lost(mold.generation, now, actions);
             }
         } else if Some(mold.generation) == trial {
             let why = match failed {
@@ -71,6 +71,33 @@ impl Supervisor {
             let wait = words::duration(self.backoff.failed(now));
             let line = format!("The next mold is started when a worker is needed, but not before {wait}");
             actions.push(Action::Say(LogLevel::Warning, line));
+        }
+    }
+
+    /// Another one is started, before a worker is needed: at once would be for ever if each ends soon after the import.
+    fn on_idle_mold_lost(&mut self, generation: u64, now: Millis, actions: &mut Vec<Action>) {
+        self.lost_molds.insert(generation);
+        let line = if generation == self.generation {
+            let wait = words::duration(self.backoff.failed(now));
+            format!("The workers go on; the next mold is started in {wait}")
+        } else {
+            "The next mold is started once a worker of the new code is ready".to_owned()
+        };
+        actions.push(Action::Say(LogLevel::Warning, line));
+    }
+
+    /// When a mold is to be started for which no worker waits.
+    pub(super) fn next_mold(&self) -> Option<Millis> {
+        let lost = !self.is_stopping() && self.lost_molds.contains(&self.generation);
+        lost.then(|| self.backoff.not_before())
+    }
+
+    pub(super) fn replace_lost_mold(&mut self, now: Millis, actions: &mut Vec<Action>) {
+        let (current, trial) = self.generations();
+        self.lost_molds.retain(|&lost| lost == current || Some(lost) == trial);
+        if self.next_mold().is_some_and(|due| now >= due) {
+            self.lost_molds.remove(&current);
+            actions.push(Action::Mold { generation: current });
         }
     }
 }

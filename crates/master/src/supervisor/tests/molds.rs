@@ -55,14 +55,42 @@ fn a_reload_whose_mold_fails_leaves_everything_as_it_was() {
 fn a_mold_that_dies_when_it_is_idle_is_replaced_and_no_worker_minds() {
     let mut world = preloaded(2);
     world.end_mold(Change::Killed(9), true);
+    world.pass(100);
     assert_eq!((world.molds.as_slice(), world.untold().len()), (&[1][..], 2));
-    // Also while the first worker of a reload is loading: it needs no mold any more.
+    // While the first worker of a reload is loading it needs no mold any more; those that follow do.
     world.signal(Signal::Hup);
     world.fork_all();
     world.end_mold(Change::Killed(9), true);
-    assert_eq!(world.molds, [1, 2]);
+    world.pass(1_000);
+    assert_eq!(world.molds, [1]);
     world.all_ready();
     assert!(world.said("Reloaded"));
+    assert_eq!(world.molds, [1, 2]);
+}
+
+#[test]
+fn molds_that_end_again_and_again_after_the_import_are_replaced_after_pauses_that_grow() {
+    let mut world = preloaded(2);
+    let begin = world.now;
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        world.end_mold(Change::Exited(13), true);
+        assert!(world.molds.len() == times.len(), "not at once");
+        while world.molds.len() == times.len() {
+            world.pass(100);
+        }
+        times.push(world.now - begin);
+    }
+    assert_eq!(times, [100, 300, 700, 1_500, 3_100, 6_300, 12_700, 25_500, 51_100, 81_100]);
+    assert!(world.said("The workers go on; the next mold is started in 30.0 s"), "{:?}", world.lines);
+    assert_eq!((world.untold().len(), world.spawns.len()), (2, 2));
+    // A worker that is needed meanwhile waits as long as the mold.
+    world.end_mold(Change::Exited(13), true);
+    world.end(1, Change::Killed(9));
+    world.pass(29_000);
+    assert_eq!((world.molds.len(), world.spawns.len()), (10, 2));
+    world.pass(1_000);
+    assert_eq!((world.molds.len(), world.spawns.len()), (11, 3));
 }
 
 #[test]
