@@ -250,14 +250,59 @@ def test_a_hook_that_fails_at_the_end_is_seen_in_the_status(serve, name, paramet
     assert "LookupError: no luck" in server.log
 
 
-def test_a_child_exit_that_fails_ends_the_server(serve):
-    server = serve("hello:app", "-w", "2", files=conf(failing("child_exit", "server, worker")))
-    server.expected_exit = {255, 1}
+@only_ferricorn("gunicorn's master dies of it, with all its workers")
+def test_a_hook_that_fails_in_a_server_that_serves_is_logged(serve):
+    server = serve("hello:pid", "-w", "2", files=conf(failing("child_exit", "server, worker")))
+    server.expected_exit = {1}
     pids = server.wait_workers(2)
     server.get()
     server.send(signal.SIGKILL, pids[0])
-    assert server.wait_exit() in server.expected_exit
-    assert "Unhandled exception in main loop" in server.log and "LookupError: no luck" in server.log
+    server.wait_for("Exception in child_exit hook; the server goes on\nTraceback[\\s\\S]*LookupError: no luck")
+    server.wait_workers(2, without=[pids[0]])
+    assert server.get().status == 200
+
+
+@only_ferricorn("gunicorn's master dies of it, with all its workers")
+def test_a_hook_may_end_the_server_at_any_time(serve):
+    server = serve("hello:app", files=conf(failing("child_exit", "server, worker", "SystemExit(7)")))
+    server.expected_exit = {7}
+    [pid] = server.wait_workers(1)
+    server.get()
+    server.send(signal.SIGKILL, pid)
+    assert server.wait_exit() == 7
+
+
+@only_ferricorn("gunicorn's master dies of it, with all its workers")
+@pytest.mark.parametrize("flags", [[], ["--preload"]], ids=["import", "preload"])
+def test_a_pre_fork_that_fails_at_a_reload_fails_the_reload(serve, flags):
+    server = serve("hello:pid", *flags, files=conf(CALLS))
+    [pid] = server.wait_workers(1)
+    wait_call(server, "post_worker_init worker 1")
+    (server.folder / "gunicorn.conf.py").write_text(failing("pre_fork", "server, worker"))
+    server.send(signal.SIGHUP)
+    server.wait_for("Exception in pre_fork hook\nTraceback[\\s\\S]*LookupError: no luck[\\s\\S]*"
+                    "Reload failed: the pre_fork hook of the new configuration has failed. 1 worker goes on")
+    assert server.get().text == str(pid)
+    # The hooks of the file before serve on.
+    server.send(signal.SIGKILL, pid)
+    wait_call(server, "child_exit master 1")
+    server.wait_workers(1, without=[pid])
+    (server.folder / "gunicorn.conf.py").write_text("")
+    server.send(signal.SIGHUP)
+    server.wait_for("Reloaded")
+
+
+@only_ferricorn("gunicorn's master dies of it, with all its workers")
+def test_a_child_exit_that_fails_for_the_workers_before_a_reload_is_logged(serve):
+    server = serve("hello:pid", files=conf(""))
+    server.expected_exit = {1}
+    [pid] = server.wait_workers(1)
+    server.get()
+    (server.folder / "gunicorn.conf.py").write_text(failing("child_exit", "server, worker"))
+    server.send(signal.SIGHUP)
+    server.wait_for("Exception in child_exit hook; the server goes on")
+    [after] = server.wait_workers(1, without=[pid])
+    until(lambda: server.get().text == str(after), "the new worker")
 
 
 def test_a_worker_exit_that_fails_is_a_warning(serve):

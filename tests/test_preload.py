@@ -144,6 +144,20 @@ def test_hup_brings_new_code_and_loses_no_request(serve):
 
 
 @only_ferricorn("gunicorn does not import a preloaded app again")
+def test_hup_onto_an_import_that_hangs_shows_where(serve):
+    server = serve("site_code:app", "--preload", "--boot-timeout", "1", files=site())
+    workers = server.wait_workers(1)
+    server.get()
+    (server.folder / "site_code.py").write_text("import time\ndef dream():\n    time.sleep(1000)\ndream()\n")
+    server.send(signal.SIGHUP)
+    server.wait_for(r"Mold \(pid:\d+\) has not loaded the app after \S+ s \(--boot-timeout\), and is killed; this is where it is\n"
+                    r"(.|\n)*Stack of mold \(pid:\d+\):\n(.|\n)* in dream\n(.|\n)*"
+                    r"Reload failed: no worker was ready within 1\.0 s \(--boot-timeout\)\. 1 worker goes on")
+    assert server.workers() == workers
+    until(lambda: len(molds(server)) == 1, "one mold is left")
+
+
+@only_ferricorn("gunicorn does not import a preloaded app again")
 @pytest.mark.parametrize("broken", ["def app(\n", "import no_such_module\n", "raise SystemExit(7)\n", "app = 5\n"])
 def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve, broken):
     server = serve("site_code:app", "--preload", "-w", "2", "--log-level", "debug", files=site())
@@ -306,11 +320,11 @@ def test_what_hooks_see(serve):
 
 
 @only_ferricorn("gunicorn calls it in its master")
-def test_a_pre_fork_that_fails_ends_the_server(serve):
+def test_a_pre_fork_that_fails_ends_the_start(serve):
     server = serve("hello:app", "--preload", files=conf("def pre_fork(server, worker):\n    raise LookupError('no luck')\n"))
     server.expected_exit = {255}
     assert server.wait_exit() == 255
-    assert "Unhandled exception in the mold (pre_fork hook)" in server.log and "LookupError: no luck" in server.log
+    assert "Unhandled exception in main loop (pre_fork hook)" in server.log and "LookupError: no luck" in server.log
 
 
 @only_ferricorn("gunicorn says nothing")

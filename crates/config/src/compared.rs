@@ -102,7 +102,7 @@ const NOBODY_WAITS: Compared = Better(
 );
 
 /// What is to be said where a setting is not the same.
-const DIFFERENCES: [(&str, Compared); 52] = [
+const DIFFERENCES: [(&str, Compared); 53] = [
     ("config", More("it may be TOML too; errors name the line")),
     (
         "worker_connections",
@@ -214,7 +214,12 @@ const DIFFERENCES: [(&str, Compared); 52] = [
         "on_reload",
         Different("it is called once the new configuration is found good; if it fails, the reload fails"),
     ),
-    ("pre_fork", Different("a replacement may be forked before the worker that it replaces has ended")),
+    (
+        "pre_fork",
+        Different(
+            "a replacement may be forked before the worker that it replaces has ended; one that fails does not end a server that serves",
+        ),
+    ),
     (
         "worker_int",
         Different(
@@ -225,7 +230,13 @@ const DIFFERENCES: [(&str, Compared); 52] = [
         "worker_exit",
         Different("at a quick stop during a call of the app it is called on a thread of the server's own"),
     ),
-    ("child_exit", Different("it is also called for a worker that failed to boot")),
+    (
+        "child_exit",
+        Different(
+            "it is also called for a worker that failed to boot; one that fails does not end a server that serves",
+        ),
+    ),
+    ("nworkers_changed", Different("one that fails does not end a server that serves")),
     ("pre_request", REQUEST_HOOKS),
     ("post_request", REQUEST_HOOKS),
     ("limit_request_field_size", Better("0 is the default for ASGI apps too")),

@@ -77,8 +77,6 @@ pub(crate) struct Driver<'a> {
     oom_kills: OomKills,
     /// Those among the workers that are being reaped for which no victim was found yet.
     oom_left: u64,
-    /// Whether a hook has failed, for which the server ends.
-    hook_failed: bool,
 }
 
 struct Generation {
@@ -110,7 +108,6 @@ impl<'a> Driver<'a> {
             settled: (1, None),
             oom_kills: OomKills::watch(),
             oom_left: 0,
-            hook_failed: false,
             supervisor,
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
@@ -157,6 +154,8 @@ impl<'a> Driver<'a> {
                         }
                     }
                 }
+                // After that, since one of them may have been asked where it is.
+                self.end_useless_molds();
             }
             self.tell_count();
             self.tell_manager(clock::now_ms());

@@ -9,6 +9,7 @@ mod boot;
 mod children;
 mod delay;
 mod exits;
+mod hooks;
 mod molds;
 mod progress;
 mod question;
@@ -38,6 +39,7 @@ pub(crate) use standing::{Census, Standing};
 
 use backoff::Backoff;
 use children::{Child, Children, Life};
+use hooks::Failed;
 use recycle::Reason;
 use reload::{Requests, Trial};
 use upgrade::Beside;
@@ -119,8 +121,10 @@ pub(crate) enum Event {
     HookFailed {
         /// The worker, which is not forked.
         age: Option<u64>,
-        /// What to log.
-        line: String,
+        /// Its name.
+        hook: &'static str,
+        /// The traceback.
+        details: String,
         /// The status with which the hook asked the server to end.
         exit: Option<ExitCode>,
     },
@@ -195,6 +199,8 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     /// The generations whose molds have ended while no worker was wanted of them.
     lost_molds: BTreeSet<u64>,
+    /// Whether a hook has failed, for which the server ends.
+    hook_failed: bool,
     /// When a stop that was delayed begins.
     stop_at: Option<Millis>,
     beside: Beside,
@@ -216,6 +222,7 @@ impl Supervisor {
             children: Children::default(),
             backoff: Backoff::default(),
             lost_molds: BTreeSet::new(),
+            hook_failed: false,
             stop_at: None,
             beside: Beside::default(),
             last_look: now,
@@ -263,7 +270,9 @@ impl Supervisor {
             }
             Event::SuccessorEnded(change) => self.on_successor_ended(change, &mut actions),
             Event::PredecessorEnded => self.on_predecessor_ended(&mut actions),
-            Event::HookFailed { age, line, exit } => self.on_hook_failed(age, line, exit, now, &mut actions),
+            Event::HookFailed { age, hook, details, exit } => {
+                self.on_hook_failed(age, &Failed { hook, details, exit }, now, &mut actions);
+            }
         }
         self.balance(now, &mut actions);
         actions
@@ -364,25 +373,6 @@ impl Supervisor {
             let line = format!("Cannot start a worker: {why}. Next try in {wait}.");
             actions.push(Action::Say(LogLevel::Error, line));
         }
-    }
-
-    /// As gunicorn does: a server whose hooks do not work is not to be relied upon.
-    fn on_hook_failed(
-        &mut self,
-        age: Option<u64>,
-        line: String,
-        exit: Option<ExitCode>,
-        now: Millis,
-        actions: &mut Vec<Action>,
-    ) {
-        if let Some(age) = age {
-            self.children.remove(age);
-        }
-        actions.push(Action::Say(LogLevel::Error, line));
-        if let Phase::Stopping(stop) = &mut self.phase {
-            stop.code = exit.unwrap_or(ExitCode::CONFIG);
-        }
-        self.stop(true, exit.unwrap_or(ExitCode::FAILURE), None, now, actions);
     }
 
     fn on_report(&mut self, age: u64, report: Report, now: Millis, actions: &mut Vec<Action>) {

@@ -8,7 +8,7 @@ use crate::sockets::Sockets;
 use crate::supervisor::Event;
 
 impl Driver<'_> {
-    /// Calls a hook of the current generation. If it fails the server ends, as gunicorn does. Says whether it went well.
+    /// Calls a hook of the current generation. What follows if it fails, the supervisor decides. Says whether it went well.
     pub(super) fn call_hook(&mut self, moment: Moment<'_>) -> bool {
         self.call_hook_of(self.supervisor.generations().0, moment)
     }
@@ -17,10 +17,9 @@ impl Driver<'_> {
     pub(super) fn call_hook_of(&mut self, generation: u64, moment: Moment<'_>) -> bool {
         let generation = self.generations.get(&generation);
         let Some(Err(fault)) = generation.map(|known| known.hooks.call(moment)) else { return true };
-        self.hook_failed = true;
-        let line = format!("Unhandled exception in main loop ({} hook)\n{}", moment.hook(), fault.details());
         let age = if let Moment::Forking { age } = moment { Some(age) } else { None };
-        self.events.push_back(Event::HookFailed { age, line, exit: fault.exit.map(ExitCode) });
+        let (hook, details) = (moment.hook(), fault.details().to_owned());
+        self.events.push_back(Event::HookFailed { age, hook, details, exit: fault.exit.map(ExitCode) });
         false
     }
 
@@ -28,6 +27,12 @@ impl Driver<'_> {
     pub(super) fn tell_beside(&mut self) {
         let predecessor = self.predecessor.as_ref().map(|before| before.pid);
         self.call_hook(Moment::Beside { predecessor, successor: self.successor });
+    }
+
+    /// Whether the server ends because a hook has failed, or may, once the supervisor hears of it.
+    pub(super) fn hook_has_failed(&self) -> bool {
+        let is_news = |event: &Event| matches!(event, Event::HookFailed { .. });
+        self.supervisor.ends_for_hook() || self.events.iter().any(is_news)
     }
 
     /// Tells of a change in how many workers there should be.
@@ -43,7 +48,7 @@ impl Driver<'_> {
     pub(super) fn end(&mut self, code: ExitCode) -> ExitCode {
         self.pidfile = None;
         let current = self.generations.get(&self.supervisor.generations().0);
-        let Some(current) = current.filter(|_| !self.hook_failed) else { return code };
+        let Some(current) = current.filter(|_| !self.supervisor.ends_for_hook()) else { return code };
         match current.hooks.call(Moment::Ending) {
             Ok(()) => code,
             Err(fault) => {

@@ -147,7 +147,7 @@ impl Driver<'_> {
 
     /// Starts the mold of a generation that may need it, if it has none.
     pub(super) fn restart_mold(&mut self, generation: u64) -> ControlFlow<End> {
-        if self.molds.by_generation.contains_key(&generation) || self.hook_failed {
+        if self.molds.by_generation.contains_key(&generation) || self.hook_has_failed() {
             return ControlFlow::Continue(());
         }
         match self.start_mold(generation) {
@@ -210,6 +210,12 @@ impl Driver<'_> {
             tracing::error!("Mold (pid:{}) could not be prepared: {error}", std::process::id());
             Outcome::Exit(ExitCode::FAILURE)
         })
+    }
+
+    /// Ends the molds of generations that no worker will be forked of any more.
+    pub(super) fn end_useless_molds(&mut self) {
+        let (current, trial) = self.supervisor.generations();
+        self.molds.keep(|number| number == current || Some(number) == trial);
     }
 
     /// Asks a mold for the next worker, if it can fork now.
@@ -323,9 +329,8 @@ impl Driver<'_> {
             }
             Answer::HookFailed { age, exit, details } => {
                 mold.asked = None;
-                self.hook_failed = true;
-                let line = format!("Unhandled exception in the mold (pre_fork hook)\n{details}");
-                self.events.push_back(Event::HookFailed { age: Some(age), line, exit: exit.map(ExitCode) });
+                let exit = exit.map(ExitCode);
+                self.events.push_back(Event::HookFailed { age: Some(age), hook: "pre_fork", details, exit });
             }
         }
     }

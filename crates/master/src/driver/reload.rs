@@ -67,7 +67,6 @@ impl Driver<'_> {
         if self.settled != (before, tried) {
             let kept = |number| number == current || Some(number) == trial;
             self.generations.retain(|&number, _| kept(number));
-            self.molds.keep(kept);
         }
     }
 

@@ -27,7 +27,7 @@ pub(super) struct Worker {
 
 impl Driver<'_> {
     pub(super) fn spawn(&mut self, age: u64, generation: u64) -> ControlFlow<End> {
-        if self.hook_failed {
+        if self.hook_has_failed() {
             let why = "a hook has failed".to_owned();
             self.events.push_back(Event::NotSpawned { age, why });
             return ControlFlow::Continue(());

@@ -15,6 +15,11 @@ impl World {
         self.give(Event::Spawned { age, pid: pid(age) });
     }
 
+    /// What waits for a mold is answered by the test.
+    pub(in super::super) fn take_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
     /// All of them do, until nobody waits.
     pub(in super::super) fn fork_all(&mut self) {
         while self.waiting.values().any(|ages| !ages.is_empty()) {

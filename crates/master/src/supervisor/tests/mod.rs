@@ -3,6 +3,7 @@
 mod aborts;
 mod boots;
 mod delays;
+mod hooks;
 mod molds;
 mod questions;
 mod recycling;

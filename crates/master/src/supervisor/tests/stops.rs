@@ -7,7 +7,6 @@ use ferricorn_unix::scoreboard::State;
 use ferricorn_unix::signal::Signal;
 use ferricorn_unix::wait::Change;
 
-use super::super::{Action, Event, Supervisor};
 use super::{MARGIN, POLICY, World};
 
 #[test]
@@ -88,38 +87,4 @@ fn a_stop_that_became_a_quick_one_says_how_long_it_waited() {
     world.pass(2_500);
     assert!(world.said("did not leave within 3.0 s, though hurried by a quick stop, and is killed"));
     assert!(!world.said("graceful timeout"), "{:?}", world.lines);
-}
-
-#[test]
-fn a_hook_that_fails_ends_the_server_quickly_and_with_its_status() {
-    let failed = |exit| Event::HookFailed { age: None, line: "no luck".to_owned(), exit };
-    let mut world = World::ready(POLICY);
-    world.give(failed(None));
-    assert!(world.said("no luck"));
-    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Quick), (2, Order::Quick)]);
-    world.obey();
-    assert_eq!(world.halted, Some(ExitCode::FAILURE));
-
-    let mut world = World::ready(POLICY);
-    world.give(failed(Some(ExitCode(7))));
-    world.obey();
-    assert_eq!(world.halted, Some(ExitCode(7)));
-
-    let mut world = World::ready(POLICY);
-    world.signal(Signal::Term);
-    world.give(failed(None));
-    world.obey();
-    assert_eq!(world.halted, Some(ExitCode::CONFIG));
-}
-
-#[test]
-fn a_worker_whose_hook_before_the_fork_failed_is_not_waited_for() {
-    let mut supervisor = Supervisor::new(POLICY, 0);
-    let spawns = supervisor.on(Event::Tick, 0);
-    assert_eq!(spawns.len(), 2, "{spawns:?}");
-    let hook = Event::HookFailed { age: Some(1), line: "no luck".to_owned(), exit: None };
-    assert!(!supervisor.on(hook, 0).contains(&Action::Halt(ExitCode::FAILURE)));
-    let last = supervisor.on(Event::NotSpawned { age: 2, why: "a hook has failed".to_owned() }, 0);
-    assert!(last.contains(&Action::Halt(ExitCode::FAILURE)), "{last:?}");
-    assert!(!last.iter().any(|action| matches!(action, Action::Say(_, line) if line.contains("Next try"))));
 }
