@@ -187,7 +187,7 @@ def test_a_mold_that_is_killed_is_replaced_and_its_workers_go_on(serve):
         load.wait_answered(20)
         mold, = molds(server)
         server.send(signal.SIGKILL, mold)
-        server.wait_for(rf"\[ERROR\] Mold \(pid:{mold}\) was sent SIGKILL! Perhaps out of memory\?")
+        server.wait_for(rf"\[ERROR\] Mold \(pid:{mold}\) was sent SIGKILL! ")
         server.wait_for("Booting mold with pid: ", count=2)
         load.wait_answered(20)
     assert load.failures == [] and server.wait_workers(2) == workers

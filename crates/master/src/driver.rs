@@ -9,6 +9,7 @@ mod molds;
 mod observe;
 mod reload;
 mod upgrade;
+mod victims;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,12 +27,13 @@ use ferricorn_unix::pidfile::Pidfile;
 use ferricorn_unix::scoreboard::Scoreboard;
 use ferricorn_unix::signal::{Signal, Signals};
 use ferricorn_unix::upgrade::Predecessor;
-use ferricorn_unix::{Bell, Notices, OomKills, clock, poll};
+use ferricorn_unix::{Bell, Notices, clock, poll};
 
 pub(crate) use upgrade::{pidfile_path, title_of};
 
 use manager::Line;
 use molds::{Molds, Seed};
+use victims::Victims;
 use workers::Worker;
 
 use crate::identity::provide_logs;
@@ -74,9 +76,7 @@ pub(crate) struct Driver<'a> {
     told: usize,
     /// The current generation and the one on trial, as the host knows them.
     settled: (u64, Option<u64>),
-    oom_kills: OomKills,
-    /// Those among the workers that are being reaped for which no victim was found yet.
-    oom_left: u64,
+    victims: Victims,
 }
 
 struct Generation {
@@ -106,8 +106,7 @@ impl<'a> Driver<'a> {
             host,
             told: settings.workers,
             settled: (1, None),
-            oom_kills: OomKills::watch(),
-            oom_left: 0,
+            victims: Victims::watch(clock::now_ms()),
             supervisor,
             events: VecDeque::from([Event::Tick]),
             workers: BTreeMap::new(),
@@ -159,6 +158,7 @@ impl<'a> Driver<'a> {
             }
             self.tell_count();
             self.tell_manager(clock::now_ms());
+            self.victims.look(clock::now_ms());
             self.tell_backlog();
             self.wait();
         }

@@ -77,6 +77,15 @@ pub(crate) struct Policy {
     pub(crate) lifetime: Option<Millis>,
 }
 
+/// What the cgroup's count tells of a process that was sent SIGKILL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Oom {
+    /// The kernel's OOM killer has killed nobody whose end was not told.
+    Spared,
+    /// It has killed somebody within so long.
+    Struck { within: Millis },
+}
+
 /// What happened. A worker is known by its age, which is never given twice.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
@@ -101,8 +110,8 @@ pub(crate) enum Event {
         /// Whether clients wait to be accepted.
         clients: bool,
     },
-    /// The kernel's OOM killer has killed a worker, or has not; its end is told next.
-    OutOfMemory { age: u64, struck: bool },
+    /// What is known of the OOM killer's part in the end of a worker, which is told next.
+    OutOfMemory { age: u64, oom: Oom },
     /// The answer to [`Action::Weigh`]: how many bytes each worker has for itself.
     Weighed(Vec<(u64, u64)>),
     /// The answer to [`Action::Reload`]: new settings, and the number of their generation.
@@ -255,9 +264,9 @@ impl Supervisor {
             Event::Report { age, report } => self.on_report(age, report, now, &mut actions),
             Event::Changed { age, change } => self.on_change(age, change, now, &mut actions),
             Event::Seen { workers, clients } => self.on_seen(&workers, clients, now, &mut actions),
-            Event::OutOfMemory { age, struck } => {
+            Event::OutOfMemory { age, oom } => {
                 if let Some(child) = self.children.get_mut(age) {
-                    child.out_of_memory = Some(struck);
+                    child.out_of_memory = Some(oom);
                 }
             }
             Event::Weighed(bytes) => self.on_weighed(&bytes),

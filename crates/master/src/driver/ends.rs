@@ -3,7 +3,7 @@
 use ferricorn_protocol::Moment;
 use ferricorn_unix::control::Incoming;
 use ferricorn_unix::scoreboard::State;
-use ferricorn_unix::{signal, wait};
+use ferricorn_unix::{clock, wait};
 
 use super::Driver;
 use crate::supervisor::Event;
@@ -24,7 +24,6 @@ impl Driver<'_> {
     }
 
     pub(super) fn reap(&mut self) {
-        self.oom_left = 0;
         loop {
             match wait::next() {
                 Ok(Some((pid, change))) => {
@@ -64,18 +63,9 @@ impl Driver<'_> {
             // If it fails, that must be known before the last worker's end lets the master go.
             self.call_hook(Moment::Gone { age, pid });
         }
-        self.tell_out_of_memory(age, change);
-        self.events.push_back(Event::Changed { age, change });
-    }
-
-    /// Tells whose end the kernel has counted as one for lack of memory.
-    fn tell_out_of_memory(&mut self, age: u64, change: wait::Change) {
-        if change == wait::Change::Killed(signal::KILL)
-            && let Some(kills) = self.oom_kills.since()
-        {
-            let kills = self.oom_left + kills;
-            self.oom_left = kills.saturating_sub(1);
-            self.events.push_back(Event::OutOfMemory { age, struck: kills > 0 });
+        if let Some(oom) = self.victims.judge(change, clock::now_ms()) {
+            self.events.push_back(Event::OutOfMemory { age, oom });
         }
+        self.events.push_back(Event::Changed { age, change });
     }
 }

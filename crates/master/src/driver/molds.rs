@@ -14,7 +14,7 @@ use ferricorn_unix::memfd::StackFile;
 use ferricorn_unix::post::{self, Post};
 use ferricorn_unix::signal::{Kill, WorkerSignals, reset_for_foreign_code, send};
 use ferricorn_unix::wait::{self, Change};
-use ferricorn_unix::{Fork, adopt_orphans, end_with_parent, title};
+use ferricorn_unix::{Fork, adopt_orphans, clock, end_with_parent, title};
 
 use super::claims::Claims;
 use super::{Driver, End, Generation, Worker};
@@ -371,7 +371,8 @@ impl Driver<'_> {
             let gone = |age| Event::NotSpawned { age, why: "its mold was ended".to_owned() };
             self.events.extend(ages.into_iter().map(gone));
         } else {
-            let broken = Broken { generation, pid, change, loaded, asked_exit, late, ages };
+            let oom = self.victims.judge(change, clock::now_ms());
+            let broken = Broken { generation, pid, change, oom, loaded, asked_exit, late, ages };
             self.events.push_back(Event::MoldEnded(broken));
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Millis;
 use super::progress::Stuck;
 use super::question::Question;
 use super::recycle::Reason;
+use super::{Millis, Oom};
 
 /// Where a worker is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(super) struct Child {
     /// Whether another one is to take its place.
     pub(super) replaced: bool,
     /// Whether the kernel has killed it for lack of memory, if that is known.
-    pub(super) out_of_memory: Option<bool>,
+    pub(super) out_of_memory: Option<Oom>,
     /// What it was asked and has not answered.
     pub(super) question: Option<Question>,
 }

@@ -107,12 +107,7 @@ fn tell_end(child: &Child, change: Change) -> Action {
             (LogLevel::Info, format!("Worker (pid:{pid}) ended at SIGABRT"))
         }
         Change::Killed(signal::KILL) if !by_us => {
-            let why = match child.out_of_memory {
-                None => "Perhaps out of memory?",
-                Some(true) => "Out of memory: the kernel's OOM killer has struck in its cgroup",
-                Some(false) => "Not by the kernel's OOM killer, says its cgroup",
-            };
-            (LogLevel::Error, format!("Worker (pid:{pid}) was sent SIGKILL! {why}"))
+            (LogLevel::Error, format!("Worker (pid:{pid}) {}", words::sigkill(child.out_of_memory)))
         }
         Change::Killed(number) => {
             let level = match number {

@@ -6,7 +6,7 @@ use ferricorn_unix::signal;
 use ferricorn_unix::wait::Change;
 
 use super::exits::boot_failure;
-use super::{Action, Millis, Phase, Supervisor, words};
+use super::{Action, Millis, Oom, Phase, Supervisor, words};
 
 /// A mold that has ended, and the workers that it has not forked.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub(crate) struct Broken {
     pub(crate) pid: i32,
     /// How it ended.
     pub(crate) change: Change,
+    /// What is known of the OOM killer's part in it.
+    pub(crate) oom: Option<Oom>,
     /// Whether it had loaded the app.
     pub(crate) loaded: bool,
     /// The status with which the import asked for the end of the process.
@@ -105,9 +107,7 @@ impl Supervisor {
 fn tell_end(mold: &Broken) -> Action {
     let pid = mold.pid;
     let (level, what) = match mold.change {
-        Change::Killed(signal::KILL) => {
-            (LogLevel::Error, "was sent SIGKILL! Perhaps out of memory?".to_owned())
-        }
+        Change::Killed(signal::KILL) => (LogLevel::Error, words::sigkill(mold.oom)),
         Change::Killed(number) => (LogLevel::Error, format!("was sent {}!", signal::name(number))),
         Change::Exited(0) => (LogLevel::Warning, "has ended".to_owned()),
         Change::Exited(code) => (LogLevel::Error, format!("exited with code {code}")),

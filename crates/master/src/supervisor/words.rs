@@ -2,14 +2,32 @@
 
 use ferricorn_unix::scoreboard::{InFlight, Snapshot};
 
-use super::Millis;
+use super::{Millis, Oom};
 
 /// How many requests one line names.
 const NAMED: usize = 5;
+/// A kill so long ago is likely the reason for an end.
+const JUST: Millis = 1_500;
 
 /// `31.2 s`.
 pub(crate) fn duration(millis: Millis) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+}
+
+/// The end of a process by SIGKILL, in gunicorn's words where nothing else is known.
+pub(super) fn sigkill(oom: Option<Oom>) -> String {
+    let why = match oom {
+        None => "Perhaps out of memory?".to_owned(),
+        Some(Oom::Spared) => "Not by the kernel's OOM killer, says its cgroup".to_owned(),
+        Some(Oom::Struck { within: ..=JUST }) => {
+            "Out of memory, it seems: the kernel's OOM killer has struck in its cgroup".to_owned()
+        }
+        Some(Oom::Struck { within }) => format!(
+            "Perhaps out of memory: the kernel's OOM killer has struck in its cgroup within the last {}",
+            duration(within)
+        ),
+    };
+    format!("was sent SIGKILL! {why}")
 }
 
 /// `GET /slow (31.2 s)`.
@@ -36,7 +54,8 @@ pub(super) fn in_flight(seen: &Snapshot, now: Millis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, in_flight};
+    use super::super::Oom;
+    use super::{duration, in_flight, sigkill};
     use ferricorn_unix::scoreboard::{Call, InFlight, Snapshot};
 
     #[test]
@@ -50,6 +69,21 @@ mod tests {
         seen.in_flight = vec![one; 7];
         seen.more_in_flight = 2;
         assert!(in_flight(&seen, 3_500).ends_with("GET /slow (2.5 s) and 4 more"));
+    }
+
+    #[test]
+    fn the_oom_killer_is_blamed_as_far_as_is_known() {
+        let said = |oom, words: &str| assert!(sigkill(oom).ends_with(words), "{}", sigkill(oom));
+        said(None, "SIGKILL! Perhaps out of memory?");
+        said(Some(Oom::Spared), "SIGKILL! Not by the kernel's OOM killer, says its cgroup");
+        said(
+            Some(Oom::Struck { within: 1_000 }),
+            "Out of memory, it seems: the kernel's OOM killer has struck in its cgroup",
+        );
+        said(
+            Some(Oom::Struck { within: 2_500 }),
+            "Perhaps out of memory: the kernel's OOM killer has struck in its cgroup within the last 2.5 s",
+        );
     }
 
     #[test]

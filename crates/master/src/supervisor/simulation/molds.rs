@@ -45,7 +45,7 @@ impl World {
 
     fn broken(&mut self, generation: u64, change: Change, loaded: bool) -> Broken {
         let ages = self.waiting.remove(&generation).unwrap_or_default();
-        Broken { generation, pid: 500, change, loaded, asked_exit: None, late: false, ages }
+        Broken { generation, pid: 500, change, oom: None, loaded, asked_exit: None, late: false, ages }
     }
 
     /// Ends the molds that nobody needs any more, as the driver does.

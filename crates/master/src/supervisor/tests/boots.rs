@@ -4,6 +4,7 @@ use ferricorn_protocol::ExitCode;
 use ferricorn_unix::control::{Order, Report};
 use ferricorn_unix::wait::Change;
 
+use super::super::Oom;
 use super::{Event, MARGIN, POLICY, Policy, World};
 
 #[test]
@@ -14,13 +15,13 @@ fn it_forks_as_many_as_were_asked_for_and_replaces_the_dead_at_once() {
     world.end(1, Change::Killed(9));
     assert_eq!(world.ages(), [2, 3]);
     assert!(world.said("Worker (pid:1001) was sent SIGKILL! Perhaps out of memory?"));
-    world.give(Event::OutOfMemory { age: 3, struck: true });
+    world.give(Event::OutOfMemory { age: 3, oom: Oom::Struck { within: 0 } });
     world.end(3, Change::Killed(9));
     assert!(world.said(
-        "(pid:1003) was sent SIGKILL! Out of memory: the kernel's OOM killer has struck in its cgroup"
+        "(pid:1003) was sent SIGKILL! Out of memory, it seems: the kernel's OOM killer has struck in its cgroup"
     ));
     world.pass(1_000);
-    world.give(Event::OutOfMemory { age: 4, struck: false });
+    world.give(Event::OutOfMemory { age: 4, oom: Oom::Spared });
     world.end(4, Change::Killed(9));
     assert!(world.said("(pid:1004) was sent SIGKILL! Not by the kernel's OOM killer, says its cgroup"));
     world.pass(1_000);

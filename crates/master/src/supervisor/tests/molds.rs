@@ -5,6 +5,7 @@ use ferricorn_unix::signal::Signal;
 use ferricorn_unix::wait::Change;
 
 use super::super::simulation::World;
+use super::super::{Broken, Event, Oom};
 use super::{POLICY, Policy};
 
 fn policy(workers: usize) -> Policy {
@@ -118,6 +119,25 @@ fn the_time_that_the_mold_took_to_load_the_app_is_not_the_workers() {
     assert!(!world.said("--boot-timeout"));
     world.all_ready();
     assert_eq!(world.untold().len(), 1);
+}
+
+#[test]
+fn what_is_known_of_the_oom_killer_is_told_of_molds_too() {
+    let mut world = preloaded(1);
+    let ended = |oom| Broken {
+        generation: 1,
+        pid: 500,
+        change: Change::Killed(9),
+        oom,
+        loaded: true,
+        asked_exit: None,
+        late: false,
+        ages: Vec::new(),
+    };
+    world.give(Event::MoldEnded(ended(Some(Oom::Struck { within: 0 }))));
+    assert!(world.said("Mold (pid:500) was sent SIGKILL! Out of memory, it seems"), "{:?}", world.lines);
+    world.give(Event::MoldEnded(ended(Some(Oom::Spared))));
+    assert!(world.said("Mold (pid:500) was sent SIGKILL! Not by the kernel's OOM killer"));
 }
 
 #[test]
