@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -203,9 +204,14 @@ def test_what_is_for_the_master_does_nothing_to_the_others_of_its_group(serve):
     for pid in [*workers, *mold]:
         for number in (signal.SIGHUP, signal.SIGUSR2):
             server.send(number, pid)
-    # Each answers after that.
-    served = set()
-    until(lambda: served.add(server.get().json()["pid"]) or served >= workers, "an answer of each")
+    # Each answers after that: one that has a client leaves the next one to the other.
+    with ExitStack() as clients:
+        def answered():
+            client = clients.enter_context(server.connect())
+            return client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").response().json()["pid"]
+
+        served = set()
+        until(lambda: served.add(answered()) or served >= workers, "an answer of each")
     assert set(server.workers()) == workers and molds(server) == mold
 
 
