@@ -13,7 +13,6 @@ import contextlib
 import socket
 import threading
 import time
-from dataclasses import replace
 
 from rig import processes
 from rig.options import parse, ready, wsgi
@@ -30,7 +29,7 @@ def main():
     server_core = ready(options)
     print(HEAD)
     for plain in options.servers:
-        for server in (plain, preloaded(plain)):
+        for server in (plain, plain.with_preload()):
             figures = row(server.with_workers(options.workers), options, server_core)
             print(f"| {server.title} | {options.workers} | {figures} |", flush=True)
 
@@ -40,11 +39,6 @@ def arguments():
     parser.add_argument("--workers", type=int, default=8, help="how many (default 8)")
     parser.add_argument("--requests", type=int, default=1000, help="of each worker (default 1000)")
     return parse(parser, wsgi(NAMES))
-
-
-def preloaded(server):
-    """The same with `--preload`."""
-    return replace(server, title=f"{server.title} --preload", command=(*server.command, "--preload"))
 
 
 def row(server, options, core):

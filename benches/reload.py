@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What reloads cost clients, and what a bad deploy does: each server is sent HUP while clients count their answers.
 
-    benches/reload.py [--reloads 5] [--servers ferricorn,gthread,granian] [--wheel X.whl]
+    benches/reload.py [--reloads 5] [--preload] [--servers ferricorn,gthread,granian] [--wheel X.whl]
 
 Two workers on one core, four clients on another that ask without a pause, two over connections that they keep and two
 over new ones. The app's code changes before each HUP, and the reload is over when twenty answers in a row, each on a
 connection of its own, come from the new code. Then the code becomes one that cannot be compiled, for twelve seconds, and
 then a good one again, with a last HUP. A request that was not answered with a 200 has failed; where nobody listened a
-connection was refused.
+connection was refused. With `--preload` the app is imported before the workers are forked; Granian has nothing of that kind.
 """
 
 import argparse
@@ -45,13 +45,19 @@ def main():
     server_core = ready(options)
     print(HEAD)
     for server in [server.with_workers(2) for server in options.servers]:
+        if options.preload:
+            server = server.with_preload()
         print(f"| {server.title} | {options.reloads} | {row(server, options.reloads, server_core)} |", flush=True)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description="Measures what reloads cost clients.")
     parser.add_argument("--reloads", type=int, default=5, help="how many with good code (default 5)")
-    return parse(parser, wsgi(NAMES))
+    parser.add_argument("--preload", action="store_true", help="with --preload, without the servers that have no such thing")
+    options = parse(parser, wsgi(NAMES))
+    if options.preload:
+        options.servers = [server for server in options.servers if server.name != "granian"]
+    return options
 
 
 def row(server, reloads, core):

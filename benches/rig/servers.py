@@ -38,6 +38,10 @@ class Server:
         command[command.index(flag) + 1] = str(count)
         return replace(self, command=tuple(command))
 
+    def with_preload(self):
+        """The same with `--preload`."""
+        return replace(self, title=f"{self.title} --preload", command=(*self.command, "--preload"))
+
     @property
     def is_ours(self):
         """Whether it is Ferricorn, with whatever options."""
