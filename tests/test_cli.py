@@ -1,6 +1,8 @@
 """The command line and the layers of configuration, without a server that stays."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +37,14 @@ def test_version_names_the_program_and_a_number(cli):
     assert result.returncode == 0
     assert re.search(rf"{SERVER}\b.*\d+\.\d+", result.stdout)
     assert cli("-v").stdout == result.stdout
+
+
+@only_ferricorn
+def test_the_command_brings_in_no_module_that_it_does_not_need():
+    # Each process of the server would have it in memory; these bring in dozens of others.
+    code = "import sys; before = set(sys.modules); import ferricorn.__main__; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ferricorn.standin" in done.stdout and not {"inspect", "typing", "tempfile"} & set(done.stdout.split())
 
 
 def test_help_lists_the_flags(cli):

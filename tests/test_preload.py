@@ -25,7 +25,8 @@ with open("imports", "a") as file:
     file.write(f"{IMPORTED}\\n")
 def app(environ, start_response):
     body = json.dumps({"imported": IMPORTED, "pid": os.getpid(), "parent": os.getppid(), "version": "one",
-                       "multiprocess": environ["wsgi.multiprocess"]}).encode()
+                       "multiprocess": environ["wsgi.multiprocess"], "multithread": environ["wsgi.multithread"],
+                       "script_name": environ["SCRIPT_NAME"]}).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
@@ -56,6 +57,13 @@ def test_the_app_is_imported_once_for_all_workers(serve):
     assert len(imports(server)) == 1
     assert said["imported"] == imports(server)[0] != said["pid"] and said["pid"] in workers
     assert said["parent"] == server.pid and said["multiprocess"] is True
+    assert said["multithread"] is False and said["script_name"] == ""
+
+
+def test_what_was_made_before_the_fork_is_that_of_the_settings_all_the_same(serve):
+    server = serve("site_code:app", "--preload", "-k", "gthread", "--threads", "2", env={"SCRIPT_NAME": "/shop"}, files=site())
+    said = server.get("/shop/").json()
+    assert said["multiprocess"] is False and said["multithread"] is True and said["script_name"] == "/shop"
 
 
 def test_a_config_file_may_say_so(serve):
