@@ -85,8 +85,24 @@ def test_code_that_cannot_be_loaded_shows_why_and_heals(serve, broken, told):
     page = until(lambda: (answer := server.get()).status == 500 and answer, "the failure")
     assert told in page.text and "helper.py" in page.text
     assert page.header("Content-Type").startswith("text/html")
+    assert "The new code cannot be loaded; workers show why" in server.log and "Reloaded" not in server.log
     write(server, "helper.py", "WORD = b'three'\n")
     wait_text(server, "three")
+
+
+@only_ferricorn("gunicorn's workers each end and leave clients waiting")
+def test_an_import_that_hangs_is_given_up_when_the_code_changes_again(serve):
+    server = develop(serve)
+    assert server.get().text == "one"
+    write(server, "helper.py", "import time\nopen('entered', 'w').close()\ntime.sleep(1000)\n")
+    until(lambda: server.has("entered"), "the import")
+    assert server.get().text == "one"
+    # Long before --boot-timeout is over.
+    write(server, "helper.py", "WORD = b'two'\n")
+    server.wait_for("The code has changed again: it is loaded anew")
+    wait_text(server, "two")
+    server.wait_for("Reload complete")
+    assert "Reload failed" not in server.log
 
 
 @only_ferricorn("gunicorn halts")

@@ -61,7 +61,7 @@ def test_workers_are_replaced_one_by_one_and_no_request_fails(serve, surge):
 
 
 BROKEN = {
-    "syntax": ("def app(\n", r"SyntaxError(.|\n)*Reload failed: worker \(pid:\d+\) could not load the app"),
+    "syntax": ("def app(\n", r"SyntaxError(.|\n)*Reload failed: worker \(pid:\d+\) failed to boot"),
     "import": ("import no_such_module\n", r"No module named 'no_such_module'(.|\n)*Reload failed: worker"),
     "no app": ("x = 1\n", "Reload failed: worker"),
     "exit": ("import sys\nsys.exit('not today')\n", "Reload failed: worker"),

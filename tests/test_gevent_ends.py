@@ -43,7 +43,7 @@ def test_greenlets_that_are_left_are_killed_and_named(start):
     server.noted("hangs")
     assert server.stop() == 0
     assert "GreenletExit" in server.noted("ended")
-    assert "1 connections did not end within 1 s" in server.log
+    assert "1 connection did not end within 1 s" in server.log
     assert "Traceback" not in server.log
 
 

@@ -285,7 +285,7 @@ def test_hup_onto_code_that_does_not_import_keeps_the_old_workers(serve):
     wait_serving(server, 2)
     (server.folder / "site_code.py").write_text("import no_such_module\n")
     server.send(signal.SIGHUP)
-    server.wait_for(r"\[ERROR\] Reload failed: worker \(pid:\d+\) could not load the app.*2 workers go on serving")
+    server.wait_for(r"\[ERROR\] Reload failed: worker \(pid:\d+\) failed to boot.*2 workers go on serving")
     assert server.log.count("Traceback") == 1 and "SIGQUIT" not in server.log
     assert "No module named 'no_such_module'" in server.log
     server.wait_workers(2)

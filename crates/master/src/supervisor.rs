@@ -208,6 +208,14 @@ pub(crate) struct Supervisor {
     backoff: Backoff,
     /// The generations whose molds have ended while no worker was wanted of them.
     lost_molds: BTreeSet<u64>,
+    /// Whether a reload has succeeded and its roll-over was not told to be complete.
+    rolls_over: bool,
+    /// Whether the last reload has failed.
+    reload_failed: bool,
+    /// How many changes of the code workers of the current generation have told of (`--reload`).
+    changes: u32,
+    /// Whether the requests that a quick stop cuts off are to be told.
+    tells_cuts: bool,
     /// Whether a hook has failed, for which the server ends.
     hook_failed: bool,
     /// When a stop that was delayed begins.
@@ -231,6 +239,10 @@ impl Supervisor {
             children: Children::default(),
             backoff: Backoff::default(),
             lost_molds: BTreeSet::new(),
+            rolls_over: false,
+            reload_failed: false,
+            changes: 0,
+            tells_cuts: false,
             hook_failed: false,
             stop_at: None,
             beside: Beside::default(),
@@ -348,7 +360,14 @@ impl Supervisor {
         let stopping = self.is_stopping();
         match signal {
             Signal::Term => self.delay_or_stop(now, actions),
-            Signal::Int | Signal::Quit => self.stop(true, ExitCode::OK, None, now, actions),
+            Signal::Int | Signal::Quit => {
+                if !self.is_stopping_quickly() {
+                    // Before workers are told: what they are about then, they will not finish.
+                    self.tells_cuts = true;
+                    actions.push(Action::Look);
+                }
+                self.stop(true, ExitCode::OK, None, now, actions);
+            }
             Signal::Hup if !stopping && self.stop_at.is_some() => {
                 let line = "The server is about to end; nothing is reloaded".to_owned();
                 actions.push(Action::Say(LogLevel::Warning, line));
@@ -407,8 +426,11 @@ impl Supervisor {
             }
             // Whoever has the code from before is about to leave anyway.
             (Report::Changed, Life::Ready | Life::Stuck(_)) if child.generation == self.generation => {
-                self.on_changed_code(actions);
+                child.changes += 1;
+                let times = child.changes;
+                self.on_changed_code(times, actions);
             }
+            (Report::Broken, _) => child.broken = true,
             (Report::Spent, _) => self.spend(age, Reason::Requests),
             (Report::Leaving, Life::Ready | Life::Stuck(_)) => {
                 child.life = Life::Leaving { since: now, deadline, heeded: None };

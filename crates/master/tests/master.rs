@@ -95,7 +95,7 @@ fn a_reload_that_fails_leaves_the_service_as_it_was() {
     let server = Server::ready(2, &[]);
     server.write("boot", "exit 3");
     server.signal(Signal::SIGHUP);
-    server.wait_for("could not load the app, and has logged why. 2 workers go on serving");
+    server.wait_for("failed to boot, and has logged why. 2 workers go on serving");
     let old = server.worker_pids()[..2].to_vec();
     assert!(old.contains(&server.ask("hello").0));
     server.write("reload", "error no such setting: wrokers");

@@ -39,6 +39,8 @@ pub enum Report {
     Spent,
     /// A file of the app's code has changed (`--reload`).
     Changed,
+    /// The app could not be loaded, and the worker will show why instead (`--reload`).
+    Broken,
 }
 
 /// A message that is one byte on the wire.
@@ -74,11 +76,12 @@ impl Frame for Report {
             Self::Leaving => b'L',
             Self::Changed => b'C',
             Self::Spent => b'S',
+            Self::Broken => b'B',
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Ready, Self::Leaving, Self::Changed, Self::Spent]
+        [Self::Ready, Self::Leaving, Self::Changed, Self::Spent, Self::Broken]
             .into_iter()
             .find(|report| report.to_byte() == byte)
     }
@@ -240,7 +243,7 @@ mod tests {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);
-        for report in [Report::Ready, Report::Leaving, Report::Changed, Report::Spent] {
+        for report in [Report::Ready, Report::Leaving, Report::Changed, Report::Spent, Report::Broken] {
             worker.send(report).unwrap();
             assert_eq!(master.receive().unwrap(), Incoming::Frame(report));
         }

@@ -28,8 +28,10 @@ pub(crate) async fn run(worker: &Worker, tell: impl FnOnce()) -> Term {
     if timeout(limit, let_go(worker)).await.is_err() {
         let open = worker.connections.count();
         tracing::warn!(
-            "{open} connections did not end within {} s; closing them; {}",
+            "{open} connection{} did not end within {} s; closing {}; {}",
+            if open == 1 { "" } else { "s" },
             limit.as_secs_f64(),
+            if open == 1 { "it" } else { "them" },
             in_flight(worker)
         );
     }

@@ -74,6 +74,7 @@ fn serve(
             if settings.reload.is_none() {
                 return code;
             }
+            report(&inheritance.control, Report::Broken);
             (Arc::new(FailedApp::new(&error)) as Arc<dyn App>, error.files)
         }
     };

@@ -76,9 +76,12 @@ impl Line {
     }
 }
 
-fn status(standing: Standing, Census { ready, wanted, all }: Census) -> String {
+fn status(standing: Standing, Census { ready, wanted, all, reload_failed }: Census) -> String {
     match standing {
         Standing::Starting => format!("Starting: {ready} of {wanted} workers are ready"),
+        Standing::Serving if reload_failed => {
+            format!("Serving: {ready} of {wanted} workers are ready; the last reload failed, see the log")
+        }
         Standing::Serving => format!("Serving: {ready} of {wanted} workers are ready"),
         Standing::Reloading => format!("Reloading: {ready} workers serve"),
         Standing::Stopping => format!("Stopping: {all} workers are left"),

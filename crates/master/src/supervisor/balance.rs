@@ -57,6 +57,7 @@ impl Supervisor {
                 self.replace_lost_mold(now, actions);
                 self.spawn_missing(now, actions);
                 self.spawn_trial(now, actions);
+                self.tell_rolled_over(actions);
                 self.begin_requested(actions);
             }
         }

@@ -71,6 +71,10 @@ pub(super) struct Child {
     pub(super) replaced: bool,
     /// Whether the kernel has killed it for lack of memory, if that is known.
     pub(super) out_of_memory: Option<Oom>,
+    /// How many changes of the code it has told of (`--reload`).
+    pub(super) changes: u32,
+    /// Whether it shows why the app cannot be loaded (`--reload`).
+    pub(super) broken: bool,
     /// What it was asked and has not answered.
     pub(super) question: Option<Question>,
 }
@@ -133,6 +137,8 @@ impl Children {
             spent: None,
             replaced: false,
             out_of_memory: None,
+            changes: 0,
+            broken: false,
             question: None,
         };
         self.by_age.insert(child.age, child);
@@ -151,6 +157,10 @@ impl Children {
 
     pub(super) fn remove(&mut self, age: u64) -> Option<Child> {
         self.by_age.remove(&age)
+    }
+
+    pub(super) fn get(&self, age: u64) -> Option<&Child> {
+        self.by_age.get(&age)
     }
 
     pub(super) fn get_mut(&mut self, age: u64) -> Option<&mut Child> {

@@ -59,7 +59,10 @@ impl Supervisor {
             (failure, &Phase::Reloading(trial)) if child.generation == trial.generation => {
                 let pid = child.pid.unwrap_or_default();
                 let why = match failure {
-                    Some(_) => format!("worker (pid:{pid}) could not load the app, and has logged why"),
+                    Some((ExitCode::APP_LOAD_ERROR, _)) => {
+                        format!("worker (pid:{pid}) could not load the app, and has logged why")
+                    }
+                    Some(_) => format!("worker (pid:{pid}) failed to boot, and has logged why"),
                     None => format!("worker (pid:{pid}) ended before it was ready"),
                 };
                 self.fail_reload(&why, actions);

@@ -90,6 +90,9 @@ impl Supervisor {
             self.resumed = now;
         }
         self.last_look = now;
+        if std::mem::take(&mut self.tells_cuts) {
+            self.tell_cuts(seen, now, actions);
+        }
         let (timeout, resumed, graceful) = (self.policy.timeout, self.resumed, self.policy.graceful);
         for (age, snapshot) in seen {
             let Some(child) = self.children.get_mut(*age) else { continue };
@@ -152,6 +155,19 @@ impl Supervisor {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+impl Supervisor {
+    /// Says which requests a quick stop costs.
+    fn tell_cuts(&self, seen: &[(u64, Snapshot)], now: Millis, actions: &mut Vec<Action>) {
+        let busy = seen.iter().filter(|(_, snapshot)| !snapshot.in_flight.is_empty());
+        for (child, snapshot) in busy.filter_map(|(age, seen)| Some((self.children.get(*age)?, seen))) {
+            let pid = child.pid.unwrap_or_default();
+            let line =
+                format!("Worker (pid:{pid}) is told to end at once; {}", words::in_flight(snapshot, now));
+            actions.push(Action::Say(LogLevel::Warning, line));
         }
     }
 }

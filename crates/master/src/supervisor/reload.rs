@@ -34,9 +34,18 @@ impl Supervisor {
         self.request_reload(actions);
     }
 
-    /// A worker of the current generation says that the code has changed.
-    pub(super) fn on_changed_code(&mut self, actions: &mut Vec<Action>) {
-        if self.requests.reading || self.trial().is_some() {
+    /// A worker of the current generation says that the code has changed, for so many times now. Each worker tells of
+    /// each change; one that none has told of before makes what is being loaded old.
+    pub(super) fn on_changed_code(&mut self, times: u32, actions: &mut Vec<Action>) {
+        let is_news = times > self.changes;
+        self.changes = self.changes.max(times);
+        if is_news && self.trial().is_some() {
+            let line =
+                "The code has changed again: it is loaded anew, and nobody waits for what is being loaded";
+            actions.push(Action::Say(LogLevel::Info, line.to_owned()));
+            self.phase = Phase::Running;
+            self.request_reload(actions);
+        } else if self.requests.reading || self.trial().is_some() {
             self.requests.changed = true;
         } else {
             self.request_reload(actions);
@@ -73,16 +82,21 @@ impl Supervisor {
 
     pub(super) fn on_not_reloaded(&mut self, why: &str, actions: &mut Vec<Action>) {
         self.requests.reading = false;
+        self.reload_failed = true;
         let line = format!("Reload failed, the workers go on as before: {why}");
         actions.push(Action::Say(LogLevel::Error, line));
     }
 
     /// The first worker of a generation is ready: from now on its code and settings count.
     pub(super) fn accept_trial(&mut self, trial: Trial, actions: &mut Vec<Action>) {
-        let line = "Reloaded: a worker with the new code is ready".to_owned();
-        actions.push(Action::Say(LogLevel::Info, line));
+        let (level, line) = match self.children.iter().any(|c| c.generation == trial.generation && c.broken) {
+            false => (LogLevel::Info, "Reloaded: a worker with the new code is ready"),
+            true => (LogLevel::Warning, "The new code cannot be loaded; workers show why until it is mended"),
+        };
+        actions.push(Action::Say(level, line.to_owned()));
         self.phase = Phase::Running;
         self.requests.changed = false;
+        self.rolls_over = true;
         self.adopt(trial);
     }
 
@@ -91,13 +105,15 @@ impl Supervisor {
         self.policy = trial.policy;
         self.wanted = trial.policy.workers;
         self.beside.retired = false;
+        self.reload_failed = false;
+        self.changes = 0;
         self.backoff = Backoff::default();
     }
 
     /// The generation on trial is given up. `why` is half a sentence.
     pub(super) fn fail_reload(&mut self, why: &str, actions: &mut Vec<Action>) {
         let line = format!(
-            "Reload failed: {why}. {} with the code and settings before; put the app right and send HUP again.",
+            "Reload failed: {why}. {} with the code and settings before; put it right and send HUP again.",
             match self.children.count(|child| child.generation <= self.generation && child.is_ready()) {
                 0 => "New workers are started".to_owned(),
                 1 => "1 worker goes on serving".to_owned(),
@@ -106,7 +122,20 @@ impl Supervisor {
         );
         actions.push(Action::Say(LogLevel::Error, line));
         self.phase = Phase::Running;
+        self.reload_failed = true;
         self.requests.queued |= self.requests.changed;
+    }
+
+    /// Tells once that no worker of the code before is left.
+    pub(super) fn tell_rolled_over(&mut self, actions: &mut Vec<Action>) {
+        let current = self.generation;
+        let ready = self.children.count(|child| child.generation == current && child.is_ready());
+        if self.rolls_over && self.phase == Phase::Running && self.old() == 0 && ready >= self.wanted {
+            self.rolls_over = false;
+            let who = if ready == 1 { "the worker has" } else { "all workers have" };
+            let line = format!("Reload complete: {who} the code and settings as they were read");
+            actions.push(Action::Say(LogLevel::Info, line));
+        }
     }
 
     /// The generation on trial, if there is one.

@@ -25,12 +25,19 @@ pub(crate) struct Census {
     pub(crate) wanted: usize,
     /// All of them, those included that start or leave.
     pub(crate) all: usize,
+    /// Whether the last reload has failed.
+    pub(crate) reload_failed: bool,
 }
 
 impl Supervisor {
     /// Whether the server stops, or has stopped.
     pub(super) fn is_stopping(&self) -> bool {
         matches!(self.phase, Phase::Stopping(_) | Phase::Halted)
+    }
+
+    /// Whether it stops, and waits for no request.
+    pub(super) fn is_stopping_quickly(&self) -> bool {
+        matches!(&self.phase, Phase::Stopping(stop) if stop.quick)
     }
 
     /// What the service is about.
@@ -52,6 +59,7 @@ impl Supervisor {
             ready: self.children.count(Child::is_ready),
             wanted: self.wanted,
             all: self.children.count(|_| true),
+            reload_failed: self.reload_failed,
         }
     }
 }

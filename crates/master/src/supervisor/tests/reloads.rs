@@ -52,13 +52,12 @@ fn with_a_larger_surge_more_come_at_once_but_one_is_first() {
 
 #[test]
 fn a_reload_onto_code_that_does_not_load_leaves_the_old_workers_alone() {
-    for code in [3, 4] {
+    for (code, what) in [(3, "failed to boot"), (4, "could not load the app")] {
         let mut world = World::ready(POLICY);
         world.signal(Signal::Hup);
         world.end(3, Change::Exited(code));
-        assert!(world.said(
-            "Reload failed: worker (pid:1003) could not load the app, and has logged why. 2 workers go on"
-        ));
+        let line = format!("Reload failed: worker (pid:1003) {what}, and has logged why. 2 workers go on");
+        assert!(world.said(&line), "{:?}", world.lines);
         world.pass(100_000);
         assert_eq!((world.ages(), world.untold(), world.halted), (vec![1, 2], vec![1, 2], None));
         assert_eq!(world.supervisor.generations(), (1, None));
@@ -238,4 +237,53 @@ fn a_change_of_the_code_that_all_workers_report_is_one_reload() {
     world.report(3, Report::Changed);
     world.end(5, Change::Killed(11));
     assert_eq!(world.supervisor.generations(), (2, Some(4)));
+}
+
+#[test]
+fn a_change_during_the_trial_of_the_last_one_ends_that_at_once() {
+    let mut world = World::ready(POLICY);
+    world.report(1, Report::Changed);
+    world.report(2, Report::Changed);
+    assert_eq!((world.supervisor.generations(), world.untold()), ((1, Some(2)), vec![1, 2, 3]));
+    // The import hangs, and the file is mended.
+    world.report(2, Report::Changed);
+    assert_eq!((world.supervisor.generations(), world.untold()), ((1, Some(3)), vec![1, 2, 4]));
+    // The same change.
+    world.report(1, Report::Changed);
+    assert_eq!((world.supervisor.generations(), world.untold()), ((1, Some(3)), vec![1, 2, 4]));
+    world.report(4, Report::Ready);
+    roll(&mut world);
+    assert_eq!((generations(&world), world.supervisor.generations()), (vec![3, 3], (3, None)));
+    assert!(!world.said("Reload failed"));
+}
+
+#[test]
+fn hup_does_not_cut_a_trial_short() {
+    let mut world = World::ready(POLICY);
+    world.signal(Signal::Hup);
+    world.signal(Signal::Hup);
+    assert_eq!(world.supervisor.generations(), (1, Some(2)));
+    assert!(world.said("A reload is under way; the next one begins when it is over"));
+}
+
+#[test]
+fn code_that_cannot_be_loaded_and_is_shown_instead_is_not_called_new_and_ready() {
+    let mut world = World::ready(POLICY);
+    world.report(1, Report::Changed);
+    world.report(3, Report::Broken);
+    world.report(3, Report::Ready);
+    assert!(world.said("The new code cannot be loaded; workers show why until it is mended"));
+    assert!(!world.said("Reloaded"));
+}
+
+#[test]
+fn the_end_of_a_roll_over_is_told_once() {
+    let mut world = World::ready(POLICY);
+    world.signal(Signal::Hup);
+    world.report(3, Report::Ready);
+    assert!(world.said("Reloaded") && !world.said("Reload complete"));
+    roll(&mut world);
+    world.pass(10_000);
+    let told = world.lines.iter().filter(|(_, line)| line.starts_with("Reload complete")).count();
+    assert_eq!(told, 1, "{:?}", world.lines);
 }

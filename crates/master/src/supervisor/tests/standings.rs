@@ -40,5 +40,20 @@ fn a_reload_that_fails_ends() {
 fn without_workers_it_serves_as_well_as_it_is_to() {
     let world = World::new(Policy { workers: 0, ..POLICY });
     assert_eq!(world.supervisor.standing(), Standing::Serving);
-    assert_eq!(world.supervisor.census(), Census { ready: 0, wanted: 0, all: 0 });
+    assert_eq!(world.supervisor.census(), Census { ready: 0, wanted: 0, all: 0, reload_failed: false });
+}
+
+#[test]
+fn a_reload_that_failed_is_told_until_the_next_good_one() {
+    let mut world = World::ready(POLICY);
+    world.reloads.push(Err("broken".to_owned()));
+    world.signal(Signal::Hup);
+    assert!(world.supervisor.census().reload_failed);
+    world.signal(Signal::Hup);
+    let last = *world.ages().last().unwrap();
+    world.end(last, Change::Exited(3));
+    assert!(world.supervisor.census().reload_failed);
+    world.signal(Signal::Hup);
+    world.all_ready();
+    assert!(!world.supervisor.census().reload_failed);
 }

@@ -88,3 +88,13 @@ fn a_stop_that_became_a_quick_one_says_how_long_it_waited() {
     assert!(world.said("did not leave within 3.0 s, though hurried by a quick stop, and is killed"));
     assert!(!world.said("graceful timeout"), "{:?}", world.lines);
 }
+
+#[test]
+fn a_quick_stop_names_the_requests_that_it_cuts_off() {
+    let mut world = World::ready(POLICY);
+    world.call(2, "GET", "/slow");
+    world.signal(Signal::Quit);
+    let told: Vec<&str> =
+        world.lines.iter().map(|(_, line)| line.as_str()).filter(|line| line.contains("in flight")).collect();
+    assert_eq!(told, ["Worker (pid:1002) is told to end at once; in flight: GET /slow (0.0 s)"]);
+}
