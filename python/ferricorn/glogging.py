@@ -275,10 +275,10 @@ class Relay:
     def __init__(self, wanted, cfg):
         """`wanted` is a class, the dotted name of one, or None for the class above."""
         # The server itself sees to the output. gunicorn's own class wants numbers, which are known here.
-        cfg.settings["capture_output"] = False
+        cfg.settings["capture_output"].value = False
         for name, own in (("user", os.geteuid()), ("group", os.getegid())):
-            if cfg.settings.get(name) is None:
-                cfg.settings[name] = own
+            if cfg.settings[name].value is None:
+                cfg.settings[name].value = own
         self.logger = (_load(wanted) if isinstance(wanted, str) else wanted or Logger)(cfg)
 
     def level(self):
@@ -318,8 +318,11 @@ class Relay:
 
     def request(self, line):
         """Logs a request, which is a JSON object."""
-        told = json.loads(line)
-        self.logger.access(*_of(told))
+        told, _, as_json = line.partition(b',"json":')
+        resp, req, environ, time = _of(json.loads(told + b"}" if as_json else line))
+        if as_json:
+            resp.json = as_json[:-1]
+        self.logger.access(resp, req, environ, time)
 
     def reopen(self):
         self.logger.reopen_files()
@@ -347,8 +350,10 @@ def _of(told):
         environ[name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"] = value
     environ |= {name[8:]: value for name, value in told.items() if name.startswith("environ ") and value is not None}
     status = told["status"]
+    # Upper case as apps write it, and what the server adds is left out.
+    answered = [(name.title(), value) for name, value in told["response_headers"] if name not in ("server", "connection")]
     reason = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else ""
-    resp = SimpleNamespace(status=f"{status or '-'} {reason}".rstrip(), status_code=status, headers=told["response_headers"],
+    resp = SimpleNamespace(status=f"{status or '-'} {reason}".rstrip(), status_code=status, headers=answered,
                            sent=told["bytes"], response_length=None, headers_sent=True, queue=told["queue"])
     version = tuple(int(digit) for digit in (told["protocol"] or "").rpartition("/")[2].split(".") if digit.isdigit())
     req = SimpleNamespace(method=method, uri=environ["RAW_URI"], path=path, query=environ["QUERY_STRING"], fragment="",

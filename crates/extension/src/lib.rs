@@ -114,8 +114,7 @@ impl Host for Interpreter {
 
     fn logger(&self, resolved: &Resolved) -> Result<Option<Arc<dyn Logger>>, String> {
         if !resolved.settings.logs.python {
-            ferricorn_python::forget_logger();
-            return Ok(None);
+            return Ok(PythonLogger::connect(resolved)?.map(|logger| logger as Arc<dyn Logger>));
         }
         let logger: Arc<dyn Logger> = PythonLogger::new(resolved)?;
         Ok(Some(logger))

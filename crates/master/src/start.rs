@@ -27,7 +27,7 @@ pub fn run(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Outcom
     }
 }
 
-fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
+fn prepare(mut settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result<Driver<'_>, ExitCode> {
     tell(&*hooks, Moment::Wanted { now: settings.workers, before: None })?;
     tracing::info!("Starting ferricorn {}", env!("CARGO_PKG_VERSION"));
     // Before anything is made that would be left behind.
@@ -44,6 +44,7 @@ fn prepare(settings: Settings, hooks: Arc<dyn Hooks>, host: &dyn Host) -> Result
         tell(&*hooks, Moment::Beside { predecessor: Some(before.pid), successor: None })?;
     }
     tell(&*hooks, Moment::Starting)?;
+    settings.workers = hooks.workers().unwrap_or(settings.workers);
     let sockets = open_sockets(&settings, predecessor.as_mut(), &signals, host)?;
     tracing::info!("Listening at: {} ({})", sockets.list(), std::process::id());
     let class = match settings.worker_class {

@@ -19,6 +19,12 @@ pub trait Hooks: Debug + Send + Sync {
         false
     }
 
+    /// How many workers a function wants there to be, in the place of `workers` (gunicorn's `server.num_workers`). Asked
+    /// once `Moment::Starting` is over.
+    fn workers(&self) -> Option<usize> {
+        None
+    }
+
     /// Hands over the worker that this process is, once it has its app.
     fn attend(&self, worker: Arc<dyn Attended>) {
         drop(worker);

@@ -33,7 +33,7 @@ pub use embedding::{Embedding, Told, settings};
 pub use environment::set_environment;
 pub use hooks::{PythonHooks, faults_of_hooks, forget_config};
 pub use load::{AppLoader, Kind};
-pub use logging::{PythonLogger, forget_logger};
+pub use logging::PythonLogger;
 pub use process::{command, fork_with_interpreter, prepare_mold, prepare_worker, settle_heap};
 pub use threads::name_threads_that_hold_up;
 pub use visit::end_visits;

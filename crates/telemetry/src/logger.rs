@@ -11,6 +11,9 @@ pub trait Logger: Send + Sync + Debug {
     /// The least severe level that it takes.
     fn level(&self) -> LogLevel;
 
+    /// Whether it takes the records of the error log; else they are written without it.
+    fn logs_records(&self) -> bool;
+
     /// Whether it wants to know of requests.
     fn logs_requests(&self) -> bool;
 

@@ -53,8 +53,8 @@ fn serve(
     loader: &dyn Loader,
     hooks: &Arc<dyn Hooks>,
 ) -> ExitCode {
-    let access_log = match AccessLog::open(&settings) {
-        Ok(log) => log.map(Arc::new),
+    let mut access_log = match AccessLog::open(&settings) {
+        Ok(log) => log,
         Err(error) => {
             tracing::error!("{error}");
             return ExitCode::BOOT_ERROR;
@@ -78,6 +78,13 @@ fn serve(
             (Arc::new(FailedApp::new(&error)) as Arc<dyn App>, error.files)
         }
     };
+    // What the app or a hook has added to a logger is known by now.
+    if let Some(Err(error)) = access_log.as_mut().map(|log| log.go_behind_logger(&settings)) {
+        tracing::error!("{error}");
+        return ExitCode::BOOT_ERROR;
+    }
+    let access_log = access_log.map(Arc::new);
+    access_log.iter().for_each(AccessLog::install);
     let watched = settings.reload.clone().map(|reload| {
         let sources = loader.sources();
         Watched { reload, sources, culprits, since }

@@ -23,6 +23,9 @@ pub(crate) use self::requests::{RequestHooks, Seen, of_requests};
 use crate::fault::{app_fault, one_line};
 use crate::logging;
 
+/// As many as `workers` may be.
+const MOST_WORKERS: usize = 1024;
+
 /// The hooks of the worker that this process is.
 static WORKER: OnceLock<Arc<Inner>> = OnceLock::new();
 
@@ -83,11 +86,12 @@ impl PythonHooks {
                         SERVER.get_or_init(|| server)
                     }
                 };
+                let cfg = objects::config(py, objects, resolved)?;
                 Ok(Self(Arc::new(Inner {
                     functions,
                     server: server.clone_ref(py),
-                    cfg: objects::config(py, objects, resolved)?.unbind(),
-                    log: objects::log(py, objects, resolved.settings.loglevel)?.unbind(),
+                    log: logging::own(py, &cfg)?.unbind(),
+                    cfg: cfg.unbind(),
                     python_log: resolved.settings.logs.python,
                     raw_env: resolved.settings.raw_env.clone(),
                     left: AtomicBool::new(false),
@@ -105,11 +109,23 @@ impl Hooks for PythonHooks {
         if let Moment::Born = moment {
             WORKER.get_or_init(|| worker);
         }
-        Python::attach(|py| self.0.tell(py, moment).map_err(|error| app_fault(py, &error)))
+        let ends = matches!(moment, Moment::Interrupted | Moment::Leaving);
+        Python::attach(|py| {
+            let told = self.0.tell(py, moment).map_err(|error| app_fault(py, &error));
+            if !ends {
+                logging::look(py);
+            }
+            told
+        })
     }
 
     fn mind_the_end(&self) -> bool {
         self.0.functions.has("worker_int") || self.0.functions.has("worker_exit")
+    }
+
+    fn workers(&self) -> Option<usize> {
+        let wanted = Python::attach(|py| self.0.server.bind(py).getattr("num_workers")?.extract());
+        wanted.ok().filter(|&workers: &usize| workers <= MOST_WORKERS)
     }
 
     fn attend(&self, worker: Arc<dyn Attended>) {
@@ -171,7 +187,14 @@ impl Inner {
                 }
                 function.call((server, worker))
             }
-            Moment::Interrupted => function.call((self.worker(py),)),
+            Moment::Interrupted => {
+                let worker = self.worker(py);
+                if let Some(worker) = &worker {
+                    // It leaves already, at once.
+                    worker.setattr("_alive", false)?;
+                }
+                function.call((worker,))
+            }
             Moment::Leaving if self.left.swap(true, Ordering::SeqCst) => Ok(()),
             Moment::Leaving => function.call((server, self.worker(py))),
         }

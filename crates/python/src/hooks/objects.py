@@ -1,11 +1,13 @@
 """What hooks are given: the server, the worker, the configuration and the log, with gunicorn's names for what they bear."""
 
+import functools
 import importlib
 import inspect
-import logging
 import os
 import socket
 import sys
+import time
+from types import SimpleNamespace
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -28,44 +30,49 @@ def load(value, arities):
     return value, arity
 
 
-_METRICS = {"gauge": "{}|g", "counter": "{}|c|@1.0", "histogram": "{}|h", "timer": "{}|ms"}
+class Setting:
+    """One setting: its name and its value."""
+
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+    def get(self):
+        return self.value
 
 
-class Log(logging.Logger):
-    """Writes to the server's error log, in the manner of `gunicorn.glogging.Logger`, and to statsd, of `instrument.statsd`."""
+class ClassName(str):
+    """The name of a class that this server has no need of; it bears what the log asks a class for."""
 
-    def __init__(self, write, metric, level):
-        super().__init__("gunicorn.error", level)
-        handler = logging.Handler()
-        handler.emit = lambda record: write(record.levelno, handler.format(record))
-        self.addHandler(handler)
-        self._metric = metric
-
-    def _log(self, level, msg, args, **options):
-        """A record may bear a metric; one without text is nothing but that."""
-        extra = options.get("extra") or {}
-        name, value, form = extra.get("metric"), extra.get("value"), _METRICS.get(extra.get("mtype"))
-        if name is not None and value is not None and form:
-            self._metric(str(name), form.format(value))
-        if msg:
-            super()._log(level, msg, args, **options)
+    _KNOWN = {"sync": "SyncWorker", "gthread": "ThreadWorker", "asgi": "ASGIWorker", "gevent": "GeventWorker", "async": "AsyncWorker"}
 
     @property
-    def error_log(self):
-        return self
+    def __name__(self):
+        return self._KNOWN.get(self, self.rpartition(".")[2])
 
 
 class Config:
     """The settings by name."""
 
-    def __init__(self, settings):
-        self.__dict__["settings"] = settings
+    def __init__(self, values):
+        self.__dict__["settings"] = {name: Setting(name, value) for name, value in values.items()}
 
     def __getattr__(self, name):
         try:
-            return self.__dict__["settings"][name]
+            return self.__dict__["settings"][name].value
         except KeyError:
             raise AttributeError(f"No configuration setting for: {name}") from None
+
+    @property
+    def worker_class(self):
+        return self._class("worker_class")
+
+    @property
+    def logger_class(self):
+        return self._class("logger_class")
+
+    def _class(self, name):
+        value = self.settings[name].value
+        return ClassName(value) if isinstance(value, str) else value
 
     def __setattr__(self, name, value):
         if name in self.settings:
@@ -82,9 +89,17 @@ class Listener:
     def fileno(self):
         return self._fd
 
+    @functools.cached_property
+    def sock(self):
+        """A socket of its own for the same listener, made when it is asked for."""
+        return socket.socket(fileno=os.dup(self._fd))
+
+    @property
+    def family(self):
+        return self.sock.family
+
     def getsockname(self):
-        with socket.socket(fileno=os.dup(self._fd)) as twin:
-            return twin.getsockname()
+        return self.sock.getsockname()
 
     def __str__(self):
         return self._name
@@ -94,7 +109,7 @@ class Application:
     """Stands for gunicorn's application object."""
 
     def __init__(self, cfg):
-        self.cfg, self.callable = cfg, None
+        self.cfg, self.callable, self.app_uri = cfg, None, cfg.wsgi_app
 
     def wsgi(self):
         """The app. The master has none; it is loaded there for who asks."""
@@ -118,13 +133,15 @@ class Server:
         if self.cfg is cfg:
             return
         self.cfg, self.log, self.app = cfg, log, Application(cfg)
-        self.address, self.timeout = cfg.address, cfg.timeout
+        self.address, self.timeout, self.worker_class = cfg.address, cfg.timeout, cfg.worker_class
         self._beside(self.master_pid, self.reexec_pid)
 
     def _beside(self, predecessor, successor):
         """The masters that live beside this one: the one that has started it, and the one that it has started."""
         self.master_pid, self.reexec_pid = predecessor, successor
         self.master_name, self.proc_name = ("Master.2", f"{self.cfg.proc_name}.2") if predecessor else ("Master", self.cfg.proc_name)
+        path = self.cfg.pidfile
+        self.pidfile = SimpleNamespace(fname=f"{path}.2" if predecessor else path, pid=self.pid) if path else None
 
     def _listen(self, listeners):
         self.LISTENERS = [Listener(fd, name) for fd, name in listeners]
@@ -155,10 +172,20 @@ class Server:
         self.WORKERS = {pid: self.WORKERS.get(pid) or self._known(age, pid) for age, pid in workers}
 
 
+class Sign:
+    """Stands for the file by which gunicorn's workers show that they live; whether they do is the server's to see."""
+
+    def last_update(self):
+        return time.monotonic()
+
+    def notify(self):
+        pass
+
+
 class Worker:
     """A worker: in its own process it lives, in the master it is known by age and pid."""
 
-    reloader, tmp, aborted = None, None, False
+    reloader, tmp, aborted = None, Sign(), False
 
     def __init__(self, server, age):
         self.age, self.pid, self.ppid, self.booted = age, "[booting]", server.pid, False

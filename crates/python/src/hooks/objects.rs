@@ -4,9 +4,8 @@ use std::ffi::{CStr, CString};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferricorn_config::{Account, Bind, LogLevel, RemoteAddress, Resolved, WorkerClass};
+use ferricorn_config::{Account, Bind, RemoteAddress, Resolved, WorkerClass};
 use ferricorn_protocol::Attended;
-use ferricorn_telemetry::error_log;
 use figment::value::{Num, Value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -115,43 +114,6 @@ pub(crate) fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py,
         }
         Value::Char(..) | Value::Empty(..) => py.None().into_bound(py),
     })
-}
-
-/// gunicorn's `log`.
-pub(super) fn log<'py>(
-    py: Python<'py>,
-    objects: &Bound<'py, PyModule>,
-    level: LogLevel,
-) -> PyResult<Bound<'py, PyAny>> {
-    let level = match level {
-        LogLevel::Debug => "DEBUG",
-        LogLevel::Info => "INFO",
-        LogLevel::Warning => "WARNING",
-        LogLevel::Error => "ERROR",
-        LogLevel::Critical => "CRITICAL",
-    };
-    let (write, metric) = (pyo3::wrap_pyfunction!(write, py)?, pyo3::wrap_pyfunction!(metric, py)?);
-    objects.getattr("Log")?.call1((write, metric, level))
-}
-
-/// Tells statsd, if there is one, a metric: its name, and its value with its type.
-#[pyfunction]
-fn metric(name: &str, value: &str) {
-    if let Some(log) = error_log::installed() {
-        log.metric(name, value);
-    }
-}
-
-/// Writes to the error log; `level` is a number of Python's `logging`.
-#[pyfunction]
-fn write(level: u32, text: &str) {
-    match level {
-        50.. => tracing::error!(critical = true, "{text}"),
-        40..50 => tracing::error!("{text}"),
-        30..40 => tracing::warn!("{text}"),
-        20..30 => tracing::info!("{text}"),
-        ..20 => tracing::debug!("{text}"),
-    }
 }
 
 /// The worker that this process is, for its Python object.

@@ -236,12 +236,22 @@ impl Seen {
     }
 }
 
+/// `Content-Type`, as apps write it: the server keeps names in lower case.
+fn titled(name: &str) -> String {
+    let mut begins = true;
+    let titled = |letter: char| {
+        let before = std::mem::replace(&mut begins, !letter.is_ascii_alphabetic());
+        if before { letter.to_ascii_uppercase() } else { letter }
+    };
+    name.chars().map(titled).collect()
+}
+
 /// The app's own headers.
 fn fields<'py>(py: Python<'py>, headers: &HeaderMap) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for (name, value) in headers {
         if name != header::SERVER && name != header::CONNECTION {
-            list.append((name.as_str(), latin1(py, value.as_bytes())?))?;
+            list.append((titled(name.as_str()), latin1(py, value.as_bytes())?))?;
         }
     }
     Ok(list)

@@ -129,6 +129,7 @@ impl AppLoader {
             prepared.map_err(|error| boot_error(py, &error, "Failed to prepare the application"))?;
         hooks::loaded(py, &callable)
             .map_err(|error| boot_error(py, &error, "Exception in post_worker_init hook"))?;
+        logging::settle(py).map_err(|error| boot_error(py, &error, "Failed to prepare the logs"))?;
         Ok(prepared)
     }
 

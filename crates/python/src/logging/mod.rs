@@ -1,5 +1,6 @@
 //! Both logs through Python's `logging`: at once in the master, and in a worker on a thread of its own.
 
+mod loggers;
 mod queue;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use ferricorn_config::{LogLevel, Resolved, Value};
 use ferricorn_protocol::Cause;
-use ferricorn_telemetry::Logger;
+use ferricorn_telemetry::{Logger, error_log};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCFunction, PyDict, PyTuple};
@@ -28,6 +29,7 @@ static LAST: Mutex<Option<Arc<PythonLogger>>> = Mutex::new(None);
 pub struct PythonLogger {
     relay: Py<PyAny>,
     level: LogLevel,
+    logs_records: bool,
     logs_requests: bool,
     queue: Queue,
 }
@@ -39,11 +41,42 @@ impl PythonLogger {
     /// What is wrong with it, with the traceback of its code.
     pub fn new(resolved: &Resolved) -> Result<Arc<Self>, String> {
         Python::attach(|py| {
-            let logger = Arc::new(Self::make(py, resolved).map_err(|error| explain(py, &error))?);
-            let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(logger.clone());
-            drop(before);
-            Ok(logger)
+            loggers::leave_alone();
+            Ok(remember(Self::make(py, resolved).map_err(|error| explain(py, &error))?))
         })
+    }
+
+    /// Connects Python's loggers with the logs of this configuration, which wants no other logger. There is one
+    /// nevertheless if the config file has changed what becomes of records.
+    ///
+    /// # Errors
+    /// What went wrong in Python.
+    pub fn connect(resolved: &Resolved) -> Result<Option<Arc<Self>>, String> {
+        Python::attach(|py| {
+            forget_last();
+            loggers::connect(py, resolved)
+                .and_then(|()| Self::look(py))
+                .map(|_| last_logger())
+                .map_err(|error| explain(py, &error))
+        })
+    }
+
+    /// Makes what apps and hooks have changed of Python's loggers count. Whether there was anything new.
+    fn look(py: Python<'_>) -> PyResult<bool> {
+        let Some((resolved, records, requests)) = loggers::touched(py)? else { return Ok(false) };
+        let before = last_logger();
+        let has = before.as_ref().map_or((false, false), |last| (last.logs_records, last.logs_requests));
+        let wanted = (has.0 || records, has.1 || requests);
+        if wanted == has {
+            return Ok(false);
+        }
+        let class = loggers::class(py)?;
+        let logger = Self::of(py, Some(class), hooks::config(py, &resolved)?)?;
+        remember(Self { logs_records: wanted.0, logs_requests: wanted.1, ..logger });
+        if let Some(before) = before {
+            before.queue.finish(Duration::ZERO);
+        }
+        Ok(true)
     }
 
     fn make(py: Python<'_>, resolved: &Resolved) -> PyResult<Self> {
@@ -59,7 +92,12 @@ impl PythonLogger {
             }
             _ => hooks::value(py, "logger_class")?,
         };
-        let relay = py.import("ferricorn.glogging")?.getattr("Relay")?.call1((wanted, cfg))?;
+        Self::of(py, wanted, cfg)
+    }
+
+    /// One of this class; gunicorn's if there is none.
+    fn of<'py>(py: Python<'py>, class: Option<Bound<'py, PyAny>>, cfg: Bound<'py, PyAny>) -> PyResult<Self> {
+        let relay = py.import("ferricorn.glogging")?.getattr("Relay")?.call1((class, cfg))?;
         let level = match relay.call_method0("level")?.extract()? {
             0..=10 => LogLevel::Debug,
             11..=20 => LogLevel::Info,
@@ -68,7 +106,7 @@ impl PythonLogger {
             _ => LogLevel::Critical,
         };
         let logs_requests = relay.call_method0("logs_requests")?.extract()?;
-        Ok(Self { relay: relay.unbind(), level, logs_requests, queue: Queue::default() })
+        Ok(Self { relay: relay.unbind(), level, logs_records: true, logs_requests, queue: Queue::default() })
     }
 
     /// Hands an item over to the thread of a worker, or logs it here where there is none.
@@ -114,6 +152,10 @@ impl Logger for PythonLogger {
         self.level
     }
 
+    fn logs_records(&self) -> bool {
+        self.logs_records
+    }
+
     fn logs_requests(&self) -> bool {
         self.logs_requests
     }
@@ -154,25 +196,71 @@ impl Raised {
 
 /// The exception itself, if there is a logger that would take it.
 pub(crate) fn cause(py: Python<'_>, error: &PyErr) -> Option<Cause> {
-    let wanted = LAST.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-    wanted.then(|| -> Cause { Arc::new(Raised(Mutex::new(Some(error.clone_ref(py).into_value(py))))) })
+    last_logger()
+        .is_some_and(|logger| logger.logs_records)
+        .then(|| -> Cause { Arc::new(Raised(Mutex::new(Some(error.clone_ref(py).into_value(py))))) })
 }
 
-/// Forgets the logger that was made last: a configuration has come that wants none.
-pub fn forget_logger() {
+/// The logger that was made last, if there is one.
+fn last_logger() -> Option<Arc<PythonLogger>> {
+    LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Makes it the last one.
+fn remember(logger: PythonLogger) -> Arc<PythonLogger> {
+    let logger = Arc::new(logger);
+    let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).replace(logger.clone());
+    drop(before);
+    logger
+}
+
+/// A configuration has come that wants none.
+fn forget_last() {
     let before = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
     drop(before);
 }
 
+/// Hooks or an app may have changed Python's loggers; from now on that counts for the logs of this process.
+pub(crate) fn look(py: Python<'_>) {
+    match PythonLogger::look(py) {
+        Ok(true) => error_log::set_logger(last_logger().map(|logger| logger as Arc<dyn Logger>)),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!("What has become of Python's loggers is not known: {}", one_line(py, &error))
+        }
+    }
+}
+
+/// The same in a worker whose app has been loaded, which logs on a thread of its own.
+pub(crate) fn settle(py: Python<'_>) -> PyResult<()> {
+    look(py);
+    match last_logger() {
+        Some(logger) if !logger.queue.is_open() => start_thread(py),
+        _ => Ok(()),
+    }
+}
+
+/// The `log` of hooks where no setting names a class for it.
+pub(crate) fn own<'py>(py: Python<'py>, cfg: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    loggers::class(py)?.call1((cfg, pyo3::wrap_pyfunction!(metric, py)?))
+}
+
+/// Tells statsd, if there is one, a metric: its name, and its value with its type.
+#[pyfunction]
+fn metric(name: &str, value: &str) {
+    if let Some(log) = error_log::installed() {
+        log.metric(name, value);
+    }
+}
+
 /// The object of the class that the settings name, as it was made last.
 pub(crate) fn last(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let logger = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    logger.map(|logger| logger.relay.bind(py).getattr("logger")).transpose()
+    last_logger().map(|logger| logger.relay.bind(py).getattr("logger")).transpose()
 }
 
 /// Starts the thread of the logger that was made last, in a worker.
 pub(crate) fn start_thread(py: Python<'_>) -> PyResult<()> {
-    let Some(logger) = LAST.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return Ok(()) };
+    let Some(logger) = last_logger() else { return Ok(()) };
     logger.queue.open();
     let body = PyCFunction::new_closure(
         py,
@@ -189,6 +277,17 @@ pub(crate) fn start_thread(py: Python<'_>) -> PyResult<()> {
     };
     start.call1((body, PyTuple::empty(py)))?;
     Ok(())
+}
+
+/// The level that a number of Python's `logging` comes closest to from below.
+fn level_from(number: u32) -> LogLevel {
+    match number {
+        0..20 => LogLevel::Debug,
+        20..30 => LogLevel::Info,
+        30..40 => LogLevel::Warning,
+        40..50 => LogLevel::Error,
+        50.. => LogLevel::Critical,
+    }
 }
 
 /// The method of a logger for records of this level.

@@ -55,6 +55,11 @@ impl Queue {
         *self.state() = State { of: Some(std::process::id()), ..State::default() };
     }
 
+    /// Whether a thread of this process takes what comes.
+    pub(super) fn is_open(&self) -> bool {
+        self.state().of == Some(std::process::id())
+    }
+
     /// Leaves an item for the thread, or gives it back if there is none.
     pub(super) fn push(&self, item: Item) -> Option<Item> {
         let mut state = self.state();

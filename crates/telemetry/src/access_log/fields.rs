@@ -9,6 +9,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One object: every member is always there, and null if there is no value.
 pub(super) fn grammar() -> Grammar {
+    object(members(), Vec::new())
+}
+
+fn members() -> Vec<(String, Atom)> {
     let request = Atom::Request;
     let members = [
         ("time", Atom::End(EndAtom::PreciseTime)),
@@ -27,11 +31,12 @@ pub(super) fn grammar() -> Grammar {
         ("duration", Atom::End(EndAtom::DecimalSeconds)),
         ("queue", Atom::End(EndAtom::Queued)),
     ];
-    object(members.map(|(name, atom)| (name.to_owned(), atom)), Vec::new())
+    members.map(|(name, atom)| (name.to_owned(), atom)).into()
 }
 
-/// What a logger of Python's makes an access line of. The environ variables are members named `environ NAME`.
-pub(super) fn for_python(environ: Vec<String>) -> Grammar {
+/// What a logger of Python's makes an access line of. The environ variables are members named `environ NAME`; the last
+/// member, if it is wanted, is `json`: the object of [`grammar`].
+pub(super) fn for_python(environ: Vec<String>, json: bool) -> Grammar {
     let request = Atom::Request;
     let members = [
         ("client", request(RequestAtom::RemoteAddress)),
@@ -58,7 +63,14 @@ pub(super) fn for_python(environ: Vec<String>) -> Grammar {
                 .map(|(at, name)| (format!("environ {name}"), Atom::End(EndAtom::Environ(at)))),
         )
         .collect();
-    object(members, environ)
+    let mut told = object(members, environ);
+    if json {
+        told.parts.pop();
+        told.parts.push(Part::Literal(",\"json\":".to_owned()));
+        told.parts.extend(grammar().parts);
+        told.parts.push(Part::Literal("}".to_owned()));
+    }
+    told
 }
 
 fn object(members: impl IntoIterator<Item = (String, Atom)>, environ: Vec<String>) -> Grammar {

@@ -83,9 +83,10 @@ impl Format {
         Self::of(fields::grammar())
     }
 
-    /// What a logger of Python's makes access lines of; the text is the format that it will print.
-    pub(super) fn python(format: &str) -> Result<Self, FormatError> {
-        Ok(Self::of(fields::for_python(Grammar::parse(format)?.environ)))
+    /// What a logger of Python's makes access lines of; the text is the format that it will print. With `json` it is given
+    /// the line of [`Self::json`] besides.
+    pub(super) fn python(format: &str, json: bool) -> Result<Self, FormatError> {
+        Ok(Self::of(fields::for_python(Grammar::parse(format)?.environ, json)))
     }
 
     fn of(grammar: Grammar) -> Self {

@@ -13,7 +13,7 @@ mod request;
 mod shape;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{fmt, io};
 
 use ferricorn_config::{LogTarget, Settings};
@@ -40,6 +40,17 @@ pub struct AccessLog {
     format: Format,
     script_name: String,
     out: Mutex<Out>,
+    /// Takes the lines that the logger has made, if the lines go through one that leaves the writing to this log.
+    behind: Option<Mutex<Out>>,
+}
+
+/// The log that [`AccessLog::install`] installed.
+static INSTALLED: OnceLock<Arc<AccessLog>> = OnceLock::new();
+
+/// The log that takes the lines of this process's logger, if there is one.
+#[must_use]
+pub fn installed() -> Option<Arc<AccessLog>> {
+    INSTALLED.get().cloned()
 }
 
 /// Why the access log cannot be opened.
@@ -88,7 +99,7 @@ impl AccessLog {
         }
         let json = logs.access_json && !logs.python;
         let format = if logger.is_some() {
-            Format::python(&settings.access_log_format)
+            Format::python(&settings.access_log_format, false)
         } else if json {
             Ok(Format::json())
         } else if target.is_some() || syslog.is_some() {
@@ -105,7 +116,40 @@ impl AccessLog {
         };
         let format = format.map_err(OpenError::Format)?;
         let out = Mutex::new(outlets().map_err(OpenError::File)?);
-        Ok(Some(Self { format, script_name: settings.script_name.clone(), out }))
+        Ok(Some(Self { format, script_name: settings.script_name.clone(), out, behind: None }))
+    }
+
+    /// Has the lines go through the installed logger, if it wants to know of requests and leaves the writing of lines to
+    /// this log.
+    ///
+    /// # Errors
+    /// The format is wrong.
+    pub fn go_behind_logger(&mut self, settings: &Settings) -> Result<(), OpenError> {
+        let logger = error_log::installed().and_then(|log| log.logger()).filter(|_| !settings.logs.python);
+        let Some(logger) = logger.filter(|logger| logger.logs_requests()) else { return Ok(()) };
+        let own = self.out.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if own.sink.is_none() && own.syslog.is_none() {
+            return Ok(());
+        }
+        let format = Format::python(&settings.access_log_format, settings.logs.access_json)
+            .map_err(OpenError::Format)?;
+        let stamp = if settings.logs.access_json { Stamp::precise() } else { Stamp::new(STAMP) };
+        let before = Out::new(stamp, None, None, own.statsd.take()).with(Some(logger));
+        self.behind = Some(Mutex::new(std::mem::replace(own, before)));
+        self.format = format;
+        Ok(())
+    }
+
+    /// Makes it the one that takes the lines of this process's logger; the first one stays it.
+    pub fn install(self: &Arc<Self>) {
+        INSTALLED.get_or_init(|| self.clone());
+    }
+
+    /// Writes a line that the logger has made.
+    pub fn write_line(&self, line: &[u8]) {
+        if let Some(behind) = &self.behind {
+            lock(behind).put(line);
+        }
     }
 
     /// Opens a log in a file. `script_name` is the prefix that `%(U)s` leaves out.
@@ -116,7 +160,7 @@ impl AccessLog {
         let format = Format::compile(format).map_err(OpenError::Format)?;
         let sink = Sink::open(target, WHAT).map_err(OpenError::File)?;
         let out = Mutex::new(Out::new(Stamp::new(STAMP), Some(sink), None, None));
-        Ok(Self { format, script_name: script_name.to_owned(), out })
+        Ok(Self { format, script_name: script_name.to_owned(), out, behind: None })
     }
 
     /// The names of the environ variables that the format prints; [`AccessLog::end`] wants their values in this
@@ -164,16 +208,20 @@ impl AccessLog {
     /// # Errors
     /// The file cannot be opened; the log goes on with the old one.
     pub fn reopen(&self) -> io::Result<()> {
-        let mut out = self.out();
-        out.flush();
+        self.out().flush();
+        let mut out = self.behind.as_ref().map_or_else(|| self.out(), lock);
         let again = out.sink.as_ref().map(|sink| sink.opened_again(WHAT)).transpose()?;
         out.sink = again;
         Ok(())
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.out)
     }
+}
+
+fn lock(out: &Mutex<Out>) -> MutexGuard<'_, Out> {
+    out.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for AccessLog {

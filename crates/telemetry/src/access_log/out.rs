@@ -58,6 +58,13 @@ impl Out {
         }
     }
 
+    /// Writes a line that somebody else has made.
+    pub(super) fn put(&mut self, line: &[u8]) {
+        self.buffer.extend_from_slice(line);
+        self.buffer.push(b'\n');
+        self.flush();
+    }
+
     /// Notes the metrics of a request.
     pub(super) fn measure(&mut self, status: Option<StatusCode>, elapsed: Duration) {
         if let Some(statsd) = &mut self.statsd {

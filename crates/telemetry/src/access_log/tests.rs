@@ -317,7 +317,7 @@ fn object(request: Option<&Request>, headers: &HeaderMap) -> (String, serde_json
     let path = folder.path().join("access.log");
     let sink = Sink::open(&LogTarget::File(path.clone()), "access log").unwrap();
     let out = Mutex::new(Out::new(Stamp::precise(), Some(sink), None, None));
-    let log = AccessLog { format: Format::json(), script_name: String::new(), out };
+    let log = AccessLog { format: Format::json(), script_name: String::new(), out, behind: None };
     let mut capture =
         request.map_or_else(|| log.begin_refused(None, b"GARBAGE\xff"), |request| log.begin(request));
     log.head(&mut capture, StatusCode::OK, headers);
@@ -372,7 +372,7 @@ fn the_request_id_of_the_response_counts_more() {
 #[test]
 fn what_python_makes_a_line_of_is_one_object() {
     let request = request("/a%20b?c=d", &[("x-one", b"1"), ("x-two", b"\"\xff")], Some("192.0.2.7:1234"));
-    let format = Format::python("%(h)s %({x.buyer}e)s %({none}e)s").unwrap();
+    let format = Format::python("%(h)s %({x.buyer}e)s %({none}e)s", false).unwrap();
     let mut capture = format.capture(|out, atom, shape| super::request::push(out, atom, shape, &request, ""));
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/plain"));

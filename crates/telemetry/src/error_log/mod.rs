@@ -62,7 +62,7 @@ pub fn write_raw(bytes: &[u8]) {
 /// Has all logs of this process go through a logger, or no more. To be called after [`init`].
 pub fn set_logger(logger: Option<Arc<dyn Logger>>) {
     if let Some(log) = INSTALLED.get() {
-        let level = logger.as_ref().map(|logger| logger.level());
+        let level = logger.as_ref().filter(|logger| logger.logs_records()).map(|logger| logger.level());
         *log.shared.logger.write().unwrap_or_else(PoisonError::into_inner) = logger;
         log.set_level(level);
     }
@@ -100,7 +100,7 @@ impl ErrorLog {
     fn retarget(&self, target: &LogTarget, logs: &LogSettings, level: LogLevel) -> io::Result<()> {
         self.out().replace(target, logs)?;
         // What goes through a logger is filtered by it.
-        let logger = self.logger().filter(|_| logs.python);
+        let logger = self.taker().filter(|_| logs.python);
         self.set_level(Some(logger.map_or(level, |logger| logger.level())));
         Ok(())
     }
@@ -116,6 +116,11 @@ impl ErrorLog {
     /// What the logs of this process go through, if anything.
     pub(crate) fn logger(&self) -> Option<Arc<dyn Logger>> {
         self.shared.logger.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the records go through, if anything.
+    fn taker(&self) -> Option<Arc<dyn Logger>> {
+        self.logger().filter(|logger| logger.logs_records())
     }
 
     /// Opens the file again, once a log rotation has moved it (USR1). The standard streams stay as they are.
@@ -137,13 +142,19 @@ impl ErrorLog {
         self.out().raw(bytes)
     }
 
+    /// Writes what a logger of the host's has found good, whatever its severity. If it is `finished` it has a form of its
+    /// own, which is kept where records are no JSON.
+    pub fn write_message(&self, level: LogLevel, text: &str, finished: bool) {
+        self.out().message(&Record::new(level, text.to_owned()), finished);
+    }
+
     /// Whether records of this severity are wanted.
     fn shows(&self, level: LogLevel) -> bool {
         level as u8 >= self.shared.level.load(Ordering::Relaxed)
     }
 
     fn write_record(&self, record: &Record) {
-        let logger = self.logger();
+        let logger = self.taker();
         if let Some(logger) = &logger {
             logger.record(record.level, &record.text());
         }
@@ -152,7 +163,7 @@ impl ErrorLog {
 
     /// Gives a fault to the logger, if there is one that the records go through. Whether there is.
     pub(crate) fn take_fault(&self, what: &str, traceback: &str, cause: &Cause) -> bool {
-        let Some(logger) = self.logger() else { return false };
+        let Some(logger) = self.taker() else { return false };
         if self.shows(LogLevel::Error) {
             let text = |text: &str| Record::new(LogLevel::Error, text.to_owned()).text();
             logger.fault(&text(what), &text(traceback), cause);

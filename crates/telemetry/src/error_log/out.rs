@@ -78,16 +78,32 @@ impl Out {
     /// Writes a record, and counts it; `written` says that somebody else has written it. One that cannot be written is
     /// lost: there is nowhere to say so.
     pub(super) fn record(&mut self, record: &Record, written: bool) {
-        let mut news = Vec::new();
         if !written {
-            let text = self.write(record);
-            news.extend(self.syslog.as_mut().and_then(|syslog| syslog.send(record.level, &text)));
+            self.message(record, false);
         }
+        let mut news = None;
         if let (Some(statsd), Some(metric)) = (&mut self.statsd, metric(record)) {
             statsd.count(metric);
-            news.extend(statsd.flush());
+            news = statsd.flush();
         }
-        for message in news {
+        self.tell_news(news);
+    }
+
+    /// Writes a record that no metric counts. Where it is no JSON the text of one that is `finished` is the line.
+    pub(super) fn message(&mut self, record: &Record, finished: bool) {
+        let text = if finished && !self.json {
+            let text = record.text();
+            let _ = self.sink.write(format!("{text}\n").as_bytes());
+            text.into_bytes()
+        } else {
+            self.write(record)
+        };
+        let news = self.syslog.as_mut().and_then(|syslog| syslog.send(record.level, &text));
+        self.tell_news(news);
+    }
+
+    fn tell_news(&mut self, news: Option<String>) {
+        if let Some(message) = news {
             self.write(&Record::new(LogLevel::Warning, message));
         }
     }
