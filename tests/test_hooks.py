@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -346,6 +347,57 @@ def test_a_hook_that_cannot_be_called_is_told_before_the_start(cli, text, messag
     assert done.returncode == 1
     assert message in done.stderr and "post_fork" in done.stderr
     assert "Traceback" not in done.stderr and "Booting" not in done.stderr
+
+
+LESSER = """
+import json, socket
+def when_ready(server):
+    facts = dict(settings=[server.cfg.settings["workers"].get(), server.cfg.settings["timeout"].value],
+                 family=server.LISTENERS[0].family == socket.AF_INET == server.LISTENERS[0].sock.family, uri=server.app.app_uri,
+                 pidfile=server.pidfile.fname, classes=[server.cfg.worker_class.__name__, server.worker_class.__name__])
+    with open("facts", "w") as file:
+        json.dump(facts, file)
+def post_worker_init(worker):
+    assert worker.tmp.last_update() > 0
+    worker.tmp.notify()
+    worker.log.info("shows that it lives")
+def worker_int(worker):
+    worker.log.info("alive: %s", worker.alive)
+"""
+
+
+def test_what_few_hooks_look_at(serve):
+    server = serve("hello:app", "-k", "gthread", "--threads", "2", "--pid", "mine.pid", files=conf(LESSER))
+    server.wait_for("shows that it lives")
+    assert json.loads((server.folder / "facts").read_text()) == {
+        "settings": [1, 30], "family": True, "uri": "hello:app", "pidfile": "mine.pid", "classes": ["ThreadWorker", "ThreadWorker"],
+    }
+    server.get()
+    server.send(signal.SIGQUIT, server.workers()[0])
+    server.wait_for("alive: False")
+
+
+def test_on_starting_may_say_how_many_workers_there_are(serve):
+    server = serve("hello:app", files=conf("def on_starting(server): server.num_workers = 3"))
+    assert len(server.wait_workers(3)) == 3
+
+
+def test_the_headers_of_a_response_have_the_names_that_apps_write(serve):
+    app = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2"), ("X-Any", "1")])
+    return [b"ok"]
+"""
+    hook = 'def post_request(worker, req, environ, resp): worker.log.info("headers %s", sorted(resp.headers)[:3])'
+    server = serve(app, files=conf(hook))
+    server.get()
+    server.wait_for(re.escape("headers [('Content-Length', '2'), ('Content-Type', 'text/plain'), ('X-Any', '1')]"))
+
+
+@only_ferricorn("gunicorn sends names as they are")
+def test_the_names_of_headers_are_in_lower_case_on_the_wire(serve):
+    server = serve("def app(environ, start_response):\n    start_response('200 OK', [('X-Any', '1')])\n    return []\n")
+    assert ("x-any", "1") in [tuple(field) for field in server.get().headers]
 
 
 def test_a_hook_may_be_named(serve):
