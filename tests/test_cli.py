@@ -39,7 +39,7 @@ def test_version_names_the_program_and_a_number(cli):
     assert cli("-v").stdout == result.stdout
 
 
-@only_ferricorn
+@only_ferricorn("it is about the command of this package")
 def test_the_command_brings_in_no_module_that_it_does_not_need():
     # Each process of the server would have it in memory; these bring in dozens of others.
     code = "import sys; before = set(sys.modules); import ferricorn.__main__; print(*set(sys.modules) - before)"
