@@ -195,6 +195,11 @@ impl Layers {
         self
     }
 
+    /// Adds one more such note.
+    pub fn note(&mut self, level: LogLevel, message: String) {
+        self.notes.push(Note { level, message });
+    }
+
     /// Adds an error that only the caller can find, to be told with the others.
     pub fn refuse(&mut self, key: &str, message: String) {
         let source = self.source(key);

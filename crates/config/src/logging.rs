@@ -1,11 +1,12 @@
 //! The settings of logs and metrics beyond files and formats: their types, and how they are resolved.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::parse::Fault;
 use crate::reader::Reader;
 use crate::value::Typed;
-use crate::{LogLevel, LogTarget, Note};
+use crate::{Layers, LogLevel, LogTarget, Note};
 
 /// The ports of the two protocols where none is given.
 const SYSLOG_PORT: u16 = 514;
@@ -76,6 +77,21 @@ pub enum RemoteAddress {
     Unix(PathBuf, UnixKind),
 }
 
+impl fmt::Display for RemoteAddress {
+    /// As `syslog_addr` is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (protocol, host, port) = match self {
+            Self::Unix(path, _) => return write!(f, "unix://{}", path.display()),
+            Self::Udp(host, port) => ("udp", host, port),
+            Self::Tcp(host, port) => ("tcp", host, port),
+        };
+        match host.contains(':') {
+            true => write!(f, "{protocol}://[{host}]:{port}"),
+            false => write!(f, "{protocol}://{host}:{port}"),
+        }
+    }
+}
+
 /// What kind of socket lies in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnixKind {
@@ -85,6 +101,16 @@ pub enum UnixKind {
     Stream,
     /// Whichever it is: datagrams are tried first.
     Either,
+}
+
+impl Layers {
+    /// Whether requests are told as lines in `access_log_format`, by this server itself.
+    #[must_use]
+    pub fn prints_access_lines(&self) -> bool {
+        let read = Reader::new(self);
+        let syslog = read.switch("syslog") && !read.switch("disable_redirect_access_to_syslog");
+        (read.optional("accesslog").is_some() || syslog) && !read.switch("access_log_json") && !python(&read)
+    }
 }
 
 pub(crate) fn logs(read: &mut Reader<'_>, errorlog: &LogTarget, name: &str) -> LogSettings {
@@ -140,8 +166,13 @@ fn python(read: &Reader<'_>) -> bool {
 fn syslog(read: &mut Reader<'_>, name: &str) -> Option<SyslogSettings> {
     let (text, word) = (read.text("syslog_addr"), read.text("syslog_facility"));
     let fallback = RemoteAddress::Udp("localhost".to_owned(), SYSLOG_PORT);
-    let address = read.parsed("syslog_addr", &text, syslog_address(&text), fallback);
-    let facility = read.parsed("syslog_facility", &word, facility(&word), 1);
+    // As in gunicorn, an empty text does no harm where nothing goes to a syslog.
+    let unused = !read.switch("syslog");
+    let address = if unused && text.is_empty() { Ok(fallback.clone()) } else { syslog_address(&text) };
+    let address = read.parsed("syslog_addr", &text, address, fallback);
+    let facility =
+        facility(&word).or_else(|fault| if unused && word.is_empty() { Ok(1) } else { Err(fault) });
+    let facility = read.parsed("syslog_facility", &word, facility, 1);
     let prefix = read.optional("syslog_prefix").unwrap_or_else(|| name.replace(':', "."));
     // It stands in front of each message, where control characters would end or forge one.
     let program = format!("gunicorn.{prefix}").replace(char::is_control, "_");

@@ -225,6 +225,7 @@ impl<'a> Reader<'a> {
 fn same_in_gunicorn(setting: &Setting, typed: &Typed) -> bool {
     match typed {
         Typed::Text(text) if setting.name == "protocol" => text != "uwsgi",
+        Typed::List(items) if setting.name == "http_protocols" => items.is_empty(),
         _ => false,
     }
 }

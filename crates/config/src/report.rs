@@ -9,6 +9,9 @@ use crate::compared::{Compared, UNSET};
 use crate::table::{self, Kind, Setting, Support};
 use crate::value;
 
+/// Settings that differ only in their defaults, or in what is refused.
+const SAME_ONCE_SET: [&str; 2] = ["keepalive", "umask"];
+
 impl Layers {
     /// What behaves differently than with gunicorn, of its settings that are set, and of those that are not and mean
     /// something else by default: a line each. Notes tell of those that are ignored.
@@ -22,6 +25,7 @@ impl Layers {
                 _ if ["check_config", "print_config", "config"].contains(&setting.name) => {}
                 Some((name, text)) if source == "default" => lines.push(format!("{name} is not set: {text}")),
                 _ if source == "default" || !self.is_changed(setting) => {}
+                _ if SAME_ONCE_SET.contains(&setting.name) => {}
                 _ if matches!(compared, Compared::Better(_) | Compared::Different(_)) => {
                     let (name, verdict, text) = (setting.name, compared.verdict(), compared.text());
                     lines.push(format!("{name} ({source}) is {verdict}: {text}"));

@@ -364,7 +364,8 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Bool(_, true) => "True".to_owned(),
         Value::Bool(_, false) => "False".to_owned(),
         Value::Num(_, number) => match number.to_f64() {
-            Some(float) => float.to_string(),
+            // As Python shows it: 2.0, and not 2.
+            Some(float) => format!("{float:?}"),
             None => number.to_i128().map_or_else(|| "a large number".to_owned(), |number| number.to_string()),
         },
         Value::Empty(..) => "None".to_owned(),

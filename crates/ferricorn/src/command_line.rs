@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use ferricorn_config::compared::Compared;
 use ferricorn_config::table::{self, Kind, Setting, Support};
 use ferricorn_config::{Dict, Value};
 
@@ -48,7 +49,7 @@ pub(crate) struct CommandLine {
 pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<CommandLine, Stop> {
     let program = program(argv.first());
     let command = if needs_app { for_python(program) } else { for_itself(program) };
-    let matches = command.try_get_matches_from(argv).map_err(|error| Stop::CommandLine(None, told(error)))?;
+    let matches = matched(command, argv).map_err(|error| Stop::CommandLine(None, error))?;
     let mut values = values(&matches);
     let mut apps =
         needs_app.then(|| matches.get_many::<String>(APP)).flatten().into_iter().flatten().cloned();
@@ -62,17 +63,61 @@ pub(crate) fn parse(argv: Vec<OsString>, needs_app: bool) -> Result<CommandLine,
 }
 
 /// Parses what `GUNICORN_CMD_ARGS` or `FERRICORN_CMD_ARGS` holds. An app in it does not count, as in gunicorn.
-pub(crate) fn parse_variable(variable: &'static str, text: &str) -> Result<Dict, Stop> {
+pub(crate) fn parse_variable(program: &str, variable: &'static str, text: &str) -> Result<Dict, Stop> {
     let Some(words) = shlex::split(text) else {
         return Err(Stop::Fault(format!(
             "{variable} cannot be understood: a quote is not closed in {text:?}"
         )));
     };
-    let argv = std::iter::once(variable.to_owned()).chain(words);
-    let matches = for_python(variable.to_owned())
-        .try_get_matches_from(argv)
-        .map_err(|error| Stop::CommandLine(Some(variable), told(error)))?;
-    Ok(values(&matches))
+    let argv = std::iter::once(variable.to_owned()).chain(words).map(OsString::from);
+    let matches = matched(for_python(program.to_owned()), argv.collect());
+    Ok(values(&matches.map_err(|error| Stop::CommandLine(Some(variable), error))?))
+}
+
+fn matched(mut command: Command, mut argv: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    for word in argv.iter_mut().skip(1).take_while(|word| *word != "--") {
+        match word.to_str().map(unfolded) {
+            Some(Ok(Some(whole))) => *word = whole.into(),
+            Some(Err(fault)) => return Err(command.error(ErrorKind::UnknownArgument, fault)),
+            Some(Ok(None)) | None => {}
+        }
+    }
+    command.try_get_matches_from(argv).map_err(told)
+}
+
+/// The whole of a flag that is cut short, if it would be clear but for this server's own settings: what was so for
+/// gunicorn means the same here.
+///
+/// # Errors
+/// It could be several of one kind.
+fn unfolded(word: &str) -> Result<Option<String>, String> {
+    let (flag, value) = word.split_once('=').map_or((word, None), |(flag, value)| (flag, Some(value)));
+    let all =
+        || table::settings().flat_map(|setting| setting.flags.iter().map(move |known| (setting, *known)));
+    if flag.len() < 3 || !flag.starts_with("--") || all().any(|(_, known)| known == flag) {
+        return Ok(None);
+    }
+    let of_clap = ["--help", "--version"].into_iter().filter(|known| known.starts_with(flag));
+    let found: Vec<_> = all().filter(|(_, known)| known.starts_with(flag)).collect();
+    let clear = |found: &[(&Setting, &str)]| found.iter().all(|(setting, _)| setting.name == found[0].0.name);
+    if of_clap.clone().next().is_none() {
+        let theirs: Vec<_> =
+            found.iter().copied().filter(|(setting, _)| setting.compared() != Compared::Own).collect();
+        match (found.as_slice(), theirs.as_slice()) {
+            ([], _) => return Ok(None),
+            (found, _) if clear(found) => return Ok(None),
+            (_, theirs @ [(_, whole), ..]) if clear(theirs) => {
+                return Ok(Some(
+                    value.map_or_else(|| (*whole).to_owned(), |value| format!("{whole}={value}")),
+                ));
+            }
+            _ => {}
+        }
+    } else if of_clap.clone().count() + found.len() == 1 || of_clap.clone().any(|known| known == flag) {
+        return Ok(None);
+    }
+    let names: Vec<_> = found.iter().map(|(_, known)| *known).chain(of_clap).collect();
+    Err(format!("ambiguous option: {flag} could match {}", names.join(", ")))
 }
 
 /// An unknown flag is most often a mistaken one, and none of ours has a value that begins with dashes.
@@ -281,7 +326,18 @@ mod tests {
         assert_eq!(parsed(&["--graceful", "5"]), dict([("graceful_timeout", "5".into())]));
         assert_eq!(parsed(&["--preload"]), dict([("preload_app", true.into())]));
         let ambiguous = ["ferricorn", "--limit-request", "5"].map(OsString::from).to_vec();
-        assert!(parse(ambiguous, true).is_err());
+        let told = parse(ambiguous, true).unwrap_err().describe();
+        assert!(
+            told.contains("--limit-request could match --limit-request-line, --limit-request-fields, "),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_clear_to_gunicorn_is_not_disturbed_by_flags_of_our_own() {
+        assert_eq!(parsed(&["--in"]), dict([("initgroups", true.into())]));
+        assert_eq!(parsed(&["--int", "wsgi"]), dict([("interface", "wsgi".into())]));
+        assert_eq!(parsed(&["--gra=5"]), dict([("graceful_timeout", "5".into())]));
     }
 
     #[test]
@@ -303,12 +359,14 @@ mod tests {
 
     #[test]
     fn a_variable_holds_words_as_a_shell_splits_them() {
-        let told = parse_variable("GUNICORN_CMD_ARGS", "--name 'two words' -w 3 other:app").unwrap();
+        let told =
+            parse_variable("ferricorn", "GUNICORN_CMD_ARGS", "--name 'two words' -w 3 other:app").unwrap();
         assert_eq!(told, dict([("proc_name", "two words".into()), ("workers", "3".into())]));
-        assert!(matches!(parse_variable("GUNICORN_CMD_ARGS", "'open"), Err(Stop::Fault(_))));
-        let fault = parse_variable("GUNICORN_CMD_ARGS", "--nope").unwrap_err();
+        assert!(matches!(parse_variable("ferricorn", "GUNICORN_CMD_ARGS", "'open"), Err(Stop::Fault(_))));
+        let fault = parse_variable("ferricorn", "GUNICORN_CMD_ARGS", "--nope").unwrap_err();
         assert_eq!(fault.exit().0, 2);
-        assert!(fault.describe().contains("GUNICORN_CMD_ARGS"));
+        assert!(fault.describe().contains("GUNICORN_CMD_ARGS cannot be understood"));
+        assert!(fault.describe().contains("Usage: ferricorn [OPTIONS]"));
     }
 
     #[test]

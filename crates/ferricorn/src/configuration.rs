@@ -25,6 +25,9 @@ const CLIENTS_TRUSTED: &str = "proxy_protocol is on and forwarded_allow_ips is n
      is believed, for it comes from the balancer's address. Set --forwarded-allow-ips '' then, or to the balancer's \
      address if it sets these headers itself";
 
+/// gunicorn's words for what is on with `--reload`.
+const RELOADER: &str = "Reloader is on. Use in development only!";
+
 /// What `--preload` means for an app that is compiled.
 const NOTHING_TO_PRELOAD: &str = "preload_app has no effect: a Rust app is not imported, workers share its code anyway, and each makes \
      the app itself after the fork";
@@ -98,10 +101,15 @@ impl Configuration {
 
     /// Looks at what the settings cannot know by themselves.
     fn check(&self, layers: &mut Layers) {
-        if let Some(format) = layers.text("access_log_format")
-            && let Err(error) = access_log::check_format(&format)
-        {
-            layers.refuse("access_log_format", error.to_string());
+        if let Some(format) = layers.text("access_log_format").filter(|_| layers.prints_access_lines()) {
+            match access_log::check_format(&format) {
+                Ok(None) => {}
+                Ok(Some(doubts)) => {
+                    let source = layers.source("access_log_format");
+                    layers.note(LogLevel::Warning, format!("access_log_format: {doubts} (from {source})"));
+                }
+                Err(error) => layers.refuse("access_log_format", error.to_string()),
+            }
         }
         identity::check(layers);
         if let Some(chdir) = layers.text("chdir")
@@ -117,7 +125,7 @@ impl Configuration {
         let mut arguments = Vec::new();
         for variable in ARGUMENTS {
             if let Some(text) = environment(variable) {
-                arguments.push((variable, command_line::parse_variable(variable, &text)?));
+                arguments.push((variable, command_line::parse_variable(&self.program, variable, &text)?));
             }
         }
         match self.file(&arguments, host)? {
@@ -158,6 +166,7 @@ impl Configuration {
             ));
         }
         if let Some(reload) = &settings.reload {
+            resolved.notes.push(Note { level: LogLevel::Warning, message: RELOADER.to_owned() });
             resolved.notes.extend(extra_files(
                 reload,
                 &settings.chdir,
@@ -204,11 +213,13 @@ impl Configuration {
     ) -> Result<Option<(ConfigFile, FileValues, Vec<Note>)>, Stop> {
         let dicts = std::iter::once(("the command line", &self.command_line.values));
         let dicts = dicts.chain(arguments.iter().rev().map(|(variable, dict)| (*variable, dict)));
-        let mut named = dicts.filter_map(|(origin, dict)| Some((origin, dict.get("config")?.as_str()?)));
+        // As in gunicorn, an empty name is none.
+        let name = |dict: &'_ Dict| dict.get("config")?.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        let mut named = dicts.filter_map(|(origin, dict)| Some((origin, name(dict)?)));
         let Some((origin, name)) = named.next() else {
             return config_file::usual(&self.directory, host);
         };
-        let file = config_file::named(&self.directory, name)?;
+        let file = config_file::named(&self.directory, &name)?;
         let Some(said) = config_file::read(&file, host)? else {
             return Err(Stop::config_file(file, "it has no table [tool.ferricorn]"));
         };
@@ -216,7 +227,7 @@ impl Configuration {
             let message = format!("{what} is not read: the settings come from {file}, which {why}");
             Note { level, message }
         };
-        let before = self.command_line.configs.iter().filter(|other| *other != name);
+        let before = self.command_line.configs.iter().filter(|other| **other != name && !other.is_empty());
         let mut notes: Vec<Note> = before
             .map(|other| note(LogLevel::Warning, other, "is the last that the command line names"))
             .collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferricorn_config::{Resolved, SettingError, Settings};
 use ferricorn_master::{Mold, Outcome};
 use ferricorn_protocol::{ExitCode, Hooks, Loader, Moment};
-use ferricorn_telemetry::{AccessLog, error_log, tell_fault, tell_load_error};
+use ferricorn_telemetry::{AccessLog, error_log, tell_fault, tell_load_error, unknown_names};
 use ferricorn_unix::{Inheritance, fill_standard_streams, heap, limits, signal};
 
 use crate::configuration::{self, Configuration};
@@ -123,6 +123,7 @@ pub(crate) fn hooks(host: &dyn Host, resolved: &Resolved) -> Result<Arc<dyn Hook
 pub(crate) fn adopt(resolved: &Resolved, host: &dyn Host) -> Result<(), Stop> {
     open_logs(resolved, host)?;
     configuration::log(&resolved.notes);
+    unknown_names(&resolved.settings).iter().for_each(|told| tracing::warn!("{told}"));
     Ok(())
 }
 

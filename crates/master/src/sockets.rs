@@ -53,10 +53,12 @@ impl Sockets {
                     }
                     Err(BindError::InUse) => {
                         tracing::error!("Connection in use: {address}");
+                        // As Python tells it.
+                        tracing::error!("connection to {address} failed: [Errno 98] Address already in use");
                         if tries == TRIES {
                             return Err(refusal(&address, "another program listens there; stop it"));
                         }
-                        tracing::error!("Retrying in 1 second.");
+                        tracing::debug!("Retrying in 1 second.");
                         if !pause() {
                             return Err(refusal(&address, "stopped while waiting for the address"));
                         }

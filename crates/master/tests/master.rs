@@ -210,7 +210,7 @@ fn an_address_in_use_is_tried_five_times_and_told() {
     let mut server = Server::start(&[&format!("bind=127.0.0.1:{port}")]);
     assert_eq!(server.exit_code(), 1);
     server.wait_for_lines(&format!("[ERROR] Connection in use: ('127.0.0.1', {port})"), 5);
-    server.wait_for_lines("[ERROR] Retrying in 1 second.", 4);
+    server.wait_for_lines(&format!("[ERROR] connection to ('127.0.0.1', {port}) failed: [Errno 98] "), 5);
     let line = server.wait_for(&format!("Can't connect to ('127.0.0.1', {port})"));
     assert!(line.contains("--bind"), "{line}");
 }

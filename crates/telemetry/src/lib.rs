@@ -20,3 +20,4 @@ pub use error_log::ErrorLog;
 pub use escape::{Escaped, escape};
 pub use fault::{tell_fault, tell_load_error};
 pub use logger::Logger;
+pub use remote::{seek_names, unknown_names};

@@ -60,6 +60,7 @@ fn serve(
             return ExitCode::BOOT_ERROR;
         }
     };
+    ferricorn_telemetry::seek_names(&settings);
     let info = WorkerInfo {
         age: inheritance.age,
         multiprocess: settings.workers > 1,

@@ -86,5 +86,5 @@ fn object(members: impl IntoIterator<Item = (String, Atom)>, environ: Vec<String
         text.clear();
     }
     parts.push(Part::Literal("}".to_owned()));
-    Grammar { parts, environ }
+    Grammar { parts, environ, ..Grammar::default() }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use super::grammar::{Atom, EndAtom, FormatError, Grammar, Part, RequestAtom, Shape};
+use super::grammar::{Atom, EndAtom, FormatError, Grammar, Notation, Part, RequestAtom, Shape};
 use super::shape::NULL;
 use super::{fields, request};
 use crate::stamp::Stamp;
@@ -85,12 +85,12 @@ impl Format {
 
     /// What a logger of Python's makes access lines of; the text is the format that it will print. With `json` it is given
     /// the line of [`Self::json`] besides.
-    pub(super) fn python(format: &str, json: bool) -> Result<Self, FormatError> {
-        Ok(Self::of(fields::for_python(Grammar::parse(format)?.environ, json)))
+    pub(super) fn python(format: &str, json: bool) -> Self {
+        Self::of(fields::for_python(Grammar::read(format).environ, json))
     }
 
     fn of(grammar: Grammar) -> Self {
-        let Grammar { mut parts, environ } = grammar;
+        let Grammar { mut parts, environ, .. } = grammar;
         parts.push(Part::Literal("\n".to_owned()));
         let mut compiled = Self { steps: Vec::new(), runs: Vec::new(), response: Vec::new(), environ };
         for part in parts {
@@ -265,7 +265,7 @@ fn push_seconds(out: &mut Vec<u8>, shape: &Shape, time: Duration) {
     shape.push_with(out, |out| {
         Shape::default().push_number(out, time.as_secs());
         out.push(b'.');
-        let six = Shape { number: true, zeros: true, width: 6, ..Shape::default() };
+        let six = Shape { notation: Some(Notation::Decimal), zeros: true, width: 6, ..Shape::default() };
         six.push_number(out, u64::from(time.subsec_micros()));
     });
 }

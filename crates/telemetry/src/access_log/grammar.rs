@@ -10,6 +10,10 @@ pub(super) struct Grammar {
     pub(super) parts: Vec<Part>,
     /// The environ variables of the `{name}e` atoms, each once.
     pub(super) environ: Vec<String>,
+    /// What gunicorn cannot print at all.
+    pub(super) faults: Vec<String>,
+    /// What is printed as `-`, with the reason.
+    pub(super) doubts: Vec<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -78,8 +82,8 @@ pub(super) enum EndAtom {
 /// Flags, width and precision of a conversion, as in Python.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// `d`, against `s`.
-    pub(super) number: bool,
+    /// How a number is written; none for `s`.
+    pub(super) notation: Option<Notation>,
     pub(super) left: bool,
     pub(super) zeros: bool,
     pub(super) plus: bool,
@@ -88,6 +92,30 @@ pub(super) struct Shape {
     pub(super) precision: Option<usize>,
     /// A JSON value, against text in a line.
     pub(super) json: bool,
+}
+
+/// How a conversion writes a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notation {
+    Decimal,
+    Octal,
+    Hex,
+    UpperHex,
+    /// With decimals.
+    Fixed,
+}
+
+impl Notation {
+    fn of(letter: char) -> Option<Self> {
+        match letter {
+            'd' | 'i' | 'u' => Some(Self::Decimal),
+            'o' => Some(Self::Octal),
+            'x' => Some(Self::Hex),
+            'X' => Some(Self::UpperHex),
+            'f' | 'F' => Some(Self::Fixed),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that is wrong with a format; `Display` gives one line for each.
@@ -106,18 +134,25 @@ impl std::error::Error for FormatError {}
 const WIDEST: usize = 4096;
 
 impl Grammar {
+    /// Reads a format that is to be printed.
     pub(super) fn parse(format: &str) -> Result<Self, FormatError> {
+        let mut grammar = Self::read(format);
+        match std::mem::take(&mut grammar.faults) {
+            faults if faults.is_empty() => Ok(grammar),
+            faults => Err(FormatError(faults)),
+        }
+    }
+
+    /// Reads a format that somebody else prints, or judges.
+    pub(super) fn read(format: &str) -> Self {
         let mut grammar = Self::default();
-        let mut faults = Vec::new();
         let mut rest = format;
         while let Some(at) = rest.find('%') {
             grammar.literal(&rest[..at]);
-            let (behind, fault) = grammar.conversion(&rest[at..]);
-            faults.extend(fault);
-            rest = behind;
+            rest = grammar.conversion(&rest[at..]);
         }
         grammar.literal(rest);
-        if faults.is_empty() { Ok(grammar) } else { Err(FormatError(faults)) }
+        grammar
     }
 
     fn literal(&mut self, text: &str) {
@@ -128,38 +163,68 @@ impl Grammar {
         }
     }
 
-    /// Reads one conversion, at whose `%` the text begins; returns what follows, and what is wrong with it.
-    fn conversion<'a>(&mut self, text: &'a str) -> (&'a str, Option<String>) {
+    /// Reads one conversion, at whose `%` the text begins; returns what follows.
+    fn conversion<'a>(&mut self, text: &'a str) -> &'a str {
         let after = &text[1..];
-        if let Some(rest) = after.strip_prefix('%') {
-            self.literal("%");
-            return (rest, None);
-        }
-        let Some((name, rest)) = named(after) else {
-            let fault = format!("'{}' has no name in parentheses; write '%%' for a percent sign", cut(text));
-            return (after, Some(fault));
+        let (name, rest) = match named(after) {
+            Some((name, rest)) => (Some(name), rest),
+            None if after.starts_with('(') => {
+                self.faults.push(format!("the name in '{}' does not end; write '%(h)s'", cut(text)));
+                return after;
+            }
+            None => (None, after),
         };
-        let (shape, letter, rest) = shape(rest);
+        let (mut shape, letter, rest) = shape(rest);
         let written = &text[..text.len() - rest.len()];
-        let fault = match (self.atom(name), letter) {
-            (None, _) => Some(format!(
-                "'{written}' names no atom; the atoms of one letter are h l u t r m U q H s B b f a T M D L p"
-            )),
-            (_, None) => Some(format!("'{}' ends without a conversion; write '%({name})s'", cut(written))),
-            (Some(_), _) if shape.width.max(shape.precision.unwrap_or(0)) > WIDEST => {
-                Some(format!("'{written}' is wider than {WIDEST}"))
-            }
-            (Some(atom), Some('s' | 'r' | 'a')) => {
-                self.place(atom, shape);
-                None
-            }
-            (Some(atom), Some('d' | 'i' | 'u')) if atom.is_number() => {
-                self.place(atom, Shape { number: true, ..shape });
-                None
-            }
-            (Some(_), Some(_)) => Some(format!("'{written}' cannot be printed so; write '%({name})s'")),
+        let Some(letter) = letter else {
+            let meant = name.map_or("%%".to_owned(), |name| format!("%({name})s"));
+            self.faults.push(format!("'{}' ends without a conversion; write '{meant}'", cut(written)));
+            return rest;
         };
-        (rest, fault)
+        // As in Python, whatever stands between the two.
+        if letter == '%' {
+            self.literal("%");
+            return rest;
+        }
+        let text = matches!(letter, 's' | 'r' | 'a');
+        let Some(name) = name else {
+            match text {
+                // gunicorn prints all that it knows of the request.
+                true => {
+                    self.doubts.push(format!("'{written}' has no name in parentheses and is printed as '-'"));
+                    self.place(Atom::Absent, shape);
+                }
+                false => self.faults.push(format!(
+                    "'{}' has no name in parentheses; write '%%' for a percent sign",
+                    cut(written)
+                )),
+            }
+            return rest;
+        };
+        if shape.width.max(shape.precision.unwrap_or(0)) > WIDEST {
+            self.doubts.push(format!("'{written}' is printed no wider than {WIDEST}"));
+            shape.width = shape.width.min(WIDEST);
+            shape.precision = shape.precision.map(|precision| precision.min(WIDEST));
+        }
+        let atom = self.atom(name);
+        if atom.is_none() {
+            self.doubts.push(format!("'{written}' names no atom and is printed as '-'"));
+        }
+        let atom = atom.unwrap_or(Atom::Absent);
+        match Notation::of(letter) {
+            _ if text => self.place(atom, shape),
+            notation @ Some(_) if atom.is_number() => self.place(atom, Shape { notation, ..shape }),
+            _ if !"diuoxXeEfFgGc".contains(letter) => {
+                self.faults.push(format!("'{written}' is no conversion; write '%({name})s'"));
+            }
+            _ if atom == Atom::Absent => self.place(atom, Shape { precision: None, ..shape }),
+            _ if atom.is_number() => {
+                self.doubts.push(format!("'{written}' is printed as '-': write '%({name})s'"));
+                self.place(Atom::Absent, Shape { precision: None, ..shape });
+            }
+            _ => self.faults.push(format!("'{written}' cannot be printed so; write '%({name})s'")),
+        }
+        rest
     }
 
     fn place(&mut self, atom: Atom, shape: Shape) {
@@ -170,7 +235,7 @@ impl Grammar {
         }
     }
 
-    /// The atom of that name; none for an unknown letter. Longer unknown names print `-`, as with gunicorn.
+    /// The atom of that name, if there is one.
     fn atom(&mut self, name: &str) -> Option<Atom> {
         use {EndAtom as E, RequestAtom as R};
         if let Some((inner, kind)) = name.strip_prefix('{').and_then(|name| name.rsplit_once('}')) {
@@ -204,8 +269,7 @@ impl Grammar {
             "L" => end(E::DecimalSeconds),
             "p" => end(E::Pid),
             "queue" => end(E::Queued),
-            _ if name.chars().count() == 1 => None,
-            _ => Some(Atom::Absent),
+            _ => None,
         }
     }
 
@@ -293,22 +357,37 @@ mod tests {
         Grammar::parse(format).unwrap_err().0
     }
 
-    #[test]
-    fn literals_and_absent_atoms_become_one_piece() {
-        let grammar = Grammar::parse("100%% %(l)s [%(nobody)s] %({a}x)s").unwrap();
-        assert_eq!(grammar.parts, [Part::Literal("100% - [-] -".to_owned())]);
+    fn doubts(format: &str) -> Vec<String> {
+        Grammar::parse(format).unwrap().doubts
     }
 
     #[test]
-    fn every_fault_is_told_at_once_and_names_the_atom() {
-        let faults = faults("%(h)d %(x)s %s %(L).3f %(a)99999s %(u)");
+    fn literals_and_absent_atoms_become_one_piece() {
+        let grammar = Grammar::parse("100%% %(l)s [%(nobody)s] %({a}x)s 5% %").unwrap();
+        assert_eq!(grammar.parts, [Part::Literal("100% - [-] - 5%".to_owned())]);
+    }
+
+    #[test]
+    fn what_gunicorn_cannot_print_is_told_at_once_and_names_the_atom() {
+        let faults = faults("%(h)d %s %(x)y %d %(L).3f %(a)99999s %(u)");
         assert!(faults[0].contains("'%(h)d'") && faults[0].contains("'%(h)s'"));
-        assert!(faults[1].contains("'%(x)s' names no atom"));
-        assert!(faults[2].contains("no name in parentheses"));
+        assert!(faults[1].contains("'%(x)y' is no conversion"));
+        assert!(faults[2].contains("'%d' has no name in parentheses"));
         assert!(faults[3].contains("'%(L).3f'"));
-        assert!(faults[4].contains("wider than 4096"));
-        assert!(faults[5].contains("ends without a conversion"));
-        assert_eq!(faults.len(), 6);
+        assert!(faults[4].contains("ends without a conversion"));
+        assert_eq!(faults.len(), 5);
+    }
+
+    #[test]
+    fn what_is_printed_as_nothing_is_told_too() {
+        assert_eq!(doubts("%(h)s %(D)x %(T).3f %({x}y)s %(x)% %(l)s"), [""; 0]);
+        let doubts = doubts("%(I)s %(ms).2f %s %(D)c %(a)99999s");
+        assert!(doubts[0].contains("'%(I)s' names no atom"));
+        assert!(doubts[1].contains("'%(ms).2f' names no atom"));
+        assert!(doubts[2].contains("'%s' has no name in parentheses"));
+        assert!(doubts[3].contains("'%(D)c' is printed as '-'"));
+        assert!(doubts[4].contains("no wider than 4096"));
+        assert_eq!(doubts.len(), 5);
     }
 
     #[test]
@@ -336,7 +415,10 @@ mod tests {
             .collect();
         let none = Shape::default();
         assert_eq!(shapes[0], Shape { left: true, width: 15, ..none });
-        assert_eq!(shapes[1], Shape { number: true, plus: true, zeros: true, width: 8, ..none });
+        assert_eq!(
+            shapes[1],
+            Shape { notation: Some(Notation::Decimal), plus: true, zeros: true, width: 8, ..none }
+        );
         assert_eq!(shapes[2], Shape { precision: Some(20), ..none });
     }
 }

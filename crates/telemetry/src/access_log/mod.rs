@@ -29,6 +29,7 @@ use crate::remote::syslog::Syslog;
 use crate::sink::Sink;
 use crate::stamp::Stamp;
 use format::Format;
+use grammar::Grammar;
 use out::Out;
 
 const WHAT: &str = "access log";
@@ -73,12 +74,16 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Checks a format, for `--check-config`.
+/// Checks a format that is to be printed, and returns what of it is printed as `-`, or narrower than it says, and was
+/// hardly meant so.
 ///
 /// # Errors
-/// Everything that is wrong with it.
-pub fn check_format(format: &str) -> Result<(), FormatError> {
-    Format::compile(format).map(drop)
+/// What gunicorn fails at with each request.
+pub fn check_format(format: &str) -> Result<Option<String>, FormatError> {
+    let doubts = Grammar::parse(format)?.doubts;
+    Ok((!doubts.is_empty()).then(|| {
+        format!("{}; the atoms of one letter are h l u t r m U q H s B b f a T M D L p", doubts.join(", "))
+    }))
 }
 
 impl AccessLog {
@@ -99,7 +104,7 @@ impl AccessLog {
         }
         let json = logs.access_json && !logs.python;
         let format = if logger.is_some() {
-            Format::python(&settings.access_log_format, false)
+            Ok(Format::python(&settings.access_log_format, false))
         } else if json {
             Ok(Format::json())
         } else if target.is_some() || syslog.is_some() {

@@ -1,6 +1,6 @@
 //! Appends one value in the shape that its conversion asks for, padding what is already in place.
 
-use super::grammar::Shape;
+use super::grammar::{Notation, Shape};
 use crate::escape::push_escaped;
 use crate::json::push_string;
 
@@ -55,17 +55,36 @@ impl Shape {
         if self.json {
             return out.extend_from_slice(digits);
         }
-        if !self.number {
-            return self.push_safe(out, digits);
+        match self.notation {
+            None => self.push_safe(out, digits),
+            Some(Notation::Decimal) => self.push_signed(out, digits, self.precision),
+            Some(Notation::Octal) => self.push_signed(out, format!("{number:o}").as_bytes(), self.precision),
+            Some(Notation::Hex) => self.push_signed(out, format!("{number:x}").as_bytes(), self.precision),
+            Some(Notation::UpperHex) => {
+                self.push_signed(out, format!("{number:X}").as_bytes(), self.precision)
+            }
+            Some(Notation::Fixed) => {
+                let mut text = digits.to_vec();
+                let decimals = self.precision.unwrap_or(6);
+                if decimals > 0 {
+                    text.push(b'.');
+                    text.resize(text.len() + decimals, b'0');
+                }
+                self.push_signed(out, &text, None);
+            }
         }
+    }
+
+    /// Appends digits with a sign if one is wanted; a precision is the least number of them.
+    fn push_signed(&self, out: &mut Vec<u8>, digits: &[u8], precision: Option<usize>) {
         let start = out.len();
         if self.plus || self.space {
             out.push(if self.plus { b'+' } else { b' ' });
         }
         let signed = out.len();
-        // A precision is the least number of digits; flag 0 fills the width with digits unless flag - is there.
+        // Flag 0 fills the width with digits unless flag - is there.
         let fill = if self.zeros && !self.left { self.width.saturating_sub(signed - start) } else { 0 };
-        let least = self.precision.unwrap_or(0).max(fill);
+        let least = precision.unwrap_or(0).max(fill);
         out.resize(signed + least.saturating_sub(digits.len()), b'0');
         out.extend_from_slice(digits);
         self.pad(out, start);
@@ -95,7 +114,7 @@ mod tests {
 
     fn number(shape: Shape) -> String {
         let mut out = b"|".to_vec();
-        Shape { number: true, ..shape }.push_number(&mut out, 1234);
+        Shape { notation: shape.notation.or(Some(Notation::Decimal)), ..shape }.push_number(&mut out, 1234);
         out.push(b'|');
         String::from_utf8(out).unwrap()
     }
@@ -109,6 +128,12 @@ mod tests {
         assert_eq!(number(Shape { width: 8, plus: true, zeros: true, ..none }), "|+0001234|");
         assert_eq!(number(Shape { width: 8, space: true, precision: Some(6), ..none }), "|  001234|");
         assert_eq!(number(Shape { width: 2, ..none }), "|1234|");
+        let as_a = |notation| Shape { notation: Some(notation), ..none };
+        assert_eq!(number(Shape { width: 8, zeros: true, ..as_a(Notation::Hex) }), "|000004d2|");
+        assert_eq!(number(as_a(Notation::UpperHex)), "|4D2|");
+        assert_eq!(number(as_a(Notation::Octal)), "|2322|");
+        assert_eq!(number(as_a(Notation::Fixed)), "|1234.000000|");
+        assert_eq!(number(Shape { precision: Some(1), width: 8, ..as_a(Notation::Fixed) }), "|  1234.0|");
     }
 
     #[test]

@@ -372,7 +372,7 @@ fn the_request_id_of_the_response_counts_more() {
 #[test]
 fn what_python_makes_a_line_of_is_one_object() {
     let request = request("/a%20b?c=d", &[("x-one", b"1"), ("x-two", b"\"\xff")], Some("192.0.2.7:1234"));
-    let format = Format::python("%(h)s %({x.buyer}e)s %({none}e)s", false).unwrap();
+    let format = Format::python("%(h)s %({x.buyer}e)s %({none}e)s", false);
     let mut capture = format.capture(|out, atom, shape| super::request::push(out, atom, shape, &request, ""));
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("text/plain"));

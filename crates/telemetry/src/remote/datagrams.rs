@@ -5,20 +5,22 @@ use std::io;
 use nix::libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::address::Target;
+
 /// A socket for datagrams to one address.
 #[derive(Debug)]
 pub(super) struct Datagrams {
-    address: SockAddr,
+    target: Target,
     socket: Option<Socket>,
 }
 
 impl Datagrams {
-    pub(super) fn new(address: SockAddr) -> Self {
-        Self { address, socket: None }
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, socket: None }
     }
 
     pub(super) fn is_unix(&self) -> bool {
-        self.address.domain() == Domain::UNIX
+        matches!(&self.target, Target::Address(address) if address.domain() == Domain::UNIX)
     }
 
     /// Sends one, unless the kernel has no room for it.
@@ -37,7 +39,7 @@ impl Datagrams {
     fn attempt(&mut self, message: &[u8]) -> io::Result<()> {
         let socket = match &mut self.socket {
             Some(socket) => socket,
-            none => none.insert(connected(&self.address)?),
+            none => none.insert(connected(&self.target.address()?)?),
         };
         socket.send_with_flags(message, MSG_NOSIGNAL).map(drop)
     }

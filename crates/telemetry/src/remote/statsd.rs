@@ -9,6 +9,8 @@ use http::StatusCode;
 
 use super::{Health, Remote};
 
+/// What messages call it.
+pub(super) const WHAT: &str = "statsd";
 /// What crosses the Internet in one packet, in bytes; a Unix socket takes more.
 const PACKET: usize = 1432;
 const LOCAL_PACKET: usize = 8192;
@@ -35,7 +37,8 @@ impl Statsd {
             _ => LOCAL_PACKET,
         };
         let tags = if settings.tags.is_empty() { String::new() } else { format!("|#{}", settings.tags) };
-        let (prefix, buffer, health) = (settings.prefix.clone(), Vec::new(), Health::default());
+        let (prefix, buffer) = (settings.prefix.clone(), Vec::new());
+        let health = Health::of(WHAT, &settings.address);
         Ok(Self { remote, prefix, tags, buffer, packet, health, news: None })
     }
 
@@ -95,7 +98,7 @@ impl Statsd {
     fn send(&mut self) {
         let sent = self.remote.send(&self.buffer);
         self.buffer.clear();
-        if let Some(news) = self.health.news("statsd", &sent) {
+        if let Some(news) = self.health.news(&sent) {
             self.news = Some(news);
         }
     }
@@ -164,12 +167,12 @@ mod tests {
             told.extend(statsd.flush());
         }
         assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("statsd cannot be reached"), "{told:?}");
+        assert!(told[0].starts_with(&format!("statsd at udp://{address} cannot be reached")), "{told:?}");
         let _daemon = UdpSocket::bind(address).unwrap();
         for _ in 0..10 {
             statsd.count("log.error");
             told.extend(statsd.flush());
         }
-        assert_eq!(told[1..], ["statsd can be reached again"]);
+        assert_eq!(told[1..], [format!("statsd at udp://{address} can be reached again")]);
     }
 }

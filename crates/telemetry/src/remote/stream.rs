@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use nix::libc::MSG_NOSIGNAL;
 use socket2::{SockAddr, Socket, Type};
 
+use super::address::Target;
+
 /// Bytes that wait for the daemon at most, beside what the kernel holds.
 const WAITING: usize = 64 * 1024;
 /// How long a process waits for its first connection, before it serves anybody. Later none is waited for.
@@ -17,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A connection to one address, made anew by each process: two would mix their messages in one.
 #[derive(Debug)]
 pub(super) struct Stream {
-    address: SockAddr,
+    target: Target,
     /// What ends a message.
     end: u8,
     /// The process that the rest is of.
@@ -33,15 +35,15 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(address: SockAddr, end: u8) -> Self {
+    pub(super) fn new(target: Target, end: u8) -> Self {
         let pid = std::process::id();
-        Self { address, end, pid, socket: None, waiting: Vec::new(), cut: false, lost: 0, retry: None }
+        Self { target, end, pid, socket: None, waiting: Vec::new(), cut: false, lost: 0, retry: None }
     }
 
     /// Sends a message, or lets it wait. An error says that the daemon is not there.
     pub(super) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         if self.pid != std::process::id() {
-            *self = Self::new(self.address.clone(), self.end);
+            *self = Self::new(self.target.clone(), self.end);
         }
         if self.waiting.len() + message.len() > WAITING {
             self.lost += 1;
@@ -95,8 +97,8 @@ impl Stream {
             Some(socket) => socket,
             none => match self.retry {
                 Some(retry) if Instant::now() < retry => return Err(io::ErrorKind::NotConnected.into()),
-                Some(_) => none.insert(connecting(&self.address)?),
-                None => none.insert(connected(&self.address)?),
+                Some(_) => none.insert(connecting(&self.target.address()?)?),
+                None => none.insert(connected(&self.target.address()?)?),
             },
         };
         // A daemon that has closed the connection would be told of by the write after the next.
@@ -154,7 +156,7 @@ mod tests {
     use super::*;
 
     fn to(listener: &TcpListener) -> Stream {
-        Stream::new(listener.local_addr().unwrap().into(), b'\n')
+        Stream::new(Target::Address(listener.local_addr().unwrap().into()), b'\n')
     }
 
     #[test]
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn a_daemon_that_is_not_there_is_an_error_and_not_tried_at_once_again() {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut stream = Stream::new(nobody.into(), b'\n');
+        let mut stream = Stream::new(Target::Address(nobody.into()), b'\n');
         assert_eq!(stream.send(b"one").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(stream.send(b"two").unwrap_err().kind(), io::ErrorKind::NotConnected);
     }

@@ -9,6 +9,9 @@ use super::{Health, Remote};
 /// What most daemons take as one message, in bytes; the rest is cut off.
 const LONGEST: usize = 8192;
 
+/// What messages call it.
+pub(super) const WHAT: &str = "syslog";
+
 /// A syslog, and what stands in front of each message.
 #[derive(Debug)]
 pub(crate) struct Syslog {
@@ -27,7 +30,7 @@ impl Syslog {
         let remote = Remote::open(&settings.address)
             .map_err(|error| io::Error::new(error.kind(), format!("syslog_addr: {error}")))?;
         let tag = format!("{}.{log}: ", settings.program);
-        let (message, health) = (Vec::new(), Health::default());
+        let (message, health) = (Vec::new(), Health::of(WHAT, &settings.address));
         Ok(Self { remote, facility: settings.facility, tag, bare, message, health })
     }
 
@@ -42,7 +45,7 @@ impl Syslog {
             let _ = self.write(LogLevel::Warning, text.as_bytes());
         }
         let sent = self.write(level, text);
-        self.health.news("syslog", &sent)
+        self.health.news(&sent)
     }
 
     fn write(&mut self, level: LogLevel, text: &[u8]) -> io::Result<()> {
