@@ -124,7 +124,7 @@ def test_toml_may_hold_nothing_but_settings(cli):
 
 
 def test_all_errors_have_their_place(cli, tmp_path):
-    conf = "import os\nif os.name:\n    backlog = -3\naccess_log_format = '%(nope'\nchdir = 'nowhere'\n"
+    conf = "import os\nif os.name:\n    backlog = -3\naccesslog, access_log_format = '-', '%(nope'\nchdir = 'nowhere'\n"
     result = run(cli, "--workers=-1", env={"FERRICORN_CMD_ARGS": "--timeout=-2"}, files={"gunicorn.conf.py": conf})
     assert result.returncode == 1
     lines = result.stderr.splitlines()

@@ -116,6 +116,53 @@ def test_the_access_line_that_nobody_has_chosen(serve):
                         r'"http://r/" "curl/8"', line)
 
 
+def test_formats_that_nobody_would_write(serve):
+    """What has no meaning is `-`, and a number may be in any notation."""
+    form = "%(h)s %(I)s %(shop)s %({shop}x)s %(T)x %(T).1f %(B)04X %(B)o %(ms)5s|100%% %(m)s"
+    server = serve(APP, "--access-logfile", "-", "--access-logformat", form)
+    server.get("/")
+    [line] = until(lambda: server.access_log, "a line")
+    assert line == "127.0.0.1 - - - 0 0.0 0006 6     -|100% GET"
+
+
+# A format that could be printed by nobody but this class.
+OWN_ATOM = """
+import gunicorn.glogging
+class Own(gunicorn.glogging.Logger):
+    def atoms(self, *arguments):
+        return {**super().atoms(*arguments), "R": "rid-1", "ms": 12.5}
+"""
+
+
+def test_a_logger_of_the_users_own_knows_its_atoms(serve):
+    server = serve(APP, "--logger-class", "own.Own", "--access-logfile", "-", "--access-logformat", "%(h)s %(R)s %(ms).2f %(ms)d",
+                   files={"own.py": OWN_ATOM})
+    server.get("/")
+    [line] = until(lambda: server.access_log, "a line")
+    assert line == "127.0.0.1 rid-1 12.50 12"
+
+
+def test_a_format_that_nobody_prints_is_not_judged(serve):
+    server = serve(APP, "--access-logformat", "%(h)d 100% %(X)s %(")
+    assert server.get("/").status == 200
+    assert "access_log_format" not in server.log
+
+
+ASGI = """
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+
+
+def test_an_asgi_app_has_what_the_request_tells_of_an_environ(serve):
+    names = "request_method", "RAW_URI", "PATH_INFO", "query_string", "SERVER_PROTOCOL", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "HTTP_NONE", "NONE"
+    server = serve(ASGI, "-k", "asgi", "--access-logfile", "-", "--access-logformat", " ".join(f"%({{{name}}}e)s" for name in names))
+    server.get("/a?b=c", [("X-Forwarded-For", "192.0.2.7")])
+    [line] = until(lambda: server.access_log, "a line")
+    assert line == "GET /a?b=c /a b=c HTTP/1.1 127.0.0.1 192.0.2.7 - -"
+
+
 # The error log.
 
 RECORD = re.compile(r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[\d+\] \[([A-Z]+)\] (.*)$", re.MULTILINE)
@@ -239,6 +286,7 @@ SCENES = {
     "SEGV to a worker": lambda serve: of_death(serve, signal.SIGSEGV),
     "TERM to a worker": lambda serve: of_death(serve, signal.SIGTERM),
     "timeout": of_timeout,
+    "reload": lambda serve: life(serve, "--reload").log,
     "max_requests": of_most_requests,
     "requests": of_requests,
     "SystemExit in post_request": lambda serve: of_exit_in_post_request(serve, "gthread"),
@@ -308,6 +356,21 @@ ENDS = {
     "--check-config of an attribute that is missing": (["--check-config", "mine:nothing"], {}),
     "--check-config of a bad value": (["--check-config", "--workers=-1", "mine:app"], {}),
     "--print-config": (["--print-config", "mine:app"], {}),
+    "an empty config file's name": (["-c", "", "--check-config", "mine:app"], {}),
+    "an empty address of a syslog that is off": (["--log-syslog-to", "", "--check-config", "mine:app"], {}),
+    "an empty facility of a syslog that is off": (["--log-syslog-facility", "", "--check-config", "mine:app"], {}),
+    "empty protocols": (["--http-protocols", "", "--check-config", "mine:app"], {}),
+    "a flag that could be several": (["--log", "debug", "mine:app"], {}),
+    "a flag that is clear": (["--in", "--check-config", "mine:app"], {}),
+    "--check-config of a format that cannot be printed": (["--check-config", "--access-logfile", "-", "--access-logformat", "%(h)d", "mine:app"], {}),
+    "--check-config of a logger class that is missing": (["--check-config", "--logger-class", "nolog.L", "mine:app"], {}),
+    "--check-config of a log config that is missing": (["--check-config", "--log-config", "no.ini", "mine:app"], {}),
+    "--check-config of a dictionary that is no log config": (["--check-config", "mine:app"], {"gunicorn.conf.py": "logconfig_dict = {'version': 2}\n"}),
+    "--check-config of an error log that cannot be": (["--check-config", "--error-logfile", "missing/log", "mine:app"], {}),
+    "--check-config of an access log that cannot be": (["--check-config", "--access-logfile", "missing/log", "mine:app"], {}),
+    "--check-config of a pidfile that cannot be": (["--check-config", "--pid", "missing/pid", "mine:app"], {}),
+    "--check-config of a host that has no address": (["--check-config", "-b", "no-such-host.invalid:80", "mine:app"], {}),
+    "--check-config of a statsd that has no address": (["--check-config", "--statsd-host", "no-such-host.invalid", "mine:app"], {}),
     "--preload of a module that fails": (["--preload", "broken:app"], {"broken.py": "1 / 0\n"}),
 }
 
@@ -332,4 +395,5 @@ def test_an_address_that_is_taken(cli):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = cli("-b", f"127.0.0.1:{taken.getsockname()[1]}", "mine:app", files=GOOD)
     assert done.returncode == 1
-    assert "Connection in use: ('127.0.0.1'," in done.stderr
+    assert "[ERROR] Connection in use: ('127.0.0.1'," in done.stderr
+    assert re.search(r"\[ERROR\] connection to \('127\.0\.0\.1', \d+\) failed: \[Errno 98\] Address already in use", done.stderr)

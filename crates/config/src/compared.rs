@@ -152,7 +152,12 @@ const DIFFERENCES: [(&str, Compared); 53] = [
         ),
     ),
     ("reload_engine", More("inotify needs no package")),
-    ("check_config", More("it also prints this comparison for what is set")),
+    (
+        "check_config",
+        More(
+            "it also judges logs, pidfile and the hosts of `bind`, and prints this comparison for what is set",
+        ),
+    ),
     (
         "print_config",
         Different(
@@ -194,7 +199,9 @@ const DIFFERENCES: [(&str, Compared); 53] = [
     ("accesslog", Better("requests that nobody could parse are there too")),
     (
         "access_log_format",
-        Better("all that a client sends is escaped, not only quotes; `%(queue)s` is one more"),
+        Better(
+            "all that a client sends is escaped, not only quotes; `%(queue)s` is one more; a format that gunicorn fails at with each request is refused; `%({transfer-encoding}o)s` of an ASGI app is `-`",
+        ),
     ),
     ("errorlog", Better("what a client sends cannot begin a new line; `None` is stderr too")),
     ("capture_output", Better("a reload may take it back; a rotation (USR1) takes it along")),
@@ -208,7 +215,12 @@ const DIFFERENCES: [(&str, Compared); 53] = [
         "enable_backlog_metric",
         Better("a socket in the file system beside those of TCP does not hide their number"),
     ),
-    ("statsd_host", Better("a datagram holds several metrics, and a server that is away is told of once")),
+    (
+        "statsd_host",
+        Better(
+            "a datagram holds several metrics, a server that is away is told of once, and a name that is not known is looked for until it is found",
+        ),
+    ),
     ("proc_name", More("no package is needed for it")),
     (
         "on_reload",

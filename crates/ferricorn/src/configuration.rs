@@ -214,7 +214,8 @@ impl Configuration {
         let dicts = std::iter::once(("the command line", &self.command_line.values));
         let dicts = dicts.chain(arguments.iter().rev().map(|(variable, dict)| (*variable, dict)));
         // As in gunicorn, an empty name is none.
-        let name = |dict: &'_ Dict| dict.get("config")?.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        let name =
+            |dict: &'_ Dict| dict.get("config")?.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
         let mut named = dicts.filter_map(|(origin, dict)| Some((origin, name(dict)?)));
         let Some((origin, name)) = named.next() else {
             return config_file::usual(&self.directory, host);

@@ -21,3 +21,4 @@ pub use escape::{Escaped, escape};
 pub use fault::{tell_fault, tell_load_error};
 pub use logger::Logger;
 pub use remote::{seek_names, unknown_names};
+pub use sink::check_file;

@@ -50,8 +50,28 @@ impl Sink {
 }
 
 fn append_to(path: &Path, what: &str) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).map_err(|error| {
-        let message = format!("cannot open the {what} '{}' for writing: {error}", path.display());
-        io::Error::new(error.kind(), message)
-    })
+    OpenOptions::new().append(true).create(true).open(path).map_err(|error| explained(path, what, error))
+}
+
+fn explained(path: &Path, what: &str, error: io::Error) -> io::Error {
+    let message = format!("cannot open the {what} '{}' for writing: {error}", path.display());
+    io::Error::new(error.kind(), message)
+}
+
+/// Whether a file, such as a log, could be written, without a trace of that in the file system. `what` names it in the
+/// error.
+///
+/// # Errors
+/// Why not.
+pub fn check_file(path: &Path, what: &str) -> io::Result<()> {
+    let checked = match path.metadata() {
+        // Of a pipe or a terminal somebody else would notice.
+        Ok(file) if !file.is_file() && !file.is_dir() => Ok(()),
+        Ok(_) => OpenOptions::new().append(true).open(path).map(drop),
+        Err(_) => {
+            let made = OpenOptions::new().append(true).create_new(true).open(path);
+            made.and_then(|_| std::fs::remove_file(path))
+        }
+    };
+    checked.map_err(|error| explained(path, what, error))
 }

@@ -79,10 +79,13 @@ fn serve(
             (Arc::new(FailedApp::new(&error)) as Arc<dyn App>, error.files)
         }
     };
+    // Only WSGI has an environ.
+    if let Some(log) = access_log.as_mut().filter(|_| app.converses()) {
+        log.fill_environ(&settings);
+    }
     // What the app or a hook has added to a logger is known by now.
-    if let Some(Err(error)) = access_log.as_mut().map(|log| log.go_behind_logger(&settings)) {
-        tracing::error!("{error}");
-        return ExitCode::BOOT_ERROR;
+    if let Some(log) = access_log.as_mut() {
+        log.go_behind_logger(&settings);
     }
     let access_log = access_log.map(Arc::new);
     access_log.iter().for_each(AccessLog::install);

@@ -78,6 +78,16 @@ impl Format {
         Ok(Self::of(Grammar::parse(format)?))
     }
 
+    /// The same for an app that has no environ.
+    pub(super) fn without_environ(format: &str, python: Option<bool>) -> Self {
+        let grammar = Grammar::read(format);
+        let grammar = match python {
+            Some(json) => fields::for_python(grammar.environ, json),
+            None => grammar,
+        };
+        Self::of(grammar.without_environ())
+    }
+
     /// The format of `access_log_json`.
     pub(super) fn json() -> Self {
         Self::of(fields::grammar())

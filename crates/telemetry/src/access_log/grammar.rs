@@ -143,6 +143,21 @@ impl Grammar {
         }
     }
 
+    /// The same where the app has no environ: what the request tells of it takes the place of its variables, as with
+    /// gunicorn's `asgi` worker.
+    #[must_use]
+    pub(super) fn without_environ(mut self) -> Self {
+        let names = std::mem::take(&mut self.environ);
+        for part in &mut self.parts {
+            if let Part::Atom(atom, _) = part
+                && let Atom::End(EndAtom::Environ(at)) = *atom
+            {
+                *atom = RequestAtom::of_variable(&names[at]).map_or(Atom::Absent, Atom::Request);
+            }
+        }
+        self
+    }
+
     /// Reads a format that somebody else prints, or judges.
     pub(super) fn read(format: &str) -> Self {
         let mut grammar = Self::default();
@@ -166,6 +181,10 @@ impl Grammar {
     /// Reads one conversion, at whose `%` the text begins; returns what follows.
     fn conversion<'a>(&mut self, text: &'a str) -> &'a str {
         let after = &text[1..];
+        if let Some(rest) = after.strip_prefix('%') {
+            self.literal("%");
+            return rest;
+        }
         let (name, rest) = match named(after) {
             Some((name, rest)) => (Some(name), rest),
             None if after.starts_with('(') => {
@@ -181,11 +200,6 @@ impl Grammar {
             self.faults.push(format!("'{}' ends without a conversion; write '{meant}'", cut(written)));
             return rest;
         };
-        // As in Python, whatever stands between the two.
-        if letter == '%' {
-            self.literal("%");
-            return rest;
-        }
         let text = matches!(letter, 's' | 'r' | 'a');
         let Some(name) = name else {
             match text {
@@ -284,6 +298,24 @@ impl Grammar {
     }
 }
 
+impl RequestAtom {
+    /// What a variable of the environ is made of.
+    fn of_variable(name: &str) -> Option<Self> {
+        match name {
+            "REQUEST_METHOD" => Some(Self::Method),
+            "RAW_URI" => Some(Self::Target),
+            "PATH_INFO" => Some(Self::Path),
+            "QUERY_STRING" => Some(Self::Query),
+            "SERVER_PROTOCOL" => Some(Self::Protocol),
+            "REMOTE_ADDR" => Some(Self::RemoteAddress),
+            _ => {
+                let header = name.strip_prefix("HTTP_")?.replace('_', "-");
+                HeaderName::from_bytes(header.as_bytes()).ok().map(Self::Header)
+            }
+        }
+    }
+}
+
 impl Atom {
     /// Whether Python's `%d` takes it. gunicorn's status is text, but nothing is lost by printing it so.
     fn is_number(&self) -> bool {
@@ -363,8 +395,8 @@ mod tests {
 
     #[test]
     fn literals_and_absent_atoms_become_one_piece() {
-        let grammar = Grammar::parse("100%% %(l)s [%(nobody)s] %({a}x)s 5% %").unwrap();
-        assert_eq!(grammar.parts, [Part::Literal("100% - [-] - 5%".to_owned())]);
+        let grammar = Grammar::parse("100%% %(l)s [%(nobody)s] %({a}x)s").unwrap();
+        assert_eq!(grammar.parts, [Part::Literal("100% - [-] -".to_owned())]);
     }
 
     #[test]
@@ -380,7 +412,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_as_nothing_is_told_too() {
-        assert_eq!(doubts("%(h)s %(D)x %(T).3f %({x}y)s %(x)% %(l)s"), [""; 0]);
+        assert_eq!(doubts("%(h)s %(D)x %(T).3f %({x}y)s %(l)s"), [""; 0]);
         let doubts = doubts("%(I)s %(ms).2f %s %(D)c %(a)99999s");
         assert!(doubts[0].contains("'%(I)s' names no atom"));
         assert!(doubts[1].contains("'%(ms).2f' names no atom"));

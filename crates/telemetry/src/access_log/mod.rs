@@ -40,6 +40,8 @@ const STAMP: &str = "[%d/%b/%Y:%H:%M:%S %z]";
 pub struct AccessLog {
     format: Format,
     script_name: String,
+    /// Whether the app tells the values of environ variables.
+    has_environ: bool,
     out: Mutex<Out>,
     /// Takes the lines that the logger has made, if the lines go through one that leaves the writing to this log.
     behind: Option<Mutex<Out>>,
@@ -121,28 +123,33 @@ impl AccessLog {
         };
         let format = format.map_err(OpenError::Format)?;
         let out = Mutex::new(outlets().map_err(OpenError::File)?);
-        Ok(Some(Self { format, script_name: settings.script_name.clone(), out, behind: None }))
+        Ok(Some(Self {
+            format,
+            script_name: settings.script_name.clone(),
+            out,
+            has_environ: true,
+            behind: None,
+        }))
     }
 
     /// Has the lines go through the installed logger, if it wants to know of requests and leaves the writing of lines to
     /// this log.
-    ///
-    /// # Errors
-    /// The format is wrong.
-    pub fn go_behind_logger(&mut self, settings: &Settings) -> Result<(), OpenError> {
+    pub fn go_behind_logger(&mut self, settings: &Settings) {
         let logger = error_log::installed().and_then(|log| log.logger()).filter(|_| !settings.logs.python);
-        let Some(logger) = logger.filter(|logger| logger.logs_requests()) else { return Ok(()) };
+        let Some(logger) = logger.filter(|logger| logger.logs_requests()) else { return };
         let own = self.out.get_mut().unwrap_or_else(PoisonError::into_inner);
         if own.sink.is_none() && own.syslog.is_none() {
-            return Ok(());
+            return;
         }
-        let format = Format::python(&settings.access_log_format, settings.logs.access_json)
-            .map_err(OpenError::Format)?;
+        let (text, json) = (&settings.access_log_format, settings.logs.access_json);
+        self.format = if self.has_environ {
+            Format::python(text, json)
+        } else {
+            Format::without_environ(text, Some(json))
+        };
         let stamp = if settings.logs.access_json { Stamp::precise() } else { Stamp::new(STAMP) };
         let before = Out::new(stamp, None, None, own.statsd.take()).with(Some(logger));
         self.behind = Some(Mutex::new(std::mem::replace(own, before)));
-        self.format = format;
-        Ok(())
     }
 
     /// Makes it the one that takes the lines of this process's logger; the first one stays it.
@@ -165,7 +172,16 @@ impl AccessLog {
         let format = Format::compile(format).map_err(OpenError::Format)?;
         let sink = Sink::open(target, WHAT).map_err(OpenError::File)?;
         let out = Mutex::new(Out::new(Stamp::new(STAMP), Some(sink), None, None));
-        Ok(Self { format, script_name: script_name.to_owned(), out, behind: None })
+        Ok(Self { format, script_name: script_name.to_owned(), out, has_environ: true, behind: None })
+    }
+
+    /// Has the request itself tell what the format wants of the environ, for an app that has none.
+    pub fn fill_environ(&mut self, settings: &Settings) {
+        if !self.format.environ().is_empty() {
+            let python = settings.logs.python.then_some(false);
+            self.format = Format::without_environ(&settings.access_log_format, python);
+            self.has_environ = false;
+        }
     }
 
     /// The names of the environ variables that the format prints; [`AccessLog::end`] wants their values in this

@@ -305,8 +305,8 @@ fn reopening_follows_a_rotation() {
 fn a_wrong_format_and_an_unwritable_file_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let target = LogTarget::File(folder.path().join("no/access.log"));
-    let error = AccessLog::new(&target, "%(x)s", "").unwrap_err();
-    assert!(matches!(&error, OpenError::Format(_)) && error.to_string().contains("'%(x)s'"), "{error}");
+    let error = AccessLog::new(&target, "%(h)d", "").unwrap_err();
+    assert!(matches!(&error, OpenError::Format(_)) && error.to_string().contains("'%(h)d'"), "{error}");
     let error = AccessLog::new(&target, "%(h)s", "").unwrap_err();
     assert!(error.to_string().starts_with("cannot open the access log '"), "{error}");
 }
@@ -317,7 +317,13 @@ fn object(request: Option<&Request>, headers: &HeaderMap) -> (String, serde_json
     let path = folder.path().join("access.log");
     let sink = Sink::open(&LogTarget::File(path.clone()), "access log").unwrap();
     let out = Mutex::new(Out::new(Stamp::precise(), Some(sink), None, None));
-    let log = AccessLog { format: Format::json(), script_name: String::new(), out, behind: None };
+    let log = AccessLog {
+        format: Format::json(),
+        script_name: String::new(),
+        out,
+        has_environ: true,
+        behind: None,
+    };
     let mut capture =
         request.map_or_else(|| log.begin_refused(None, b"GARBAGE\xff"), |request| log.begin(request));
     log.head(&mut capture, StatusCode::OK, headers);

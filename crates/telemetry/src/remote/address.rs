@@ -184,3 +184,47 @@ fn look_up(host: &str, port: u16) -> io::Result<SocketAddr> {
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
     first.copied().ok_or_else(|| io::Error::other("it has none"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a process that is not this one has not found.
+    fn forget(port: u16, pid: u32, news: &Arc<(UnixDatagram, UnixDatagram)>) {
+        let (host, fault, looked) = ("localhost".to_owned(), "no".to_owned(), Instant::now());
+        let forgotten = Known { host, port, address: None, fault, pid, looked, news: Some(news.clone()) };
+        let mut known = known();
+        known.retain(|known| !known.is("localhost", port));
+        known.push(forgotten);
+    }
+
+    #[test]
+    fn what_a_worker_finds_is_known_to_its_master_too() {
+        let (port, news) = (4711, Arc::new(pair().unwrap()));
+        forget(port, 1, &news);
+        let target = Target::named("localhost", port).unwrap();
+        assert!(target.address().is_err());
+        seek("localhost", port);
+        while target.address().is_err() {
+            std::thread::yield_now();
+        }
+        let found = target.address().unwrap();
+        // The message is on its way once the address is known.
+        news.0.set_nonblocking(false).unwrap();
+        let mut text = [0; 64];
+        let length = news.0.recv(&mut text).unwrap();
+        assert_eq!(str::from_utf8(&text[..length]).unwrap(), found.as_socket().unwrap().to_string());
+        // In the master, which has asked lately and does not look again.
+        news.1.send(&text[..length]).unwrap();
+        forget(port, std::process::id(), &news);
+        assert_eq!(target.address().unwrap(), found);
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_told_with_the_reason() {
+        let target = Target::named("no-such-host.invalid", 1).unwrap();
+        assert!(target.address().is_err());
+        assert!(unknown("no-such-host.invalid", 1).is_some_and(|fault| !fault.is_empty()));
+        assert_eq!(unknown("127.0.0.1", 1), None);
+    }
+}
