@@ -16,6 +16,9 @@ use nix::unistd::pipe2;
 pub enum Order {
     /// Accept nothing more, finish what is in flight, leave. The signal TERM means the same.
     Graceful,
+    /// The same to one that serves; one that still loads the app leaves now. A signal of our own means the same, since the
+    /// master cannot know for sure which it is.
+    Withdraw,
     /// Leave now. QUIT and INT mean the same.
     Quick,
     /// Give up the call that lasts, accept nothing more, finish the rest, leave. SIGABRT means the same to the app.
@@ -55,6 +58,7 @@ impl Frame for Order {
     fn to_byte(&self) -> u8 {
         match self {
             Self::Graceful => b'G',
+            Self::Withdraw => b'W',
             Self::Quick => b'Q',
             Self::Abort => b'A',
             Self::Reopen => b'O',
@@ -64,7 +68,8 @@ impl Frame for Order {
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let all = [Self::Graceful, Self::Quick, Self::Abort, Self::Reopen, Self::Ask, Self::Close];
+        let all =
+            [Self::Graceful, Self::Withdraw, Self::Quick, Self::Abort, Self::Reopen, Self::Ask, Self::Close];
         all.into_iter().find(|order| order.to_byte() == byte)
     }
 }

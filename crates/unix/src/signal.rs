@@ -22,6 +22,10 @@ use std::os::raw::c_int;
 /// apps nor gunicorn use. A worker ignores it until somebody registers a handler.
 pub const STACK: c_int = 50;
 
+/// The signal at which a worker leaves: at once while it loads the app, else as at TERM. A real-time signal like [`STACK`],
+/// which a master ignores.
+pub(crate) const WITHDRAW: c_int = 51;
+
 /// The kernel's number of SIGKILL, for whoever tells why a process ended.
 pub const KILL: c_int = libc::SIGKILL;
 /// The kernel's number of SIGQUIT.

@@ -119,8 +119,8 @@ fn end_after(
 
 fn obey(worker: &Arc<Worker>, order: Order, master: &Arc<Master>) {
     match order {
-        Order::Graceful if master.notices.is_end() => worker.lifecycle.drain_last(),
-        Order::Graceful => worker.lifecycle.drain(),
+        Order::Graceful | Order::Withdraw if master.notices.is_end() => worker.lifecycle.drain_last(),
+        Order::Graceful | Order::Withdraw => worker.lifecycle.drain(),
         Order::Quick if master.hooks.mind_the_end() => interrupt(worker, master),
         Order::Quick => quit(worker, None),
         // Whatever becomes of the call: the app may catch what ends it.

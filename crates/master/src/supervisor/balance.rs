@@ -71,7 +71,7 @@ impl Supervisor {
                 && Some(child.generation) != trial
                 && (child.life == Life::Booting || child.generation > current)
         };
-        self.retire(usize::MAX, true, now, actions, is_useless);
+        self.retire(usize::MAX, false, now, actions, is_useless);
         // As many old ones as there are not yet new ones that are ready.
         let is_old = |child: &Child| child.generation < current && child.is_ready();
         let new = self.children.count(|child| child.generation == current && child.is_ready());
@@ -85,7 +85,7 @@ impl Supervisor {
     }
 
     /// Tells up to `limit` workers to leave: first those that load the app, the youngest first, and then the oldest. One
-    /// that loads the app is always told to leave at once: it has nothing to finish.
+    /// that loads the app has nothing to finish, unless it serves by now.
     fn retire(
         &mut self,
         limit: usize,
@@ -102,7 +102,11 @@ impl Supervisor {
             of(Life::Booting).rev().chain(of(Life::Ready)).map(|child| child.age).take(limit).collect();
         for age in chosen {
             let Some(child) = self.children.get_mut(age) else { continue };
-            let order = if quick || child.life == Life::Booting { Order::Quick } else { Order::Graceful };
+            let order = match child.life {
+                _ if quick => Order::Quick,
+                Life::Booting => Order::Withdraw,
+                _ => Order::Graceful,
+            };
             let (deadline, heeded) = match order {
                 Order::Quick => (patient.min(now + QUICK), Some(patient)),
                 _ => (patient, None),

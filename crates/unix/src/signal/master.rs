@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 
-use super::Signal;
 use super::reset::{restore_action, set_action, unblock};
+use super::{Signal, WITHDRAW};
 
 /// The process whose handlers these are, and where they write; 0 and -1 if there is none.
 static OWNER: AtomicI32 = AtomicI32::new(0);
@@ -44,6 +44,8 @@ impl Signals {
             let before = set_action(signal.number(), handler)?;
             signals.before.push((signal.number(), before));
         }
+        // A worker hears of it by message as well, should it have no handler yet.
+        signals.before.push((WITHDRAW, set_action(WITHDRAW, libc::SIG_IGN)?));
         unblock(Signal::ALL.map(Signal::number))?;
         Ok(signals)
     }

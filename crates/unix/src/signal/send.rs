@@ -3,13 +3,13 @@
 use std::io;
 use std::os::raw::c_int;
 
-use super::STACK;
+use super::{STACK, WITHDRAW};
 use crate::control::Order;
 
 /// What is sent to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kill {
-    /// The signal that means the same as an order: TERM, QUIT, ABRT or USR1; none for [`Order::Ask`]
+    /// The signal that means the same as an order: TERM, QUIT, ABRT, USR1 or one of our own; none for [`Order::Ask`]
     /// and [`Order::Close`].
     Order(Order),
     /// Write your stacks ([`STACK`]).
@@ -22,6 +22,7 @@ impl Kill {
     fn number(self) -> c_int {
         match self {
             Self::Order(Order::Graceful) => libc::SIGTERM,
+            Self::Order(Order::Withdraw) => WITHDRAW,
             Self::Order(Order::Quick) => libc::SIGQUIT,
             Self::Order(Order::Abort) => libc::SIGABRT,
             Self::Order(Order::Reopen) => libc::SIGUSR1,

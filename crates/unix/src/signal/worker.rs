@@ -9,13 +9,14 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read};
 
+use super::WITHDRAW;
 use super::master::{act_as_default, is_forking, note_early, take_early, write_byte};
 use super::reset::{set_action, unblock};
 use crate::control::Order;
 
 /// What a worker, or a mold, handles. HUP and USR2 are the master's; somebody may send them to the whole group.
-pub(super) const HANDLED: [c_int; 6] =
-    [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGHUP, libc::SIGUSR2];
+pub(super) const HANDLED: [c_int; 7] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGHUP, libc::SIGUSR2, WITHDRAW];
 
 static OWNER: AtomicI32 = AtomicI32::new(0);
 static PIPE: AtomicI32 = AtomicI32::new(-1);
@@ -26,7 +27,7 @@ static PENDING: AtomicU64 = AtomicU64::new(0);
 
 /// Handlers for TERM, INT, QUIT and USR1, and for HUP and USR2, which say nothing to it. One at a time.
 ///
-/// Until [`WorkerSignals::booted`] INT and QUIT end the process at once, since an import cannot be interrupted
+/// Until [`WorkerSignals::booted`] INT, QUIT and [`WITHDRAW`] end the process at once, since an import cannot be interrupted
 /// otherwise; TERM is remembered. A process that the app forks gets these signals as if no handler were there.
 #[derive(Debug)]
 pub struct WorkerSignals {
@@ -48,7 +49,7 @@ impl WorkerSignals {
         for number in HANDLED {
             set_action(number, on_signal as extern "C" fn(c_int) as libc::sighandler_t)?;
         }
-        unblock(HANDLED)?;
+        unblock(HANDLED.into_iter().filter(|&number| number != WITHDRAW))?;
         if PENDING.fetch_or(take_early(), Ordering::SeqCst) != 0 || PENDING.load(Ordering::SeqCst) != 0 {
             write_byte(write.as_raw_fd(), 0);
         }
@@ -72,7 +73,7 @@ impl WorkerSignals {
         if came(libc::SIGQUIT) || came(libc::SIGINT) {
             orders.push(Order::Quick);
         }
-        if came(libc::SIGTERM) {
+        if came(libc::SIGTERM) || came(WITHDRAW) {
             orders.push(Order::Graceful);
         }
         if came(libc::SIGUSR1) {
@@ -120,7 +121,7 @@ extern "C" fn on_signal(number: c_int) {
         } else {
             act_as_default(number);
         }
-    } else if !BOOTED.load(Ordering::SeqCst) && (number == libc::SIGINT || number == libc::SIGQUIT) {
+    } else if !BOOTED.load(Ordering::SeqCst) && [libc::SIGINT, libc::SIGQUIT, WITHDRAW].contains(&number) {
         // SAFETY: _exit is async-signal-safe and only ends the process.
         unsafe { libc::_exit(0) }
     } else {
@@ -161,6 +162,22 @@ mod tests {
             0
         });
         assert_eq!(end, Change::Exited(0));
+    }
+
+    #[test]
+    fn one_that_is_withdrawn_leaves_at_once_while_it_boots_and_gracefully_after_that() {
+        for booted in [false, true] {
+            let end = in_child(move || {
+                let signals = WorkerSignals::install().unwrap();
+                reset_for_foreign_code().unwrap();
+                if booted {
+                    signals.booted();
+                }
+                raise(super::WITHDRAW);
+                i32::from(signals.take() == [Order::Graceful]) * 6
+            });
+            assert_eq!(end, Change::Exited(if booted { 6 } else { 0 }));
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn fewer_workers_while_one_is_replaced_leave_those_that_are_ready() {
     let mut world = World::ready(POLICY);
     world.report(1, Report::Spent);
     world.signal(Signal::Ttou);
-    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Graceful), (3, Order::Quick)]);
+    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Graceful), (3, Order::Withdraw)]);
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn a_reload_that_was_asked_for_during_one_that_fails_is_not_lost() {
 fn a_reload_before_anything_has_served_starts_afresh() {
     let mut world = World::new(POLICY);
     world.signal(Signal::Hup);
-    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Quick), (2, Order::Quick)]);
+    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Withdraw), (2, Order::Withdraw)]);
     world.end(1, Change::Killed(signal::QUIT));
     assert!(!world.said("SIGQUIT"));
     world.obey();
@@ -215,7 +215,7 @@ fn a_stop_ends_a_trial() {
     world.signal(Signal::Hup);
     world.signal(Signal::Term);
     let orders: Vec<_> = world.told().collect();
-    assert_eq!(orders, [(1, Order::Graceful), (2, Order::Graceful), (3, Order::Quick)]);
+    assert_eq!(orders, [(1, Order::Graceful), (2, Order::Graceful), (3, Order::Withdraw)]);
     world.obey();
     assert_eq!(world.halted.map(|code| code.0), Some(0));
 }

@@ -65,7 +65,7 @@ fn an_order_reaches_a_worker_that_was_still_loading() {
     let mut world = World::new(POLICY);
     world.report(1, Report::Ready);
     world.signal(Signal::Term);
-    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Graceful), (2, Order::Quick)]);
+    assert_eq!(world.told().collect::<Vec<_>>(), [(1, Order::Graceful), (2, Order::Withdraw)]);
 }
 
 #[test]
