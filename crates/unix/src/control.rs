@@ -241,10 +241,19 @@ mod tests {
     #[test]
     fn every_message_survives_the_way_and_they_keep_their_order() {
         let (master, worker) = pair().unwrap();
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask, Order::Close] {
+        let orders = [
+            Order::Graceful,
+            Order::Withdraw,
+            Order::Quick,
+            Order::Abort,
+            Order::Reopen,
+            Order::Ask,
+            Order::Close,
+        ];
+        for order in orders {
             master.send(order).unwrap();
         }
-        for order in [Order::Graceful, Order::Quick, Order::Abort, Order::Reopen, Order::Ask, Order::Close] {
+        for order in orders {
             assert_eq!(worker.receive().unwrap(), Incoming::Frame(order));
         }
         assert_eq!(worker.receive().unwrap(), Incoming::Nothing);
