@@ -384,6 +384,50 @@ def app(environ, start_response):
     assert server.stdout.read_text().count("imported") == 1
 
 
+# Each text, function and tuple is used by a request, and so would be written to by each worker.
+MUCH = """
+import os, re
+def make(number):
+    def function(text=f"the text of function {number}, which is a little longer"):
+        return text
+    return function
+FUNCTIONS = [make(number) for number in range(30000)]
+class Ending:
+    def __del__(self):
+        with open("ended", "a") as file:
+            file.write(f"{os.getpid()}\\n")
+HELD = [Ending()]
+def private():
+    with open("/proc/self/smaps_rollup") as file:
+        return int(re.search(r"Private_Dirty: +([0-9]+) kB", file.read())[1])
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/drop":
+        HELD.clear()
+        body = str(os.getpid())
+    else:
+        used = sum(len(function()) for function in FUNCTIONS)
+        body = f"{used} {private()}"
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body.encode()]
+"""
+
+
+@only_ferricorn("gunicorn leaves the heap to the app")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="CPython has immortal objects since 3.12")
+def test_workers_share_the_code_and_constants_that_they_use(serve):
+    server = serve("site_code:app", "--preload", files=site(MUCH))
+    # Functions, their texts and tuples are more than 10 MiB, which a worker that counts references would make its own.
+    used, private = map(int, server.get().text.split())
+    assert used > 30000 * 40 and private < 4 * 1024
+    assert server.stop() == 0
+
+
+def test_what_is_not_code_ends_when_it_is_dropped(serve):
+    server = serve("site_code:app", "--preload", files=site(MUCH))
+    pid = server.get("/drop").text
+    assert (server.folder / "ended").read_text().split() == [pid]
+
+
 ASGI = """
 import asyncio, os
 IMPORTED, SEEN = os.getpid(), {}

@@ -57,6 +57,31 @@ pub(crate) fn is_held_once(object: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::Py_REFCNT(object.as_ptr()) == 1 }
 }
 
+/// Has references to the object be counted no more, so that it is never freed and never written to for that (PEP 683).
+/// Gives whether it is so now, and was not before.
+#[cfg(immortal)]
+pub(crate) fn make_immortal(object: &Bound<'_, PyAny>) -> bool {
+    /// `_Py_IMMORTAL_REFCNT` of CPython 3.12 and 3.13: both halves of the word are looked at, the lower for its sign.
+    const COUNT: isize = u32::MAX as isize;
+    // SAFETY: the object is alive, for it is borrowed, and the thread is attached, as `Bound` proves, so that nobody else
+    // reads or writes the count. Whoever gives a reference back finds the mark, as with `None`, and leaves it.
+    unsafe {
+        let count = &raw mut (*object.as_ptr()).ob_refcnt.ob_refcnt;
+        let fresh = *count as i32 >= 0;
+        if fresh {
+            *count = COUNT;
+        }
+        fresh
+    }
+}
+
+/// Whether CPython's collector knows the object: whether it can hold others.
+#[cfg(immortal)]
+pub(crate) fn is_tracked(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: the object is alive, for it is borrowed, and the thread is attached, as `Bound` proves.
+    unsafe { ffi::PyObject_GC_IsTracked(object.as_ptr()) != 0 }
+}
+
 /// The method of a descriptor, bound to an object: what looking it up on the object gives, without looking.
 ///
 /// # Errors

@@ -10,16 +10,6 @@ def look():
     return set(_descriptors().values())
 
 
-def settle():
-    """Makes the heap one that workers share for long: the collector will not touch, and so not copy, what there is now."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            # What is in a buffer would be written by each worker.
-            stream.flush()
-    gc.collect()
-    gc.freeze()
-
-
 def leftovers(before):
     """What is to be warned of, in words, and how many threads there are that Python knows nothing of."""
     threads, foreign = _threads()

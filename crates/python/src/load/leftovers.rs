@@ -47,11 +47,6 @@ pub(super) fn tell(py: Python<'_>, before: Before<'_>, app: &str) {
     }
 }
 
-/// Prepares the heap, and what was printed, for forks.
-pub(super) fn settle(py: Python<'_>) -> PyResult<()> {
-    module(py)?.call_method0("settle").map(drop)
-}
-
 fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let code = CString::new(include_str!("leftovers.py"))
         .map_err(|error| PyValueError::new_err(error.to_string()))?;

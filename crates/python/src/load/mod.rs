@@ -1,8 +1,11 @@
 //! Brings a WSGI or ASGI application into a worker.
 
+#[cfg(immortal)]
+mod immortal;
 mod kind;
 mod leftovers;
 mod paste;
+mod share;
 mod sources;
 mod target;
 
@@ -149,7 +152,7 @@ impl AppLoader {
                 }
                 Kind::Asgi(_) => None,
             };
-            leftovers::settle(py)?;
+            share::settle(py)?;
             Ok(environs)
         };
         let environs =
