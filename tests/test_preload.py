@@ -416,7 +416,7 @@ def app(environ, start_response):
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="CPython has immortal objects since 3.12")
 def test_workers_share_the_code_and_constants_that_they_use(serve):
     server = serve("site_code:app", "--preload", files=site(MUCH))
-    # Functions, their texts and tuples are more than 10 MiB, which a worker that counts references would make its own.
+    # Functions, their texts and tuples are more than 8 MiB, which a worker that counts references would make its own.
     used, private = map(int, server.get().text.split())
     assert used > 30000 * 40 and private < 4 * 1024
     assert server.stop() == 0

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 
 use crate::fault::{exit_status, traceback};
+use crate::process::flush_streams;
 
 /// Whether this process was forked from a worker.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -49,18 +50,8 @@ fn end(py: Python<'_>, error: Option<&PyErr>) {
             traceback(py, error).unwrap_or_default().trim_end()
         );
     }
-    let leave = || -> PyResult<()> {
-        let sys = py.import("sys")?;
-        for stream in ["stdout", "stderr"] {
-            let stream = sys.getattr(stream)?;
-            if !stream.is_none() {
-                stream.call_method0("flush")?;
-            }
-        }
-        Ok(())
-    };
     // What cannot be flushed is lost; the process must end all the same.
-    let _ = leave();
+    let _ = flush_streams(py);
     let exit = || py.import("os")?.call_method1("_exit", (status,));
     if let Err(error) = exit() {
         tracing::error!("A process that the app forked cannot end itself: {error}");

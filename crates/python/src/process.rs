@@ -32,17 +32,31 @@ pub fn fork_with_interpreter<R>(fork: impl FnOnce() -> R, in_child: impl FnOnce(
 /// was left alone before and is garbage by now, an earlier config file above all, is collected.
 pub fn settle_heap() {
     Python::attach(|py| {
-        let settle = || -> PyResult<()> {
-            let gc = py.import("gc")?;
-            for step in ["unfreeze", "collect", "freeze"] {
-                gc.call_method0(step)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = settle() {
+        if let Err(error) = settle(py, || Ok(())) {
             tracing::debug!("The collector does not leave the heap alone: {}", one_line(py, &error));
         }
     });
+}
+
+/// The same, with something to be done when the garbage is gone and before the rest is left alone.
+pub(crate) fn settle(py: Python<'_>, between: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+    let gc = py.import("gc")?;
+    gc.call_method0("unfreeze")?;
+    gc.call_method0("collect")?;
+    between()?;
+    gc.call_method0("freeze").map(drop)
+}
+
+/// Writes what the app has printed and Python has not written yet.
+pub(crate) fn flush_streams(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    for name in ["stdout", "stderr"] {
+        let stream = sys.getattr(name)?;
+        if !stream.is_none() {
+            stream.call_method0("flush")?;
+        }
+    }
+    Ok(())
 }
 
 /// The command that has started this interpreter, `sys.executable` first; empty if it does not know.
